@@ -1,0 +1,1 @@
+//! Benchmarks of Samplit, each a ratio taken in one run.

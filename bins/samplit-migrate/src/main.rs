@@ -1,0 +1,3 @@
+//! Brings a PostgreSQL database to the schema of Samplit.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The Samplit server: serve, demo, backtest, audit, admin, doctor.
+
+fn main() {}

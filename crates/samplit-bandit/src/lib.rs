@@ -1,0 +1,1 @@
+//! Thompson sampling with exact propensities, and the statistics of adaptive experiments. Pure.

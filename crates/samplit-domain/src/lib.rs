@@ -1,0 +1,1 @@
+//! The nouns of Samplit: experiments, variants, assignments, conversions. Pure.

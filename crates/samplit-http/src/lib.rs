@@ -1,0 +1,1 @@
+//! The HTTP face of Samplit: hyper, routes, problem+json, pages.

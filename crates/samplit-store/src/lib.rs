@@ -1,0 +1,1 @@
+//! Samplit on PostgreSQL: pool, circuit breaker, transactions, one file per table family.
