@@ -1,1 +1,78 @@
-//! The nouns of Samplit: experiments, variants, assignments, conversions. Pure.
+#![doc = include_str!("../README.md")]
+
+mod allocation;
+mod arms;
+mod clock;
+mod draft;
+mod experiment;
+mod ids;
+mod lifecycle;
+mod selector;
+mod violation;
+mod visit;
+
+pub use allocation::{Allocation, Mode, PolicyKind, Strategy};
+pub use arms::{Arm, ArmSet, MAX_ARMS, arm_sets};
+pub use clock::{Clock, ManualClock, from_micros, to_micros};
+pub use draft::{ElementDraft, ExperimentDraft, GoalDraft, SelectorDraft, VariantDraft};
+pub use experiment::{Element, Experiment, ExperimentType, Goal, GoalKind, Variant};
+pub use ids::{
+    ApiKeyId, AssignmentId, ElementId, EntryId, ExperimentId, GoalId, UserId, VariantId,
+};
+pub use lifecycle::{IllegalTransition, Status, Transition};
+pub use selector::{ElementType, Selector, SelectorType};
+pub use violation::{Violation, Violations, json_pointer};
+pub use visit::{Assign, Convert, DEFAULT_CONVERSION_VALUE, MAX_IDENTIFIER};
+
+/// A value outside the closed set of words that a column or field allows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{value}` is not one of {allowed}")]
+pub struct UnknownWord {
+    /// What was given.
+    pub value: String,
+    /// The words allowed, for the message.
+    pub allowed: &'static str,
+}
+
+/// Defines a closed set of words: an enum that reads and writes the column's spelling.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident => $word:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        pub enum $name {
+            $($(#[$vmeta])* #[serde(rename = $word)] $variant,)+
+        }
+
+        impl $name {
+            /// Every value, in order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word as it stands in the column and in the API.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::UnknownWord;
+
+            fn from_str(value: &str) -> Result<Self, Self::Err> {
+                match value {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err($crate::UnknownWord {
+                        value: value.to_owned(),
+                        allowed: concat!($("`", $word, "` "),+),
+                    }),
+                }
+            }
+        }
+    };
+}
+pub(crate) use words;

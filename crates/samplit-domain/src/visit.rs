@@ -1,0 +1,170 @@
+//! What a visitor's request says: an assignment asked for, a conversion reported.
+
+use serde_json::{Map, Value as Json};
+
+use crate::Violations;
+
+/// The longest visitor, session, goal or event identifier, in characters (`VARCHAR(255)`).
+pub const MAX_IDENTIFIER: usize = 255;
+
+/// The value of a conversion that names none, as in the seed.
+pub const DEFAULT_CONVERSION_VALUE: f64 = 1.0;
+
+/// The longest context, in bytes of JSON text.
+const MAX_CONTEXT_BYTES: usize = 8 * 1024;
+
+/// A visitor asks for a variant.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Assign {
+    /// The visitor, 1 to 255 characters; what makes two requests the same person.
+    pub visitor: String,
+    /// The visit, for joining with other systems.
+    pub session: Option<String>,
+    /// What is known of the visitor: device, browser, place. At most 8 KiB as JSON.
+    pub context: Map<String, Json>,
+}
+
+/// A visitor did what the experiment is about.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Convert {
+    /// The visitor, as given to the assignment.
+    pub visitor: String,
+    /// The goal; none: the primary one.
+    pub goal: Option<String>,
+    /// What it was worth, finite and >= 0; none: the goal's default.
+    pub value: Option<f64>,
+    /// The caller's own id of this event; a retry with the same id gets the same answer.
+    pub event_id: Option<String>,
+}
+
+impl Assign {
+    /// Checks every rule.
+    ///
+    /// # Errors
+    /// All the rules that are broken.
+    pub fn check(&self) -> Result<(), Violations> {
+        let mut violations = Violations::default();
+        violations.text("/visitor_id", &self.visitor, MAX_IDENTIFIER);
+        if let Some(session) = &self.session {
+            violations.length("/session_id", session, MAX_IDENTIFIER);
+        }
+        if !self.context.is_empty() {
+            check_context(&self.context, &mut violations);
+        }
+        violations.into_result(())
+    }
+}
+
+fn check_context(context: &Map<String, Json>, violations: &mut Violations) {
+    let text = serde_json::to_string(context).unwrap_or_default();
+    if text.len() > MAX_CONTEXT_BYTES {
+        violations.add(
+            "/context",
+            "too_long",
+            format!(
+                "has {} bytes of JSON, at most {MAX_CONTEXT_BYTES} are allowed",
+                text.len()
+            ),
+        );
+    }
+    // serde_json writes U+0000 as this escape; a literal backslash is written twice before it.
+    if text.replace("\\\\", "").contains("\\u0000") {
+        violations.add("/context", "nul_character", "must not contain U+0000");
+    }
+}
+
+impl Convert {
+    /// Checks every rule.
+    ///
+    /// # Errors
+    /// All the rules that are broken.
+    pub fn check(&self) -> Result<(), Violations> {
+        let mut violations = Violations::default();
+        violations.text("/visitor_id", &self.visitor, MAX_IDENTIFIER);
+        if let Some(goal) = &self.goal {
+            violations.text("/goal", goal, MAX_IDENTIFIER);
+        }
+        if let Some(event) = &self.event_id {
+            violations.text("/event_id", event, MAX_IDENTIFIER);
+        }
+        if let Some(value) = self.value
+            && !(value.is_finite() && value >= 0.0)
+        {
+            violations.add(
+                "/value",
+                "out_of_range",
+                "must be a finite number, 0 or more",
+            );
+        }
+        violations.into_result(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Assign, Convert};
+
+    #[test]
+    fn every_bad_field_is_named_at_once() {
+        let long = "x".repeat(256);
+        let mut context = serde_json::Map::new();
+        context.insert("device".to_owned(), "a\0b".into());
+        let assign = Assign {
+            visitor: String::new(),
+            session: Some(long.clone()),
+            context,
+        };
+        let pointers = |violations: crate::Violations| {
+            violations
+                .0
+                .iter()
+                .map(|v| format!("{} {}", v.pointer, v.code))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            pointers(assign.check().unwrap_err()),
+            [
+                "/visitor_id required",
+                "/session_id too_long",
+                "/context nul_character"
+            ]
+        );
+
+        let convert = Convert {
+            visitor: long,
+            goal: Some(" ".to_owned()),
+            value: Some(f64::NAN),
+            event_id: Some("a\0".to_owned()),
+        };
+        assert_eq!(
+            pointers(convert.check().unwrap_err()),
+            [
+                "/visitor_id too_long",
+                "/goal required",
+                "/event_id nul_character",
+                "/value out_of_range"
+            ]
+        );
+    }
+
+    #[test]
+    fn characters_are_counted_not_bytes() {
+        let assign = Assign {
+            visitor: "ñ".repeat(255),
+            ..Assign::default()
+        };
+        assert_eq!(assign.check(), Ok(()));
+    }
+
+    #[test]
+    fn an_escaped_backslash_before_u0000_is_no_nul() {
+        let mut context = serde_json::Map::new();
+        context.insert("path".to_owned(), "\\u0000".into());
+        let assign = Assign {
+            visitor: "v".to_owned(),
+            context,
+            ..Assign::default()
+        };
+        assert_eq!(assign.check(), Ok(()));
+    }
+}
