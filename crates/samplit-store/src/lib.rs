@@ -1,1 +1,42 @@
-//! Samplit on PostgreSQL: pool, circuit breaker, transactions, one file per table family.
+#![doc = include_str!("../README.md")]
+
+pub mod access;
+pub mod assignments;
+mod breaker;
+mod database;
+pub mod elements;
+mod error;
+pub mod experiments;
+pub mod heads;
+pub mod keys;
+mod notify;
+pub mod schema;
+mod settings;
+mod statement;
+pub mod statistics;
+mod tls;
+pub mod trail;
+
+pub use breaker::{Admission, BreakerState, CircuitBreaker};
+pub use database::{Connection, Database};
+pub use error::Error;
+pub use notify::Notifications;
+pub use settings::{Settings, redact};
+pub use statement::{Session, Statement};
+
+/// Every statement that the store can run, for the test that prepares them all.
+#[must_use]
+pub fn statements() -> Vec<Statement> {
+    [
+        access::STATEMENTS,
+        assignments::STATEMENTS,
+        elements::STATEMENTS,
+        experiments::STATEMENTS,
+        heads::STATEMENTS,
+        keys::STATEMENTS,
+        schema::STATEMENTS,
+        statistics::STATEMENTS,
+        trail::STATEMENTS,
+    ]
+    .concat()
+}

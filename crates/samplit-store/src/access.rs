@@ -1,0 +1,134 @@
+//! `users` and `api_keys`: who may come in.
+
+use samplit_domain::{ApiKeyId, UserId};
+use time::OffsetDateTime;
+
+use crate::Error;
+use crate::statement::{Session, statements};
+
+statements! {
+    /// A key that is neither revoked nor expired, with its owner.
+    FIND_API_KEY = "SELECT k.id, k.user_id, u.role, k.scopes FROM api_keys k \
+        JOIN users u ON u.id = k.user_id WHERE k.key_hash = $1 AND k.revoked_at IS NULL \
+        AND (k.expires_at IS NULL OR k.expires_at > $2)";
+    /// A new key.
+    INSERT_API_KEY = "INSERT INTO api_keys (id, user_id, name, key_prefix, key_hash, scopes, \
+        created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    /// The last use, at most once a minute, so that a busy key does not write on every request.
+    TOUCH_API_KEY = "UPDATE api_keys SET last_used_at = $2 WHERE id = $1 \
+        AND (last_used_at IS NULL OR last_used_at < $2 - interval '1 minute')";
+    /// The account with an email, made where there is none. Its password can match nothing.
+    ENSURE_USER = "INSERT INTO users (id, email, password_hash, role) VALUES ($1, $2, '!', $3) \
+        ON CONFLICT (email) DO UPDATE SET email = excluded.email RETURNING id, role";
+}
+
+/// A key and its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKeyRow {
+    /// The key.
+    pub id: ApiKeyId,
+    /// Whose.
+    pub user_id: UserId,
+    /// The owner's role; the seed's default where null.
+    pub role: String,
+    /// What it may do.
+    pub scopes: Vec<String>,
+}
+
+/// A key to store.
+#[derive(Clone, Debug)]
+pub struct NewApiKey {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// Whose.
+    pub user_id: UserId,
+    /// What people call it.
+    pub name: String,
+    /// Its first characters, to recognise it by.
+    pub prefix: String,
+    /// Hex SHA-256 of the token.
+    pub hash: String,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// Until when it is good; `None`: for ever.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// The key whose token hashes to `hash`, if it is good at `now`.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn find_api_key(
+    session: Session<'_>,
+    hash: &str,
+    now: OffsetDateTime,
+) -> Result<Option<ApiKeyRow>, Error> {
+    let row = session.query_opt(FIND_API_KEY, &[&hash, &now]).await?;
+    Ok(row.map(|row| ApiKeyRow {
+        id: ApiKeyId(row.get(0)),
+        user_id: UserId(row.get(1)),
+        role: row
+            .get::<_, Option<String>>(2)
+            .unwrap_or_else(|| "client".to_owned()),
+        scopes: row.get(3),
+    }))
+}
+
+/// Notes that a key was used.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn touch_api_key(
+    session: Session<'_>,
+    id: ApiKeyId,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    session
+        .execute(TOUCH_API_KEY, &[&id.0, &now])
+        .await
+        .map(drop)
+}
+
+/// Stores a new key.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn insert_api_key(session: Session<'_>, key: &NewApiKey) -> Result<(), Error> {
+    session
+        .execute(
+            INSERT_API_KEY,
+            &[
+                &key.id.0,
+                &key.user_id.0,
+                &key.name,
+                &key.prefix,
+                &key.hash,
+                &key.scopes,
+                &key.created_at,
+                &key.expires_at,
+            ],
+        )
+        .await
+        .map(drop)
+}
+
+/// The account with `email` and its role; made with `id` and `role` where there is none.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn ensure_user(
+    session: Session<'_>,
+    id: UserId,
+    email: &str,
+    role: &str,
+) -> Result<(UserId, String), Error> {
+    let row = session
+        .query_one(ENSURE_USER, &[&id.0, &email, &role])
+        .await?;
+    let role = row
+        .get::<_, Option<String>>(1)
+        .unwrap_or_else(|| role.to_owned());
+    Ok((UserId(row.get(0)), role))
+}

@@ -1,0 +1,249 @@
+//! `assignments`: one row per visitor and experiment.
+
+use samplit_domain::{AssignmentId, ExperimentId, VariantId};
+use serde_json::Value as Json;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::Error;
+use crate::statement::{Session, statements};
+use crate::trail::RawJson;
+
+statements! {
+    /// The rows of the visitors of a batch; parallel arrays name them.
+    FIND_ASSIGNMENTS = "SELECT a.experiment_id, a.user_identifier, a.id, a.variant_id, \
+        a.metadata -> 'variants', a.assigned_at, a.assignment_seq, a.snapshot_seq, a.converted_at, \
+        a.conversion_value, a.conversion_event_id \
+        FROM unnest($1::uuid[], $2::varchar[]) AS q(experiment_id, user_identifier) \
+        JOIN assignments a ON a.experiment_id = q.experiment_id \
+        AND a.user_identifier = q.user_identifier";
+    /// New visitors. A visitor that somebody else inserted meanwhile is left out, which the caller
+    /// sees by the count.
+    INSERT_ASSIGNMENTS = "INSERT INTO assignments (id, experiment_id, variant_id, user_identifier, \
+        session_id, context, assigned_at, metadata, assignment_seq, snapshot_seq) \
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::varchar[], $5::varchar[], \
+        $6::jsonb[], $7::timestamptz[], $8::jsonb[], $9::bigint[], $10::bigint[]) \
+        ON CONFLICT (experiment_id, user_identifier) DO NOTHING";
+    /// Conversions. The guard makes a second one a no-op, whatever the race.
+    CONVERT_ASSIGNMENTS = "UPDATE assignments a SET converted_at = d.converted_at, \
+        conversion_value = d.conversion_value, conversion_event_id = d.event_id \
+        FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::float8[], $5::varchar[]) \
+        AS d(experiment_id, id, converted_at, conversion_value, event_id) \
+        WHERE a.id = d.id AND a.experiment_id = d.experiment_id AND a.converted_at IS NULL";
+    /// Counts of an experiment by variant: what rows older than the trail bring along.
+    COUNT_ASSIGNMENTS = "SELECT variant_id, metadata -> 'variants', count(*), count(converted_at), \
+        coalesce(sum(conversion_value) FILTER (WHERE converted_at IS NOT NULL), 0)::float8, \
+        coalesce(sum(conversion_value * conversion_value) FILTER (WHERE converted_at IS NOT NULL), 0)::float8 \
+        FROM assignments WHERE experiment_id = $1 GROUP BY 1, 2 ORDER BY 1, 2";
+}
+
+/// A visitor's row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AssignmentRow {
+    /// Of which experiment.
+    pub experiment_id: ExperimentId,
+    /// The visitor.
+    pub visitor: String,
+    /// Its id.
+    pub id: AssignmentId,
+    /// The variant of the first element.
+    pub variant_id: VariantId,
+    /// `{element_id: variant_id}` where there are several elements.
+    pub variants: Option<Json>,
+    /// When.
+    pub assigned_at: OffsetDateTime,
+    /// Its first trail entry; `None` for rows older than the trail.
+    pub assignment_seq: Option<i64>,
+    /// The snapshot whose weights were used; `None` for rows older than the trail.
+    pub snapshot_seq: Option<i64>,
+    /// The conversion, if there was one.
+    pub conversion: Option<ConversionRow>,
+}
+
+/// The conversion of a visitor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConversionRow {
+    /// When.
+    pub converted_at: OffsetDateTime,
+    /// What it was worth.
+    pub value: f64,
+    /// The event that counted; `None` for rows older than event ids.
+    pub event_id: Option<String>,
+}
+
+/// A row to insert.
+#[derive(Clone, Debug)]
+pub struct NewAssignment {
+    /// Its id.
+    pub id: Uuid,
+    /// Of which experiment.
+    pub experiment_id: Uuid,
+    /// The variant of the first element.
+    pub variant_id: Uuid,
+    /// The visitor.
+    pub visitor: String,
+    /// The visit.
+    pub session: Option<String>,
+    /// What is known of the visitor.
+    pub context: RawJson,
+    /// When.
+    pub assigned_at: OffsetDateTime,
+    /// `{"variants": {element_id: variant_id}}` where there are several elements.
+    pub metadata: Option<RawJson>,
+    /// Its first trail entry.
+    pub assignment_seq: i64,
+    /// The snapshot whose weights were used.
+    pub snapshot_seq: i64,
+}
+
+/// A conversion to store.
+#[derive(Clone, Debug)]
+pub struct NewConversion {
+    /// Of which experiment.
+    pub experiment_id: Uuid,
+    /// Of which row.
+    pub assignment_id: Uuid,
+    /// When.
+    pub converted_at: OffsetDateTime,
+    /// What it was worth.
+    pub value: f64,
+    /// The event that counts.
+    pub event_id: String,
+}
+
+/// The rows of visitors, named by parallel slices; visitors without a row are missing.
+///
+/// # Errors
+/// When PostgreSQL fails, or a row has no variant.
+pub async fn find(
+    session: Session<'_>,
+    experiments: &[Uuid],
+    visitors: &[&str],
+) -> Result<Vec<AssignmentRow>, Error> {
+    let rows = session
+        .query(FIND_ASSIGNMENTS, &[&experiments, &visitors])
+        .await?;
+    rows.iter().map(from_row).collect()
+}
+
+fn from_row(row: &tokio_postgres::Row) -> Result<AssignmentRow, Error> {
+    let variant: Option<Uuid> = row.get(3);
+    let variant =
+        variant.ok_or_else(|| Error::inconsistent("assignments", "variant_id", "is null"))?;
+    let converted_at: Option<OffsetDateTime> = row.get(8);
+    Ok(AssignmentRow {
+        experiment_id: ExperimentId(row.get(0)),
+        visitor: row.get(1),
+        id: AssignmentId(row.get(2)),
+        variant_id: VariantId(variant),
+        variants: row.get(4),
+        assigned_at: row
+            .get::<_, Option<_>>(5)
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH),
+        assignment_seq: row.get(6),
+        snapshot_seq: row.get(7),
+        conversion: converted_at.map(|converted_at| ConversionRow {
+            converted_at,
+            value: row
+                .get::<_, Option<f64>>(9)
+                .unwrap_or(samplit_domain::DEFAULT_CONVERSION_VALUE),
+            event_id: row.get(10),
+        }),
+    })
+}
+
+/// Inserts new visitors.
+///
+/// # Errors
+/// Retryable when one of them has a row by now; else when PostgreSQL fails.
+pub async fn insert(session: Session<'_>, rows: &[NewAssignment]) -> Result<(), Error> {
+    let ids: Vec<Uuid> = rows.iter().map(|r| r.id).collect();
+    let experiments: Vec<Uuid> = rows.iter().map(|r| r.experiment_id).collect();
+    let variants: Vec<Uuid> = rows.iter().map(|r| r.variant_id).collect();
+    let visitors: Vec<&str> = rows.iter().map(|r| r.visitor.as_str()).collect();
+    let sessions: Vec<Option<&str>> = rows.iter().map(|r| r.session.as_deref()).collect();
+    let contexts: Vec<&RawJson> = rows.iter().map(|r| &r.context).collect();
+    let times: Vec<OffsetDateTime> = rows.iter().map(|r| r.assigned_at).collect();
+    let metadata: Vec<Option<&RawJson>> = rows.iter().map(|r| r.metadata.as_ref()).collect();
+    let sequence: Vec<i64> = rows.iter().map(|r| r.assignment_seq).collect();
+    let snapshots: Vec<i64> = rows.iter().map(|r| r.snapshot_seq).collect();
+    let inserted = session
+        .execute(
+            INSERT_ASSIGNMENTS,
+            &[
+                &ids,
+                &experiments,
+                &variants,
+                &visitors,
+                &sessions,
+                &contexts,
+                &times,
+                &metadata,
+                &sequence,
+                &snapshots,
+            ],
+        )
+        .await?;
+    Error::expect_rows(INSERT_ASSIGNMENTS.name, rows.len() as u64, inserted)
+}
+
+/// Stores conversions of rows that have none.
+///
+/// # Errors
+/// Retryable when one of them has a conversion by now; else when PostgreSQL fails.
+pub async fn convert(session: Session<'_>, rows: &[NewConversion]) -> Result<(), Error> {
+    let experiments: Vec<Uuid> = rows.iter().map(|r| r.experiment_id).collect();
+    let ids: Vec<Uuid> = rows.iter().map(|r| r.assignment_id).collect();
+    let times: Vec<OffsetDateTime> = rows.iter().map(|r| r.converted_at).collect();
+    let values: Vec<f64> = rows.iter().map(|r| r.value).collect();
+    let events: Vec<&str> = rows.iter().map(|r| r.event_id.as_str()).collect();
+    let moved = session
+        .execute(
+            CONVERT_ASSIGNMENTS,
+            &[&experiments, &ids, &times, &values, &events],
+        )
+        .await?;
+    Error::expect_rows(CONVERT_ASSIGNMENTS.name, rows.len() as u64, moved)
+}
+
+/// What the rows of one combination of variants add up to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AssignmentCount {
+    /// The variant of the first element.
+    pub variant_id: VariantId,
+    /// `{element_id: variant_id}` where there are several elements.
+    pub variants: Option<Json>,
+    /// Rows.
+    pub assignments: i64,
+    /// Of those, converted.
+    pub conversions: i64,
+    /// Sum of the conversion values.
+    pub value_sum: f64,
+    /// Sum of their squares.
+    pub value_sum_squares: f64,
+}
+
+/// Counts all rows of an experiment. Scans them: only for taking over rows older than the trail.
+///
+/// # Errors
+/// When PostgreSQL fails, or a row has no variant.
+pub async fn count(
+    session: Session<'_>,
+    experiment: ExperimentId,
+) -> Result<Vec<AssignmentCount>, Error> {
+    let rows = session.query(COUNT_ASSIGNMENTS, &[&experiment.0]).await?;
+    let counts = rows.iter().map(|row| {
+        let variant: Option<Uuid> = row.get(0);
+        let variant =
+            variant.ok_or_else(|| Error::inconsistent("assignments", "variant_id", "is null"))?;
+        Ok(AssignmentCount {
+            variant_id: VariantId(variant),
+            variants: row.get(1),
+            assignments: row.get(2),
+            conversions: row.get(3),
+            value_sum: row.get(4),
+            value_sum_squares: row.get(5),
+        })
+    });
+    counts.collect()
+}

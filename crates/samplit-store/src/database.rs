@@ -1,0 +1,367 @@
+//! The pool of connections behind its circuit breaker.
+
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tokio_postgres::{Config, IsolationLevel, NoTls, config::SslMode};
+
+use crate::breaker::{Admission, BreakerState, CircuitBreaker};
+use crate::statement::Session;
+use crate::{Error, Settings, tls};
+
+/// How often a transaction is run again when PostgreSQL says that this may help.
+const MAX_RETRIES: u32 = 5;
+
+static SHARED: OnceLock<Database> = OnceLock::new();
+
+/// A PostgreSQL database: pooled connections, a circuit breaker, transactions that retry.
+///
+/// Cheap to clone; all clones share one pool.
+#[derive(Clone)]
+pub struct Database {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pool: Pool,
+    config: Config,
+    settings: Settings,
+    tls: tls::TlsSettings,
+    breaker: Mutex<CircuitBreaker>,
+    started: Instant,
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database")
+            .field("settings", &self.inner.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A connection lent from the pool; goes back when dropped.
+pub struct Connection(Object);
+
+impl Deref for Connection {
+    type Target = tokio_postgres::Client;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    /// Connects, opens the minimum of connections, and keeps the pool in shape from then on.
+    ///
+    /// # Errors
+    /// When the settings make no sense, or PostgreSQL is not reached within the retries.
+    pub async fn connect(settings: Settings) -> Result<Self, Error> {
+        let database = Self::lazy(settings)?;
+        let mut pauses = database.inner.settings.connect_retries.clone().into_iter();
+        loop {
+            match database.fill().await {
+                Ok(()) => break,
+                Err(error) if error.is_unavailable() => match pauses.next() {
+                    Some(pause) => {
+                        tracing::warn!(%error, "PostgreSQL is not reached, trying again in {pause:?}");
+                        tokio::time::sleep(pause).await;
+                    }
+                    None => return Err(error),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(database)
+    }
+
+    /// Builds the pool without opening a connection.
+    ///
+    /// # Errors
+    /// When the settings make no sense.
+    pub fn lazy(settings: Settings) -> Result<Self, Error> {
+        let (url, tls) = tls::split_settings(&settings.url);
+        let mut config: Config = url
+            .parse()
+            // The parser's message may quote the string, and so the password.
+            .map_err(|_| Error::settings("the connection string cannot be read"))?;
+        config.connect_timeout(settings.connect_timeout);
+        if config.get_application_name().is_none() {
+            config.application_name(&settings.application_name);
+        }
+        let recycle = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let manager = if config.get_ssl_mode() == SslMode::Disable {
+            Manager::from_config(config.clone(), NoTls, recycle)
+        } else {
+            Manager::from_config(config.clone(), tls::connector(&tls)?, recycle)
+        };
+        let prepare = Arc::<str>::from(session_settings(&settings));
+        let pool = Pool::builder(manager)
+            .max_size(settings.max_connections)
+            .wait_timeout(Some(settings.acquire_timeout))
+            .create_timeout(Some(settings.connect_timeout))
+            .recycle_timeout(Some(settings.connect_timeout))
+            .runtime(deadpool_postgres::Runtime::Tokio1)
+            .post_create(Hook::async_fn(move |client, _| {
+                let prepare = Arc::clone(&prepare);
+                Box::pin(async move {
+                    client
+                        .batch_execute(&prepare)
+                        .await
+                        .map_err(HookError::Backend)
+                })
+            }))
+            .build()
+            .map_err(|error| Error::settings(error.to_string()))?;
+        let breaker = CircuitBreaker::new(settings.failure_threshold, settings.recovery_timeout);
+        let inner = Arc::new(Inner {
+            pool,
+            config,
+            settings,
+            tls,
+            breaker: Mutex::new(breaker),
+            started: Instant::now(),
+        });
+        keep_in_shape(&inner);
+        Ok(Self { inner })
+    }
+
+    /// Makes this database the one that [`Database::shared`] returns. The first call wins.
+    ///
+    /// # Errors
+    /// The database itself when there is one already.
+    pub fn share(self) -> Result<(), Self> {
+        SHARED.set(self)
+    }
+
+    /// The process-wide database, for embedders that want one handle.
+    #[must_use]
+    pub fn shared() -> Option<&'static Self> {
+        SHARED.get()
+    }
+
+    /// Lends a connection.
+    ///
+    /// # Errors
+    /// [`Error::is_unavailable`] when the breaker is open, PostgreSQL is away or no connection
+    /// becomes free in time.
+    pub async fn acquire(&self) -> Result<Connection, Error> {
+        let permit = self.admit()?;
+        let object = self.inner.pool.get().await.map_err(Error::pool);
+        permit.report(object.map(Connection))
+    }
+
+    /// Runs `work` on a connection outside a transaction, once.
+    ///
+    /// # Errors
+    /// Whatever `work` returns, or that no connection was to be had.
+    pub async fn run<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        F: for<'s> FnOnce(Session<'s>) -> BoxFuture<'s, Result<T, Error>> + Send,
+    {
+        let permit = self.admit()?;
+        let outcome = match self.inner.pool.get().await {
+            Ok(object) => work(Session::new(&object, &object.statement_cache)).await,
+            Err(error) => Err(Error::pool(error)),
+        };
+        permit.report(outcome)
+    }
+
+    /// Runs `work` as one READ COMMITTED transaction, and again from the start when PostgreSQL
+    /// reports a conflict that another try may solve. `work` therefore must have no effect outside
+    /// the transaction. `name` stands in logs and metrics.
+    ///
+    /// # Errors
+    /// Whatever `work` returns, or the commit; [`Error::is_commit_unknown`] when the connection was
+    /// lost in the COMMIT.
+    pub async fn run_tx<T, F>(&self, name: &'static str, work: F) -> Result<T, Error>
+    where
+        F: for<'s> Fn(Session<'s>) -> BoxFuture<'s, Result<T, Error>> + Send + Sync,
+    {
+        let mut tries = 0;
+        loop {
+            let permit = self.admit()?;
+            match permit.report(self.try_tx(name, &work).await) {
+                Err(error) if error.is_retryable() && tries < MAX_RETRIES => {
+                    tries += 1;
+                    metrics::counter!("samplit_transaction_retries_total", "transaction" => name)
+                        .increment(1);
+                    tracing::debug!(transaction = name, tries, %error, "transaction runs again");
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_tx<T, F>(&self, name: &'static str, work: &F) -> Result<T, Error>
+    where
+        F: for<'s> Fn(Session<'s>) -> BoxFuture<'s, Result<T, Error>> + Send + Sync,
+    {
+        let mut object = self.inner.pool.get().await.map_err(Error::pool)?;
+        let builder = object
+            .build_transaction()
+            .isolation_level(IsolationLevel::ReadCommitted);
+        let tx = builder
+            .start()
+            .await
+            .map_err(|source| Error::postgres(name, source))?;
+        // An error drops the transaction, which rolls it back.
+        let value = work(Session::new(tx.client(), &tx.statement_cache)).await?;
+        tx.commit()
+            .await
+            .map_err(|source| Error::commit(name, source))?;
+        Ok(value)
+    }
+
+    /// Where the breaker stands.
+    #[must_use]
+    pub fn breaker_state(&self) -> BreakerState {
+        self.inner.breaker.lock().state()
+    }
+
+    /// Connections open now, idle or lent.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.inner.pool.status().size
+    }
+
+    /// Closes the pool; every later call fails.
+    pub fn close(&self) {
+        self.inner.pool.close();
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    pub(crate) fn tls(&self) -> &tls::TlsSettings {
+        &self.inner.tls
+    }
+
+    async fn fill(&self) -> Result<(), Error> {
+        self.inner.fill().await
+    }
+
+    fn admit(&self) -> Result<Permit<'_>, Error> {
+        let inner = &*self.inner;
+        match inner.breaker.lock().admit(inner.now()) {
+            Admission::Allowed => Ok(Permit {
+                inner,
+                is_probe: false,
+            }),
+            Admission::Probe => Ok(Permit {
+                inner,
+                is_probe: true,
+            }),
+            Admission::Refused { retry_in } => Err(Error::breaker_open(retry_in)),
+        }
+    }
+}
+
+impl Inner {
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Opens connections up to the minimum.
+    async fn fill(&self) -> Result<(), Error> {
+        let missing = self.settings.min_connections.max(1);
+        let lent = futures_util::future::try_join_all((0..missing).map(|_| self.pool.get()));
+        lent.await.map(drop).map_err(Error::pool)
+    }
+
+    /// Closes connections idle for too long, down to the minimum.
+    fn trim(&self) {
+        let mut surplus = self
+            .pool
+            .status()
+            .size
+            .saturating_sub(self.settings.min_connections);
+        let max_idle = self.settings.max_idle;
+        self.pool.retain(|_, metrics| {
+            let close = surplus > 0 && metrics.last_used() >= max_idle;
+            surplus -= usize::from(close);
+            !close
+        });
+    }
+}
+
+/// Trims and refills the pool until the last handle is gone.
+fn keep_in_shape(inner: &Arc<Inner>) {
+    let weak = Arc::downgrade(inner);
+    let period = (inner.settings.max_idle / 10).max(Duration::from_millis(10));
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(period).await;
+            let Some(inner) = weak.upgrade() else { return };
+            if inner.pool.is_closed() {
+                return;
+            }
+            inner.trim();
+            if inner.pool.status().size < inner.settings.min_connections
+                && inner.breaker.lock().state() == BreakerState::Closed
+                && let Err(error) = inner.fill().await
+            {
+                tracing::debug!(%error, "the pool could not be refilled");
+            }
+        }
+    });
+}
+
+/// Leave to try, and the duty to say how it went.
+struct Permit<'a> {
+    inner: &'a Inner,
+    is_probe: bool,
+}
+
+impl Permit<'_> {
+    fn report<T>(mut self, outcome: Result<T, Error>) -> Result<T, Error> {
+        self.is_probe = false;
+        let mut breaker = self.inner.breaker.lock();
+        let before = breaker.state();
+        match &outcome {
+            Err(error) if error.is_unavailable() => breaker.on_failure(self.inner.now()),
+            _ => breaker.on_success(),
+        }
+        if breaker.state() != before {
+            tracing::warn!(from = ?before, to = ?breaker.state(), "circuit breaker moved");
+        }
+        outcome
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        // Only a probe that was cancelled is still marked here.
+        if self.is_probe {
+            self.inner.breaker.lock().on_abandoned(self.inner.now());
+        }
+    }
+}
+
+/// What every connection is told first. All of these are off or endless by default, and a replica
+/// that is stopped while it holds a head lock would hold it for ever.
+fn session_settings(settings: &Settings) -> String {
+    format!(
+        "SET lock_timeout = {}; SET statement_timeout = {}; \
+         SET idle_in_transaction_session_timeout = {}; SET timezone = 'UTC'; \
+         SET plan_cache_mode = force_custom_plan; \
+         SELECT set_config('client_connection_check_interval', '1000', false) \
+         WHERE current_setting('server_version_num')::int >= 140000",
+        settings.lock_timeout.as_millis(),
+        settings.statement_timeout.as_millis(),
+        settings.idle_in_transaction_timeout.as_millis(),
+    )
+}

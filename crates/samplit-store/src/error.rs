@@ -1,0 +1,269 @@
+//! What can go wrong between us and PostgreSQL.
+
+use std::fmt;
+
+use tokio_postgres::error::SqlState;
+
+/// A failure of the store. Opaque: ask it what it means, print its `source()` chain once, where it is
+/// handled.
+pub struct Error(Box<Kind>);
+
+#[derive(Debug)]
+enum Kind {
+    Settings(String),
+    Tls(rustls::Error),
+    Certificates(std::io::Error),
+    BreakerOpen {
+        retry_in: std::time::Duration,
+    },
+    PoolTimeout,
+    PoolClosed,
+    Postgres {
+        during: &'static str,
+        source: tokio_postgres::Error,
+    },
+    CommitUnknown {
+        during: &'static str,
+        source: tokio_postgres::Error,
+    },
+    RowCount {
+        during: &'static str,
+        expected: u64,
+        actual: u64,
+    },
+    Inconsistent {
+        table: &'static str,
+        column: &'static str,
+        detail: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn settings(detail: impl Into<String>) -> Self {
+        Self(Box::new(Kind::Settings(detail.into())))
+    }
+
+    pub(crate) fn tls(source: rustls::Error) -> Self {
+        Self(Box::new(Kind::Tls(source)))
+    }
+
+    pub(crate) fn certificates(source: std::io::Error) -> Self {
+        Self(Box::new(Kind::Certificates(source)))
+    }
+
+    pub(crate) fn breaker_open(retry_in: std::time::Duration) -> Self {
+        Self(Box::new(Kind::BreakerOpen { retry_in }))
+    }
+
+    pub(crate) fn postgres(during: &'static str, source: tokio_postgres::Error) -> Self {
+        Self(Box::new(Kind::Postgres { during, source }))
+    }
+
+    /// A COMMIT that failed without PostgreSQL having said so may have happened.
+    pub(crate) fn commit(during: &'static str, source: tokio_postgres::Error) -> Self {
+        let unknown = source.code().is_none_or(is_connection_state);
+        Self(Box::new(if unknown {
+            Kind::CommitUnknown { during, source }
+        } else {
+            Kind::Postgres { during, source }
+        }))
+    }
+
+    pub(crate) fn pool(source: deadpool_postgres::PoolError) -> Self {
+        use deadpool_postgres::{HookError, PoolError};
+        Self(Box::new(match source {
+            PoolError::Timeout(_) => Kind::PoolTimeout,
+            PoolError::Closed | PoolError::NoRuntimeSpecified => Kind::PoolClosed,
+            PoolError::Backend(source) | PoolError::PostCreateHook(HookError::Backend(source)) => {
+                Kind::Postgres {
+                    during: "connect",
+                    source,
+                }
+            }
+            PoolError::PostCreateHook(HookError::Message(message)) => {
+                Kind::Settings(message.into_owned())
+            }
+        }))
+    }
+
+    /// A value in the database that no rule of ours allows.
+    #[must_use]
+    pub fn inconsistent(
+        table: &'static str,
+        column: &'static str,
+        detail: impl fmt::Display,
+    ) -> Self {
+        Self(Box::new(Kind::Inconsistent {
+            table,
+            column,
+            detail: detail.to_string(),
+        }))
+    }
+
+    /// Turns a number of affected rows into meaning.
+    ///
+    /// # Errors
+    /// When `actual` is not `expected`; such an error is retryable, because only a concurrent
+    /// writer can have caused it.
+    pub fn expect_rows(during: &'static str, expected: u64, actual: u64) -> Result<(), Self> {
+        if expected == actual {
+            Ok(())
+        } else {
+            Err(Self(Box::new(Kind::RowCount {
+                during,
+                expected,
+                actual,
+            })))
+        }
+    }
+
+    fn code(&self) -> Option<&SqlState> {
+        match &*self.0 {
+            Kind::Postgres { source, .. } | Kind::CommitUnknown { source, .. } => source.code(),
+            _ => None,
+        }
+    }
+
+    /// Whether PostgreSQL could not be reached: connect, closed connection, pool timeout, shutdown,
+    /// open breaker. The only failures that the breaker counts.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        match &*self.0 {
+            Kind::BreakerOpen { .. } | Kind::PoolTimeout | Kind::PoolClosed => true,
+            Kind::CommitUnknown { .. } => true,
+            Kind::Postgres { source, .. } => match source.code() {
+                Some(state) => is_connection_state(state),
+                None => source.is_closed() || is_io(source),
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether the same transaction may succeed when it is run again at once: a serialization
+    /// failure, a deadlock, a lock not had in time, or a row count that a concurrent writer upset.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(&*self.0, Kind::RowCount { .. })
+            || self.code().is_some_and(|state| {
+                [
+                    SqlState::T_R_SERIALIZATION_FAILURE,
+                    SqlState::T_R_DEADLOCK_DETECTED,
+                    SqlState::LOCK_NOT_AVAILABLE,
+                ]
+                .contains(state)
+            })
+    }
+
+    /// Whether a COMMIT was sent and its outcome is not known.
+    #[must_use]
+    pub fn is_commit_unknown(&self) -> bool {
+        matches!(&*self.0, Kind::CommitUnknown { .. })
+    }
+
+    /// Whether a value that has to be unique is taken.
+    #[must_use]
+    pub fn is_unique_violation(&self) -> bool {
+        self.code() == Some(&SqlState::UNIQUE_VIOLATION)
+    }
+
+    /// Whether the database lacks a table, a column or a function that we use.
+    #[must_use]
+    pub fn is_unknown_schema(&self) -> bool {
+        self.code().is_some_and(|state| {
+            [
+                SqlState::UNDEFINED_TABLE,
+                SqlState::UNDEFINED_COLUMN,
+                SqlState::UNDEFINED_FUNCTION,
+                SqlState::INVALID_SCHEMA_NAME,
+            ]
+            .contains(state)
+        })
+    }
+
+    /// When it makes sense to try again, if the breaker knows.
+    #[must_use]
+    pub fn retry_in(&self) -> Option<std::time::Duration> {
+        match &*self.0 {
+            Kind::BreakerOpen { retry_in } => Some(*retry_in),
+            _ => None,
+        }
+    }
+}
+
+fn is_io(error: &tokio_postgres::Error) -> bool {
+    let source = std::error::Error::source(error);
+    source.is_some_and(|source| source.is::<std::io::Error>())
+        // tokio-postgres hides its kind; its text for these is stable and has no source.
+        || ["error connecting to server", "connection closed", "timeout waiting for server"]
+            .iter()
+            .any(|text| error.to_string().starts_with(text))
+}
+
+fn is_connection_state(state: &SqlState) -> bool {
+    state.code().starts_with("08")
+        || [
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+            SqlState::CANNOT_CONNECT_NOW,
+            SqlState::TOO_MANY_CONNECTIONS,
+            SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+        ]
+        .contains(state)
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Kind::Settings(detail) => write!(f, "the database settings are wrong: {detail}"),
+            Kind::Tls(_) => f.write_str("TLS cannot be set up"),
+            Kind::Certificates(_) => f.write_str("the root certificates cannot be read"),
+            Kind::BreakerOpen { retry_in } => {
+                write!(
+                    f,
+                    "PostgreSQL was away; next try in {} ms",
+                    retry_in.as_millis()
+                )
+            }
+            Kind::PoolTimeout => f.write_str("no connection became free in time"),
+            Kind::PoolClosed => f.write_str("the connection pool is closed"),
+            Kind::Postgres { during, .. } => write!(f, "PostgreSQL failed during {during}"),
+            Kind::CommitUnknown { during, .. } => {
+                write!(f, "the connection was lost during the COMMIT of {during}")
+            }
+            Kind::RowCount {
+                during,
+                expected,
+                actual,
+            } => {
+                write!(f, "{during} touched {actual} rows instead of {expected}")
+            }
+            Kind::Inconsistent {
+                table,
+                column,
+                detail,
+            } => {
+                write!(
+                    f,
+                    "the database holds an impossible {table}.{column}: {detail}"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &*self.0 {
+            Kind::Tls(source) => Some(source),
+            Kind::Certificates(source) => Some(source),
+            Kind::Postgres { source, .. } | Kind::CommitUnknown { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

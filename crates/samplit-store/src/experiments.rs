@@ -1,0 +1,304 @@
+//! `experiments` and `goals`: the configuration of an experiment, as a whole.
+
+use samplit_domain::{
+    Allocation, Experiment, ExperimentId, ExperimentType, Goal, GoalId, GoalKind, Status, Strategy,
+    UserId,
+};
+use serde_json::Value as Json;
+use time::OffsetDateTime;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::statement::{Params, Session, statements};
+use crate::{Error, elements};
+
+statements! {
+    /// One experiment.
+    READ_EXPERIMENT = "SELECT id, user_id, name, description, target_url, status, experiment_type, \
+        traffic_allocation, allocation_strategy, created_at, started_at, completed_at, metadata, \
+        version, updated_at, allocation_config, declared_winner, archived_at \
+        FROM experiments WHERE id = $1";
+    /// One experiment, locked against other changes of it.
+    LOCK_EXPERIMENT = "SELECT version FROM experiments WHERE id = $1 FOR NO KEY UPDATE";
+    /// A page of experiments, newest first. Null parameters do not filter.
+    LIST_EXPERIMENTS = "SELECT id FROM experiments WHERE ($1::uuid IS NULL OR user_id = $1) \
+        AND ($2::varchar IS NULL OR status = $2) \
+        AND ($3::varchar IS NULL OR name ILIKE '%' || $3 || '%') \
+        AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid)) \
+        ORDER BY created_at DESC, id DESC LIMIT $6";
+    /// The versions of many experiments, to see which have changed.
+    READ_VERSIONS = "SELECT id, version FROM experiments WHERE id = ANY($1)";
+    /// A new experiment.
+    INSERT_EXPERIMENT = "INSERT INTO experiments (id, user_id, name, description, target_url, status, \
+        experiment_type, traffic_allocation, allocation_strategy, created_at, metadata, version, \
+        updated_at, allocation_config) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+    /// Everything of an experiment that may change.
+    UPDATE_EXPERIMENT = "UPDATE experiments SET name = $2, description = $3, target_url = $4, \
+        status = $5, experiment_type = $6, traffic_allocation = $7, allocation_strategy = $8, \
+        started_at = $9, completed_at = $10, archived_at = $11, metadata = $12, version = $13, \
+        updated_at = $14, allocation_config = $15, declared_winner = $16 WHERE id = $1";
+    /// The goals of one experiment, the primary one first.
+    READ_GOALS = "SELECT id, name, is_primary, kind, default_value FROM goals \
+        WHERE experiment_id = $1 ORDER BY is_primary DESC, created_at, id";
+    /// The goals of a new experiment.
+    INSERT_GOALS = "INSERT INTO goals (id, experiment_id, name, is_primary, kind, default_value) \
+        SELECT id, $1, name, is_primary, kind, default_value FROM unnest($2::uuid[], $3::varchar[], \
+        $4::boolean[], $5::varchar[], $6::float8[]) AS g(id, name, is_primary, kind, default_value)";
+    /// The goals of a draft that is written anew.
+    DELETE_GOALS = "DELETE FROM goals WHERE experiment_id = $1";
+    /// Tells the other processes that an experiment changed.
+    NOTIFY_EXPERIMENT = "SELECT pg_notify('samplit_experiment', $1)";
+}
+
+/// The channel that [`announce`] speaks on.
+pub const CHANNEL: &str = "samplit_experiment";
+
+/// Reads an experiment with its elements, variants and goals.
+///
+/// # Errors
+/// When PostgreSQL fails or a row breaks a rule that code relies on.
+pub async fn read(session: Session<'_>, id: ExperimentId) -> Result<Option<Experiment>, Error> {
+    let key: Params<'_> = &[&id.0];
+    let (row, elements, goals) = tokio::try_join!(
+        session.query_opt(READ_EXPERIMENT, key),
+        elements::read(session, id),
+        session.query(READ_GOALS, key),
+    )?;
+    let Some(row) = row else { return Ok(None) };
+    let mut experiment = from_row(&row)?;
+    experiment.elements = elements;
+    experiment.goals = goals.iter().map(goal_from_row).collect::<Result<_, _>>()?;
+    Ok(Some(experiment))
+}
+
+/// Locks an experiment until the transaction ends and says which version it has.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn lock(session: Session<'_>, id: ExperimentId) -> Result<Option<i64>, Error> {
+    Ok(session
+        .query_opt(LOCK_EXPERIMENT, &[&id.0])
+        .await?
+        .map(|row| row.get(0)))
+}
+
+/// Which experiments to list.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// Of this account only.
+    pub user_id: Option<UserId>,
+    /// With this status only.
+    pub status: Option<Status>,
+    /// With this text in the name only, whatever the case.
+    pub query: Option<String>,
+    /// Only what was created before this one.
+    pub before: Option<(OffsetDateTime, ExperimentId)>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// The experiments that `listing` asks for, newest first.
+///
+/// # Errors
+/// When PostgreSQL fails or a row breaks a rule that code relies on.
+pub async fn list(session: Session<'_>, listing: &Listing) -> Result<Vec<Experiment>, Error> {
+    let (before_at, before_id) = listing.before.map(|(at, id)| (at, id.0)).unzip();
+    // In LIKE a backslash, a percent sign and an underscore are special.
+    let query = listing.query.as_ref().map(|query| {
+        query
+            .replace('\\', "\\\\")
+            .replace('%', "\\%")
+            .replace('_', "\\_")
+    });
+    let rows = session
+        .query(
+            LIST_EXPERIMENTS,
+            &[
+                &listing.user_id.map(|id| id.0),
+                &listing.status.map(Status::as_str),
+                &query,
+                &before_at,
+                &before_id,
+                &listing.limit,
+            ],
+        )
+        .await?;
+    let ids = rows.iter().map(|row| ExperimentId(row.get(0)));
+    let read = futures_util::future::try_join_all(ids.map(|id| read(session, id))).await?;
+    Ok(read.into_iter().flatten().collect())
+}
+
+/// The versions of `ids`; ids that do not exist are missing.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn versions(
+    session: Session<'_>,
+    ids: &[Uuid],
+) -> Result<Vec<(ExperimentId, i64)>, Error> {
+    let rows = session.query(READ_VERSIONS, &[&ids]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| (ExperimentId(row.get(0)), row.get(1)))
+        .collect())
+}
+
+/// Inserts an experiment with its elements, variants and goals.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn insert(session: Session<'_>, experiment: &Experiment) -> Result<(), Error> {
+    session
+        .execute(
+            INSERT_EXPERIMENT,
+            &[
+                &experiment.id.0,
+                &experiment.user_id.map(|id| id.0),
+                &experiment.name,
+                &experiment.description,
+                &experiment.target_url,
+                &experiment.status.as_str(),
+                &experiment.experiment_type.as_str(),
+                &experiment.traffic_allocation,
+                &experiment.strategy.as_str(),
+                &experiment.created_at,
+                &experiment.metadata,
+                &experiment.version,
+                &experiment.updated_at,
+                &config_to_json(&experiment.allocation),
+            ],
+        )
+        .await?;
+    insert_parts(session, experiment).await
+}
+
+/// Writes everything of an experiment that may change, but not its elements and goals.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn update(session: Session<'_>, experiment: &Experiment) -> Result<(), Error> {
+    let winner = (!experiment.declared_winner.is_empty())
+        .then(|| serde_json::json!(experiment.declared_winner));
+    session
+        .execute(
+            UPDATE_EXPERIMENT,
+            &[
+                &experiment.id.0,
+                &experiment.name,
+                &experiment.description,
+                &experiment.target_url,
+                &experiment.status.as_str(),
+                &experiment.experiment_type.as_str(),
+                &experiment.traffic_allocation,
+                &experiment.strategy.as_str(),
+                &experiment.started_at,
+                &experiment.completed_at,
+                &experiment.archived_at,
+                &experiment.metadata,
+                &experiment.version,
+                &experiment.updated_at,
+                &config_to_json(&experiment.allocation),
+                &winner,
+            ],
+        )
+        .await
+        .map(drop)
+}
+
+/// Replaces the elements, variants and goals of a draft.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn replace_parts(session: Session<'_>, experiment: &Experiment) -> Result<(), Error> {
+    elements::delete(session, experiment.id).await?;
+    session.execute(DELETE_GOALS, &[&experiment.id.0]).await?;
+    insert_parts(session, experiment).await
+}
+
+/// Tells the other processes, once the transaction commits, that `id` changed.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn announce(session: Session<'_>, id: ExperimentId) -> Result<(), Error> {
+    session
+        .query_one(NOTIFY_EXPERIMENT, &[&id.to_string()])
+        .await
+        .map(drop)
+}
+
+async fn insert_parts(session: Session<'_>, experiment: &Experiment) -> Result<(), Error> {
+    elements::insert(session, experiment).await?;
+    let goals = &experiment.goals;
+    let ids: Vec<Uuid> = goals.iter().map(|goal| goal.id.0).collect();
+    let names: Vec<&str> = goals.iter().map(|goal| goal.name.as_str()).collect();
+    let primary: Vec<bool> = goals.iter().map(|goal| goal.is_primary).collect();
+    let kinds: Vec<&str> = goals.iter().map(|goal| goal.kind.as_str()).collect();
+    let values: Vec<f64> = goals.iter().map(|goal| goal.default_value).collect();
+    session
+        .execute(
+            INSERT_GOALS,
+            &[&experiment.id.0, &ids, &names, &primary, &kinds, &values],
+        )
+        .await
+        .map(drop)
+}
+
+fn config_to_json(allocation: &Allocation) -> Json {
+    serde_json::json!(allocation)
+}
+
+fn from_row(row: &Row) -> Result<Experiment, Error> {
+    let table = "experiments";
+    // The seed lets these columns be null; its defaults stand in.
+    let word = |column: usize| row.get::<_, Option<String>>(column);
+    let status = word(5).map_or(Ok(Status::Draft), |word| word.parse());
+    let kind = word(6).map_or(Ok(ExperimentType::AbTest), |word| word.parse());
+    let strategy = word(8).map_or(Ok(Strategy::Adaptive), |word| word.parse());
+    let winner: Option<Json> = row.get(16);
+    Ok(Experiment {
+        id: ExperimentId(row.get(0)),
+        user_id: row.get::<_, Option<Uuid>>(1).map(UserId),
+        name: row.get(2),
+        description: row.get(3),
+        target_url: row.get(4),
+        status: status.map_err(|error| Error::inconsistent(table, "status", error))?,
+        experiment_type: kind
+            .map_err(|error| Error::inconsistent(table, "experiment_type", error))?,
+        traffic_allocation: row.get::<_, Option<f64>>(7).unwrap_or(1.0),
+        strategy: strategy
+            .map_err(|error| Error::inconsistent(table, "allocation_strategy", error))?,
+        created_at: row
+            .get::<_, Option<_>>(9)
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH),
+        started_at: row.get(10),
+        completed_at: row.get(11),
+        metadata: row
+            .get::<_, Option<_>>(12)
+            .unwrap_or_else(|| Json::Object(Default::default())),
+        version: row.get(13),
+        updated_at: row.get(14),
+        allocation: serde_json::from_value(row.get(15))
+            .map_err(|error| Error::inconsistent(table, "allocation_config", error))?,
+        declared_winner: winner
+            .map_or(Ok(Default::default()), serde_json::from_value)
+            .map_err(|error| Error::inconsistent(table, "declared_winner", error))?,
+        archived_at: row.get(17),
+        elements: Vec::new(),
+        goals: Vec::new(),
+    })
+}
+
+fn goal_from_row(row: &Row) -> Result<Goal, Error> {
+    let kind: GoalKind = row
+        .get::<_, String>(3)
+        .parse()
+        .map_err(|error| Error::inconsistent("goals", "kind", error))?;
+    Ok(Goal {
+        id: GoalId(row.get(0)),
+        name: row.get(1),
+        is_primary: row.get(2),
+        kind,
+        default_value: row.get(4),
+    })
+}

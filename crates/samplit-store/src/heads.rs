@@ -1,0 +1,149 @@
+//! `audit_heads`: one mutable row per experiment, the only serialisation point of the write path.
+
+use samplit_domain::ExperimentId;
+use uuid::Uuid;
+
+use crate::Error;
+use crate::statement::{Session, statements};
+
+statements! {
+    /// Locks heads in id order, so that two batches over the same experiments cannot deadlock.
+    LOCK_HEADS = "SELECT experiment_id, incarnation, size, head_hash, frontier, last_us, snapshot_seq, \
+        snapshot_us, config_version FROM audit_heads WHERE experiment_id = ANY($1) \
+        ORDER BY experiment_id FOR UPDATE";
+    /// Reads a head without a lock.
+    READ_HEAD = "SELECT experiment_id, incarnation, size, head_hash, frontier, last_us, snapshot_seq, \
+        snapshot_us, config_version FROM audit_heads WHERE experiment_id = $1";
+    /// The head of an experiment that starts.
+    INSERT_HEAD = "INSERT INTO audit_heads (experiment_id, incarnation, size, head_hash, frontier, \
+        last_us, snapshot_seq, snapshot_us, config_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    /// Moves heads forward. Guarded by the size that was locked: a head never moves backward.
+    ADVANCE_HEADS = "UPDATE audit_heads h SET size = d.size, head_hash = d.head_hash, \
+        frontier = d.frontier, last_us = d.last_us, snapshot_seq = d.snapshot_seq, \
+        snapshot_us = d.snapshot_us, config_version = d.config_version \
+        FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::varchar[], $5::bytea[], $6::bigint[], \
+        $7::bigint[], $8::bigint[], $9::bigint[]) AS d(experiment_id, old_size, size, head_hash, \
+        frontier, last_us, snapshot_seq, snapshot_us, config_version) \
+        WHERE h.experiment_id = d.experiment_id AND h.size = d.old_size";
+}
+
+/// A row of `audit_heads`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadRow {
+    /// Whose trail it is the head of.
+    pub experiment_id: ExperimentId,
+    /// How often the trail was restored from a copy, plus one.
+    pub incarnation: i32,
+    /// Entries so far; the sequence number of the last one.
+    pub size: i64,
+    /// `current_hash` of the last entry, 64 hex digits.
+    pub head_hash: String,
+    /// The Merkle frontier.
+    pub frontier: Vec<u8>,
+    /// `created_at` of the last entry, microseconds since the epoch.
+    pub last_us: i64,
+    /// The entry whose weights are in force.
+    pub snapshot_seq: i64,
+    /// `created_at` of that entry.
+    pub snapshot_us: i64,
+    /// `experiments.version` that the trail was last written under.
+    pub config_version: i64,
+}
+
+impl HeadRow {
+    fn from_row(row: &tokio_postgres::Row) -> Self {
+        Self {
+            experiment_id: ExperimentId(row.get(0)),
+            incarnation: row.get(1),
+            size: row.get(2),
+            head_hash: row.get(3),
+            frontier: row.get(4),
+            last_us: row.get(5),
+            snapshot_seq: row.get(6),
+            snapshot_us: row.get(7),
+            config_version: row.get(8),
+        }
+    }
+}
+
+/// Locks the heads of `experiments` until the transaction ends, in id order. An experiment without a
+/// trail has none.
+///
+/// # Errors
+/// When PostgreSQL fails; retryable when the lock was not had in time.
+pub async fn lock(session: Session<'_>, experiments: &[Uuid]) -> Result<Vec<HeadRow>, Error> {
+    let rows = session.query(LOCK_HEADS, &[&experiments]).await?;
+    Ok(rows.iter().map(HeadRow::from_row).collect())
+}
+
+/// Reads the head of one experiment, without a lock.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn read(
+    session: Session<'_>,
+    experiment: ExperimentId,
+) -> Result<Option<HeadRow>, Error> {
+    let row = session.query_opt(READ_HEAD, &[&experiment.0]).await?;
+    Ok(row.as_ref().map(HeadRow::from_row))
+}
+
+/// Inserts the head of an experiment that starts.
+///
+/// # Errors
+/// When there is one already, or PostgreSQL fails.
+pub async fn insert(session: Session<'_>, head: &HeadRow) -> Result<(), Error> {
+    session
+        .execute(
+            INSERT_HEAD,
+            &[
+                &head.experiment_id.0,
+                &head.incarnation,
+                &head.size,
+                &head.head_hash,
+                &head.frontier,
+                &head.last_us,
+                &head.snapshot_seq,
+                &head.snapshot_us,
+                &head.config_version,
+            ],
+        )
+        .await
+        .map(drop)
+}
+
+/// Moves locked heads forward; `old_sizes` are the sizes they were locked at.
+///
+/// # Errors
+/// When a head is not where it was locked, or PostgreSQL fails.
+pub async fn advance(
+    session: Session<'_>,
+    old_sizes: &[i64],
+    heads: &[HeadRow],
+) -> Result<(), Error> {
+    let ids: Vec<Uuid> = heads.iter().map(|head| head.experiment_id.0).collect();
+    let sizes: Vec<i64> = heads.iter().map(|head| head.size).collect();
+    let hashes: Vec<&str> = heads.iter().map(|head| head.head_hash.as_str()).collect();
+    let frontiers: Vec<&[u8]> = heads.iter().map(|head| head.frontier.as_slice()).collect();
+    let last: Vec<i64> = heads.iter().map(|head| head.last_us).collect();
+    let snapshot: Vec<i64> = heads.iter().map(|head| head.snapshot_seq).collect();
+    let snapshot_us: Vec<i64> = heads.iter().map(|head| head.snapshot_us).collect();
+    let versions: Vec<i64> = heads.iter().map(|head| head.config_version).collect();
+    let moved = session
+        .execute(
+            ADVANCE_HEADS,
+            &[
+                &ids,
+                &old_sizes,
+                &sizes,
+                &hashes,
+                &frontiers,
+                &last,
+                &snapshot,
+                &snapshot_us,
+                &versions,
+            ],
+        )
+        .await?;
+    Error::expect_rows(ADVANCE_HEADS.name, heads.len() as u64, moved)
+}

@@ -1,0 +1,53 @@
+//! `experiment_keys`: the sealed draw and pseudonym keys of an experiment.
+
+use samplit_domain::ExperimentId;
+
+use crate::Error;
+use crate::statement::{Session, statements};
+
+statements! {
+    /// The keys of an experiment that starts.
+    INSERT_KEYS = "INSERT INTO experiment_keys (experiment_id, draw_key_sealed, pid_key_sealed) \
+        VALUES ($1, $2, $3)";
+    /// The keys of one experiment.
+    READ_KEYS = "SELECT draw_key_sealed, pid_key_sealed FROM experiment_keys WHERE experiment_id = $1";
+}
+
+/// The sealed keys of one experiment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedKeys {
+    /// The draw key.
+    pub draw: Vec<u8>,
+    /// The pseudonym key; `None` once it was destroyed.
+    pub pid: Option<Vec<u8>>,
+}
+
+/// Stores the keys of an experiment that starts.
+///
+/// # Errors
+/// When it has keys already, or PostgreSQL fails.
+pub async fn insert(
+    session: Session<'_>,
+    experiment: ExperimentId,
+    keys: &SealedKeys,
+) -> Result<(), Error> {
+    session
+        .execute(INSERT_KEYS, &[&experiment.0, &keys.draw, &keys.pid])
+        .await
+        .map(drop)
+}
+
+/// Reads the keys of an experiment; `None` before it starts.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn read(
+    session: Session<'_>,
+    experiment: ExperimentId,
+) -> Result<Option<SealedKeys>, Error> {
+    let row = session.query_opt(READ_KEYS, &[&experiment.0]).await?;
+    Ok(row.map(|row| SealedKeys {
+        draw: row.get(0),
+        pid: row.get(1),
+    }))
+}

@@ -1,0 +1,38 @@
+//! Which schema the database has.
+
+use crate::statement::{Session, statements};
+use crate::{Database, Error};
+
+statements! {
+    /// refinery's history holds one row per migration.
+    SCHEMA_VERSION = "SELECT max(version) FROM refinery_schema_history";
+    /// A round trip.
+    PING = "SELECT 1";
+}
+
+impl Database {
+    /// The version of the schema: the last migration applied; `None` where none ever was.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn schema_version(&self) -> Result<Option<i32>, Error> {
+        let version = self.run(|session| Box::pin(read_version(session))).await;
+        match version {
+            Err(error) if error.is_unknown_schema() => Ok(None),
+            version => version,
+        }
+    }
+
+    /// Asks PostgreSQL for a sign of life.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.run(|session| Box::pin(async move { session.query_one(PING, &[]).await.map(drop) }))
+            .await
+    }
+}
+
+async fn read_version(session: Session<'_>) -> Result<Option<i32>, Error> {
+    Ok(session.query_one(SCHEMA_VERSION, &[]).await?.get(0))
+}

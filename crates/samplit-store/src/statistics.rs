@@ -1,0 +1,126 @@
+//! `variant_statistics`: sufficient statistics per snapshot, element and arm.
+
+use samplit_domain::ExperimentId;
+use uuid::Uuid;
+
+use crate::Error;
+use crate::statement::{Session, statements};
+
+statements! {
+    /// Adds what one batch did.
+    ADD_STATISTICS = "INSERT INTO variant_statistics AS s (experiment_id, snapshot_seq, element, arm, \
+        assignments, conversions, value_sum, value_sum_squares) \
+        SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::smallint[], $5::bigint[], \
+        $6::bigint[], $7::float8[], $8::float8[]) \
+        ON CONFLICT (experiment_id, snapshot_seq, element, arm) DO UPDATE SET \
+        assignments = s.assignments + excluded.assignments, \
+        conversions = s.conversions + excluded.conversions, \
+        value_sum = s.value_sum + excluded.value_sum, \
+        value_sum_squares = s.value_sum_squares + excluded.value_sum_squares";
+    /// The totals over all snapshots, by element and arm.
+    TOTAL_STATISTICS = "SELECT experiment_id, element, arm, sum(assignments)::bigint, \
+        sum(conversions)::bigint, sum(value_sum), sum(value_sum_squares) FROM variant_statistics \
+        WHERE experiment_id = ANY($1) GROUP BY experiment_id, element, arm \
+        ORDER BY experiment_id, element, arm";
+    /// The statistics of every snapshot, in order.
+    READ_STATISTICS = "SELECT experiment_id, element, arm, assignments, conversions, value_sum, \
+        value_sum_squares, snapshot_seq FROM variant_statistics WHERE experiment_id = $1 \
+        ORDER BY snapshot_seq, element, arm";
+}
+
+/// What one arm has to show for, under one snapshot or in all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ArmStatistics {
+    /// Whose arm.
+    pub experiment_id: ExperimentId,
+    /// The snapshot its assignments were drawn under; 0: before the trail began, or all together.
+    pub snapshot_seq: i64,
+    /// Which draw.
+    pub element: i16,
+    /// Which arm of it.
+    pub arm: i16,
+    /// Visitors assigned.
+    pub assignments: i64,
+    /// Of those, converted.
+    pub conversions: i64,
+    /// Sum of the conversion values.
+    pub value_sum: f64,
+    /// Sum of their squares.
+    pub value_sum_squares: f64,
+}
+
+impl ArmStatistics {
+    fn from_row(row: &tokio_postgres::Row, snapshot_seq: i64) -> Self {
+        Self {
+            experiment_id: ExperimentId(row.get(0)),
+            snapshot_seq,
+            element: row.get(1),
+            arm: row.get(2),
+            assignments: row.get(3),
+            conversions: row.get(4),
+            value_sum: row.get(5),
+            value_sum_squares: row.get(6),
+        }
+    }
+}
+
+/// Adds `deltas` to what is there.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn add(session: Session<'_>, deltas: &[ArmStatistics]) -> Result<(), Error> {
+    let experiments: Vec<Uuid> = deltas.iter().map(|d| d.experiment_id.0).collect();
+    let snapshots: Vec<i64> = deltas.iter().map(|d| d.snapshot_seq).collect();
+    let elements: Vec<i16> = deltas.iter().map(|d| d.element).collect();
+    let arms: Vec<i16> = deltas.iter().map(|d| d.arm).collect();
+    let assignments: Vec<i64> = deltas.iter().map(|d| d.assignments).collect();
+    let conversions: Vec<i64> = deltas.iter().map(|d| d.conversions).collect();
+    let values: Vec<f64> = deltas.iter().map(|d| d.value_sum).collect();
+    let squares: Vec<f64> = deltas.iter().map(|d| d.value_sum_squares).collect();
+    session
+        .execute(
+            ADD_STATISTICS,
+            &[
+                &experiments,
+                &snapshots,
+                &elements,
+                &arms,
+                &assignments,
+                &conversions,
+                &values,
+                &squares,
+            ],
+        )
+        .await
+        .map(drop)
+}
+
+/// The totals of several experiments; arms nobody was assigned to are missing.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn totals(
+    session: Session<'_>,
+    experiments: &[Uuid],
+) -> Result<Vec<ArmStatistics>, Error> {
+    let rows = session.query(TOTAL_STATISTICS, &[&experiments]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| ArmStatistics::from_row(row, 0))
+        .collect())
+}
+
+/// The statistics of one experiment by snapshot, in order.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn by_snapshot(
+    session: Session<'_>,
+    experiment: ExperimentId,
+) -> Result<Vec<ArmStatistics>, Error> {
+    let rows = session.query(READ_STATISTICS, &[&experiment.0]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| ArmStatistics::from_row(row, row.get(7)))
+        .collect())
+}

@@ -1,0 +1,183 @@
+//! `algorithm_audit_trail`: append and read, never change.
+
+use bytes::{BufMut as _, BytesMut};
+use postgres_types::{IsNull, ToSql, Type, to_sql_checked};
+use samplit_domain::{EntryId, ExperimentId};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::Error;
+use crate::statement::{Session, statements};
+
+statements! {
+    /// Appends entries of any number of trails.
+    APPEND_ENTRIES = "INSERT INTO algorithm_audit_trail (id, experiment_id, sequence_number, \
+        decision_type, decision_data, previous_hash, current_hash, created_at) \
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::varchar[], $5::jsonb[], \
+        $6::varchar[], $7::varchar[], $8::timestamptz[])";
+    /// A page of one trail, in order.
+    READ_ENTRIES = "SELECT id, sequence_number, decision_type, decision_data::text, previous_hash, \
+        current_hash, created_at FROM algorithm_audit_trail \
+        WHERE experiment_id = $1 AND sequence_number > $2 AND sequence_number <= $3 \
+        ORDER BY sequence_number LIMIT $4";
+    /// One entry.
+    READ_ENTRY = "SELECT id, sequence_number, decision_type, decision_data::text, previous_hash, \
+        current_hash, created_at FROM algorithm_audit_trail \
+        WHERE experiment_id = $1 AND sequence_number = $2";
+    /// The entries that set weights, in order.
+    READ_SNAPSHOTS = "SELECT id, sequence_number, decision_type, decision_data::text, previous_hash, \
+        current_hash, created_at FROM algorithm_audit_trail \
+        WHERE experiment_id = $1 AND decision_type NOT IN ('assignment', 'conversion') \
+        AND decision_type IN ('genesis', 'reallocation') ORDER BY sequence_number";
+}
+
+/// An entry to append. The hashes are 64 hex digits, the payload is canonical JSON text.
+#[derive(Clone, Debug)]
+pub struct NewEntry {
+    /// Its id.
+    pub id: Uuid,
+    /// Whose trail.
+    pub experiment_id: Uuid,
+    /// Its place, from 1.
+    pub sequence_number: i64,
+    /// What it records.
+    pub decision_type: &'static str,
+    /// The canonical payload.
+    pub decision_data: RawJson,
+    /// Hash of the entry before.
+    pub previous_hash: String,
+    /// Its own hash.
+    pub current_hash: String,
+    /// When, in whole microseconds.
+    pub created_at: OffsetDateTime,
+}
+
+/// A stored entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryRow {
+    /// Its id.
+    pub id: EntryId,
+    /// Its place, from 1.
+    pub sequence_number: i64,
+    /// What it records.
+    pub decision_type: String,
+    /// The payload as PostgreSQL prints it: the value, not the text that was written.
+    pub decision_data: String,
+    /// Hash of the entry before.
+    pub previous_hash: String,
+    /// Its own hash.
+    pub current_hash: String,
+    /// When.
+    pub created_at: OffsetDateTime,
+}
+
+impl EntryRow {
+    fn from_row(row: &tokio_postgres::Row) -> Self {
+        Self {
+            id: EntryId(row.get(0)),
+            sequence_number: row.get(1),
+            decision_type: row.get(2),
+            decision_data: row.get(3),
+            previous_hash: row.get(4),
+            current_hash: row.get(5),
+            created_at: row.get(6),
+        }
+    }
+}
+
+/// JSON text that goes to a JSONB parameter as it is, without a tree in between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawJson(pub String);
+
+impl ToSql for RawJson {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        out.put_u8(1); // version of the binary form of jsonb
+        out.put_slice(self.0.as_bytes());
+        Ok(IsNull::No)
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::JSONB
+    }
+
+    to_sql_checked!();
+}
+
+/// Appends `entries`.
+///
+/// # Errors
+/// When a sequence number is taken, or PostgreSQL fails.
+pub async fn append(session: Session<'_>, entries: &[NewEntry]) -> Result<(), Error> {
+    let ids: Vec<Uuid> = entries.iter().map(|e| e.id).collect();
+    let experiments: Vec<Uuid> = entries.iter().map(|e| e.experiment_id).collect();
+    let sequence: Vec<i64> = entries.iter().map(|e| e.sequence_number).collect();
+    let types: Vec<&str> = entries.iter().map(|e| e.decision_type).collect();
+    let data: Vec<&RawJson> = entries.iter().map(|e| &e.decision_data).collect();
+    let previous: Vec<&str> = entries.iter().map(|e| e.previous_hash.as_str()).collect();
+    let current: Vec<&str> = entries.iter().map(|e| e.current_hash.as_str()).collect();
+    let created: Vec<OffsetDateTime> = entries.iter().map(|e| e.created_at).collect();
+    let inserted = session
+        .execute(
+            APPEND_ENTRIES,
+            &[
+                &ids,
+                &experiments,
+                &sequence,
+                &types,
+                &data,
+                &previous,
+                &current,
+                &created,
+            ],
+        )
+        .await?;
+    Error::expect_rows(APPEND_ENTRIES.name, entries.len() as u64, inserted)
+}
+
+/// The entries with `after < sequence_number <= upto`, in order, at most `limit`.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn page(
+    session: Session<'_>,
+    experiment: ExperimentId,
+    after: i64,
+    upto: i64,
+    limit: i64,
+) -> Result<Vec<EntryRow>, Error> {
+    let rows = session
+        .query(READ_ENTRIES, &[&experiment.0, &after, &upto, &limit])
+        .await?;
+    Ok(rows.iter().map(EntryRow::from_row).collect())
+}
+
+/// One entry.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn entry(
+    session: Session<'_>,
+    experiment: ExperimentId,
+    sequence: i64,
+) -> Result<Option<EntryRow>, Error> {
+    let row = session
+        .query_opt(READ_ENTRY, &[&experiment.0, &sequence])
+        .await?;
+    Ok(row.as_ref().map(EntryRow::from_row))
+}
+
+/// The genesis and every reallocation, in order.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn snapshots(
+    session: Session<'_>,
+    experiment: ExperimentId,
+) -> Result<Vec<EntryRow>, Error> {
+    let rows = session.query(READ_SNAPSHOTS, &[&experiment.0]).await?;
+    Ok(rows.iter().map(EntryRow::from_row).collect())
+}
