@@ -1,0 +1,117 @@
+//! The reference values, computed elsewhere with scipy and mpmath.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a malformed vector file should stop the test"
+)]
+#![expect(clippy::print_stdout, reason = "a skipped test says so")]
+
+use std::path::PathBuf;
+
+use samplit_bandit::{Beta, Weights, expected_loss, p_best, prob_beats, top_two};
+use serde_json::Value;
+
+/// The cases of one section, or nothing where the vectors are not at hand.
+fn section(name: &str) -> Vec<Value> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests take the folder of test data from here"
+    )]
+    let Ok(folder) = std::env::var("SAMPLIT_TEST_DATA") else {
+        println!("skipped: SAMPLIT_TEST_DATA is not set");
+        return Vec::new();
+    };
+    let path = PathBuf::from(folder).join("vectors/stats.json");
+    let text = std::fs::read_to_string(path).unwrap();
+    let all: Value = serde_json::from_str(&text).unwrap();
+    let cases = all[name].as_array().unwrap().clone();
+    assert!(!cases.is_empty(), "no case called {name}");
+    cases
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap()
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(number).collect()
+}
+
+fn beta(value: &Value) -> Beta {
+    Beta::new(number(&value[0]), number(&value[1])).unwrap()
+}
+
+fn betas(value: &Value) -> Vec<Beta> {
+    value.as_array().unwrap().iter().map(beta).collect()
+}
+
+fn close(got: &[f64], expected: &[f64], tolerance: f64, case: &Value) {
+    assert_eq!(got.len(), expected.len());
+    for (g, e) in got.iter().zip(expected) {
+        assert!((g - e).abs() <= tolerance, "{g} is not {e} in {case}");
+    }
+}
+
+#[test]
+fn probability_of_being_best() {
+    for case in section("p_best") {
+        let p = p_best(&betas(&case["ab"])).unwrap();
+        close(&p, &numbers(&case["p"]), number(&case["tol"]), &case);
+    }
+}
+
+#[test]
+fn loss_of_choosing() {
+    for case in section("expected_loss") {
+        let loss = expected_loss(&betas(&case["ab"])).unwrap();
+        close(&loss, &numbers(&case["loss"]), number(&case["tol"]), &case);
+    }
+}
+
+#[test]
+fn beta_quantiles() {
+    for case in section("beta_quantile") {
+        let beta = Beta::new(number(&case["a"]), number(&case["b"])).unwrap();
+        let x = number(&case["x"]);
+        let got = beta.quantile(number(&case["q"])).unwrap();
+        let tolerance = number(&case["rel_tol"]) * x;
+        close(&[got], &[x], tolerance, &case);
+        let back = beta.cdf(got).unwrap();
+        close(&[back], &[number(&case["q"])], 1e-9, &case);
+    }
+}
+
+#[test]
+fn probability_to_beat() {
+    for case in section("prob_beats") {
+        let p = prob_beats(&beta(&case["b"]), &beta(&case["a"])).unwrap();
+        close(
+            &[p],
+            &[number(&case["p_b_beats_a"])],
+            number(&case["tol"]),
+            &case,
+        );
+    }
+}
+
+#[test]
+fn floor_and_rounding() {
+    for case in section("weights") {
+        let weights =
+            Weights::from_probabilities(&numbers(&case["p"]), number(&case["floor"])).unwrap();
+        let got: Vec<f64> = weights.as_slice().iter().map(|w| f64::from(*w)).collect();
+        close(
+            &got,
+            &numbers(&case["weights_ppb"]),
+            number(&case["tol_ppb"]),
+            &case,
+        );
+    }
+}
+
+#[test]
+fn top_two_sampling() {
+    for case in section("top_two") {
+        let w = top_two(&numbers(&case["p"])).unwrap();
+        close(&w, &numbers(&case["w"]), number(&case["tol"]), &case);
+    }
+}
