@@ -1,1 +1,18 @@
-//! A hash-chained, replayable audit trail of adaptive decisions, and its offline verifier. Pure.
+#![doc = include_str!("../README.md")]
+
+mod draw;
+mod entry;
+mod hash;
+mod head;
+mod hex;
+mod key_ring;
+pub mod merkle;
+pub mod payload;
+pub mod sj1;
+
+pub use draw::{DrawKey, PidKey, Pseudonym, choose, scale};
+pub use entry::{DecisionType, Entry, EntryRef, UnknownDecisionType, genesis_hash};
+pub use hash::{Hash, NotHex};
+pub use head::{BadHead, Head};
+pub use key_ring::{KeyRing, KeyRingError, Place, SealError};
+pub use payload::{Payload, PerElement, TypedPayload};
