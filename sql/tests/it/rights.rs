@@ -1,0 +1,144 @@
+//! What each database role may do.
+
+use samplit_devpg::DevPg;
+use samplit_sql::Options;
+use tokio_postgres::error::SqlState;
+
+use crate::{connect, differences, file, migrated, refusal};
+
+#[tokio::test]
+async fn the_server_writes_but_only_appends_to_the_trail() {
+    let (_database, client) = migrated().await;
+    client
+        .batch_execute(
+            "SET ROLE samplit_app;
+             INSERT INTO users (email, password_hash) VALUES ('ana@example.com', '!');
+             INSERT INTO experiments (user_id, name) SELECT id, 'Hero' FROM users;
+             INSERT INTO audit_heads (experiment_id, size, head_hash, frontier, last_us, snapshot_seq, snapshot_us, config_version)
+                 SELECT id, 1, '', '', 0, 1, 0, 1 FROM experiments;
+             UPDATE audit_heads SET size = 2;
+             INSERT INTO algorithm_audit_trail
+                 (experiment_id, sequence_number, decision_type, decision_data, previous_hash, current_hash)
+                 SELECT id, 1, 'genesis', '{}', repeat('0', 64), repeat('1', 64) FROM experiments;
+             INSERT INTO assignments (experiment_id, user_identifier) SELECT id, 'v' FROM experiments;
+             UPDATE assignments SET converted_at = now();
+             DELETE FROM assignments;
+             SELECT version FROM refinery_schema_history",
+        )
+        .await
+        .unwrap();
+    for statement in [
+        "UPDATE algorithm_audit_trail SET current_hash = repeat('2', 64)",
+        "DELETE FROM algorithm_audit_trail",
+        "TRUNCATE algorithm_audit_trail",
+        "ALTER TABLE algorithm_audit_trail DISABLE TRIGGER USER",
+        "DROP TABLE algorithm_audit_trail",
+        "INSERT INTO algorithm_audit_trail_legacy (id, sequence_number, decision_data, current_hash)
+             VALUES (gen_random_uuid(), 1, '{}', '')",
+        "UPDATE audit_checkpoints SET note = ''",
+        "DELETE FROM audit_heads",
+        "DELETE FROM refinery_schema_history",
+    ] {
+        let code = refusal(&client, statement).await;
+        assert_eq!(code, SqlState::INSUFFICIENT_PRIVILEGE, "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn the_auditor_reads_the_trail_and_no_visitor() {
+    let (_database, client) = migrated().await;
+    client
+        .batch_execute(
+            "SET ROLE samplit_auditor;
+             SELECT * FROM algorithm_audit_trail;
+             SELECT * FROM audit_checkpoints;
+             SELECT * FROM element_variants",
+        )
+        .await
+        .unwrap();
+    for statement in [
+        "SELECT * FROM assignments",
+        "SELECT * FROM experiment_keys",
+        "SELECT * FROM users",
+        "DELETE FROM audit_checkpoints",
+    ] {
+        let code = refusal(&client, statement).await;
+        assert_eq!(code, SqlState::INSUFFICIENT_PRIVILEGE, "{statement}");
+    }
+    assert_eq!(
+        differences(&client).await,
+        Vec::<String>::new(),
+        "an auditor may verify"
+    );
+}
+
+#[tokio::test]
+async fn no_role_can_log_in() {
+    let (_database, client) = migrated().await;
+    let row = client
+        .query_one(
+            "SELECT count(*) FILTER (WHERE rolcanlogin OR rolsuper OR rolcreaterole), count(*)
+             FROM pg_roles WHERE rolname IN ('samplit_owner', 'samplit_migrator', 'samplit_app', 'samplit_auditor')",
+            &[],
+        )
+        .await
+        .unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (0, 4));
+}
+
+#[tokio::test]
+async fn a_member_of_the_migrators_goes_on_where_a_superuser_began() {
+    let (_database, mut client) = migrated().await;
+    client
+        .batch_execute(
+            "DELETE FROM refinery_schema_history WHERE version = 11;
+             CREATE ROLE deploy LOGIN;
+             GRANT samplit_migrator TO deploy;
+             SET SESSION AUTHORIZATION deploy;
+             SET ROLE samplit_owner",
+        )
+        .await
+        .unwrap();
+    let report = samplit_sql::up(&mut client, &Options::default())
+        .await
+        .unwrap();
+    assert_eq!(report.applied, ["V11__database_roles"]);
+    client
+        .batch_execute("CREATE TABLE made_later (id INT)")
+        .await
+        .unwrap();
+    assert_eq!(differences(&client).await, Vec::<String>::new());
+}
+
+/// A cluster of its own, because roles belong to the cluster and here they must not exist yet.
+#[tokio::test]
+async fn without_the_right_to_make_roles_the_rest_works_and_grants_can_follow() {
+    let pg = DevPg::builder().fsync(false).start().await.unwrap();
+    let admin = connect(&pg.url("postgres")).await;
+    admin
+        .batch_execute("CREATE ROLE plain LOGIN")
+        .await
+        .unwrap();
+    admin
+        .batch_execute("CREATE DATABASE site OWNER plain")
+        .await
+        .unwrap();
+    let mut client = connect(&pg.url("site").replace("postgres@", "plain@")).await;
+    samplit_sql::up(&mut client, &Options::default())
+        .await
+        .unwrap();
+    assert_eq!(differences(&client).await, Vec::<String>::new());
+
+    admin
+        .batch_execute("CREATE ROLE samplit_app")
+        .await
+        .unwrap();
+    let missing = differences(&client).await;
+    assert!(
+        missing.contains(&"grant samplit_app on assignments is missing".to_owned()),
+        "{missing:?}"
+    );
+    let file = std::fs::read_to_string(file("migrations/V11__database_roles.sql")).unwrap();
+    client.batch_execute(&file).await.unwrap();
+    assert_eq!(differences(&client).await, Vec::<String>::new());
+}
