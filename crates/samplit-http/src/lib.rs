@@ -1,1 +1,24 @@
-//! The HTTP face of Samplit: hyper, routes, problem+json, pages.
+#![doc = include_str!("../README.md")]
+
+mod api;
+mod app;
+mod call;
+mod chart;
+mod config;
+mod fields;
+mod json;
+mod limit;
+mod meter;
+mod ops;
+mod page;
+mod problem;
+mod query;
+mod request_id;
+mod response;
+mod router;
+mod routes;
+mod server;
+mod service;
+
+pub use config::{HttpConfig, Listeners};
+pub use server::{Drain, serve};

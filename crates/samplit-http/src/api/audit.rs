@@ -1,0 +1,86 @@
+//! The audit trail: its entries, its verification, and the bundle to verify elsewhere.
+
+use hyper::{
+    StatusCode,
+    header::{CONTENT_DISPOSITION, HeaderValue},
+};
+use samplit_domain::EntryId;
+use samplit_engine::TrailEntry;
+use serde::Serialize;
+use serde_json::Value as Json;
+use time::OffsetDateTime;
+
+use crate::{
+    call::Call,
+    problem::Problem,
+    response::{Reply, json, stream},
+};
+
+#[derive(Serialize)]
+struct EntriesJson<'a> {
+    data: Vec<EntryJson<'a>>,
+    /// What to give as `after` for the next page; absent at the end of the trail.
+    next_after: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct EntryJson<'a> {
+    id: EntryId,
+    sequence_number: u64,
+    decision_type: &'a str,
+    decision_data: &'a Json,
+    previous_hash: &'a str,
+    current_hash: &'a str,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+}
+
+impl<'a> From<&'a TrailEntry> for EntryJson<'a> {
+    fn from(entry: &'a TrailEntry) -> Self {
+        Self {
+            id: entry.id,
+            sequence_number: entry.sequence_number,
+            decision_type: entry.decision_type.as_str(),
+            decision_data: &entry.decision_data,
+            previous_hash: &entry.previous_hash,
+            current_hash: &entry.current_hash,
+            created_at: entry.created_at,
+        }
+    }
+}
+
+/// `GET /v1/experiments/{id}/audit/entries?after=&limit=`
+pub(crate) async fn entries(call: Call) -> Result<Reply, Problem> {
+    let who = call.principal().await?;
+    let mut query = call.query();
+    let after = query.number("after", 0..=i64::MAX.unsigned_abs(), 0);
+    let limit = usize::try_from(query.number("limit", 1..=100, 50)).unwrap_or(100);
+    query.finish()?;
+    let (engine, id) = (&call.app.engine, call.experiment_id());
+    let entries = engine.trail(&who, id, after, limit).await?;
+    let last = entries.last().filter(|_| entries.len() == limit);
+    let body = EntriesJson {
+        data: entries.iter().map(EntryJson::from).collect(),
+        next_after: last.map(|entry| entry.sequence_number),
+    };
+    Ok(json(StatusCode::OK, &body))
+}
+
+/// `GET /v1/experiments/{id}/audit/verify`
+pub(crate) async fn verify(call: Call) -> Result<Reply, Problem> {
+    let who = call.principal().await?;
+    let report = call.app.engine.verify(&who, call.experiment_id()).await?;
+    Ok(json(StatusCode::OK, &report))
+}
+
+/// `GET /v1/experiments/{id}/audit/bundle`
+pub(crate) async fn bundle(call: Call) -> Result<Reply, Problem> {
+    let who = call.principal().await?;
+    let id = call.experiment_id();
+    let lines = call.app.engine.bundle(&who, id);
+    let mut reply = stream("application/x-ndjson", lines).await?;
+    let name = HeaderValue::try_from(format!("attachment; filename=\"{id}.ndjson\""));
+    let name = name.expect("a UUID is legal in a header");
+    reply.headers_mut().insert(CONTENT_DISPOSITION, name);
+    Ok(reply)
+}

@@ -1,0 +1,177 @@
+//! An experiment as the API shows it.
+
+use std::collections::BTreeMap;
+
+use samplit_domain::{
+    Element, ElementId, ElementType, Experiment, ExperimentId, ExperimentType, GoalId, GoalKind,
+    Mode, PolicyKind, Selector, Status, Strategy, Variant, VariantId,
+};
+use serde::Serialize;
+use serde_json::Value as Json;
+use time::OffsetDateTime;
+
+#[derive(Serialize)]
+pub(crate) struct ExperimentJson<'a> {
+    id: ExperimentId,
+    name: &'a str,
+    description: Option<&'a str>,
+    target_url: Option<&'a str>,
+    status: Status,
+    experiment_type: ExperimentType,
+    traffic_allocation: f64,
+    allocation_strategy: Strategy,
+    allocation: AllocationJson,
+    elements: Vec<ElementJson<'a>>,
+    goals: Vec<GoalJson<'a>>,
+    declared_winner: &'a BTreeMap<ElementId, VariantId>,
+    metadata: &'a Json,
+    version: i64,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    updated_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    started_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    completed_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    archived_at: Option<OffsetDateTime>,
+}
+
+#[derive(Serialize)]
+struct AllocationJson {
+    policy: PolicyKind,
+    mode: Mode,
+    warm_up: u64,
+    floor: f64,
+    prior_alpha: f64,
+    prior_beta: f64,
+    attribution_window_seconds: u64,
+}
+
+#[derive(Serialize)]
+struct ElementJson<'a> {
+    id: ElementId,
+    name: &'a str,
+    selector: Option<&'a Selector>,
+    fallback_selectors: &'a [Selector],
+    element_type: Option<ElementType>,
+    original_content: Option<&'a Json>,
+    variants: Vec<VariantJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct VariantJson<'a> {
+    id: VariantId,
+    name: &'a str,
+    content: &'a Json,
+    is_control: bool,
+    is_active: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<f64>,
+    total_allocations: i64,
+    total_conversions: i64,
+    conversion_rate: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct GoalJson<'a> {
+    id: GoalId,
+    name: &'a str,
+    kind: GoalKind,
+    is_primary: bool,
+    default_value: f64,
+}
+
+impl<'a> From<&'a Experiment> for ExperimentJson<'a> {
+    fn from(experiment: &'a Experiment) -> Self {
+        let allocation = &experiment.allocation;
+        let elements = experiment.elements.iter().enumerate();
+        Self {
+            id: experiment.id,
+            name: &experiment.name,
+            description: experiment.description.as_deref(),
+            target_url: experiment.target_url.as_deref(),
+            status: experiment.status,
+            experiment_type: experiment.experiment_type,
+            traffic_allocation: experiment.traffic_allocation,
+            allocation_strategy: experiment.strategy,
+            allocation: AllocationJson {
+                policy: allocation.policy,
+                mode: allocation.mode,
+                warm_up: allocation.warm_up,
+                floor: allocation.floor,
+                prior_alpha: allocation.prior_alpha,
+                prior_beta: allocation.prior_beta,
+                attribution_window_seconds: allocation.attribution_window_seconds,
+            },
+            elements: elements
+                .map(|(index, element)| ElementJson::new(element, allocation.weights.get(index)))
+                .collect(),
+            goals: experiment
+                .goals
+                .iter()
+                .map(|goal| GoalJson {
+                    id: goal.id,
+                    name: &goal.name,
+                    kind: goal.kind,
+                    is_primary: goal.is_primary,
+                    default_value: goal.default_value,
+                })
+                .collect(),
+            declared_winner: &experiment.declared_winner,
+            metadata: &experiment.metadata,
+            version: experiment.version,
+            created_at: experiment.created_at,
+            updated_at: experiment.updated_at,
+            started_at: experiment.started_at,
+            completed_at: experiment.completed_at,
+            archived_at: experiment.archived_at,
+        }
+    }
+}
+
+impl<'a> ElementJson<'a> {
+    fn new(element: &'a Element, weights: Option<&Vec<f64>>) -> Self {
+        let variants = element.variants.iter().enumerate();
+        Self {
+            id: element.id,
+            name: &element.name,
+            selector: element.selector.as_ref(),
+            fallback_selectors: &element.fallback_selectors,
+            element_type: element.element_type,
+            original_content: element.original_content.as_ref(),
+            variants: variants
+                .map(|(index, variant)| {
+                    let weight = weights.and_then(|weights| weights.get(index));
+                    VariantJson::new(variant, weight.copied())
+                })
+                .collect(),
+        }
+    }
+}
+
+impl<'a> VariantJson<'a> {
+    fn new(variant: &'a Variant, weight: Option<f64>) -> Self {
+        Self {
+            id: variant.id,
+            name: &variant.name,
+            content: &variant.content,
+            is_control: variant.is_control,
+            is_active: variant.is_active,
+            weight,
+            total_allocations: variant.total_allocations,
+            total_conversions: variant.total_conversions,
+            conversion_rate: rate(variant.total_conversions, variant.total_allocations),
+        }
+    }
+}
+
+/// None while there is nobody to convert.
+fn rate(conversions: i64, allocations: i64) -> Option<f64> {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a shown ratio; the counts stand beside it"
+    )]
+    (allocations > 0).then(|| conversions as f64 / allocations as f64)
+}

@@ -1,0 +1,233 @@
+//! The weights of a draw over time as an SVG: one band per arm, stacked to the whole of the traffic.
+
+use plotters::prelude::*;
+use samplit_engine::TimelinePoint;
+use time::OffsetDateTime;
+
+const SIZE: (u32, u32) = (720, 240);
+
+/// More steps than this cannot be told apart at this width.
+const MAX_STEPS: usize = 360;
+
+/// Stands for the colour of the surrounding text until the SVG is written, because the library
+/// knows no `currentColor`.
+const INK: RGBColor = RGBColor(1, 2, 3);
+const INK_HEX: &str = "#010203";
+
+/// The colours of the arms, in order, readable on light and dark; `live.css` has the same.
+const COLOURS: [RGBColor; 8] = [
+    RGBColor(0x8a, 0x94, 0xa6),
+    RGBColor(0x2f, 0x7d, 0xf6),
+    RGBColor(0xf0, 0x8a, 0x24),
+    RGBColor(0x1f, 0xa3, 0x7a),
+    RGBColor(0xa8, 0x5c, 0xe0),
+    RGBColor(0xe0, 0x4f, 0x5f),
+    RGBColor(0x14, 0xa5, 0xb8),
+    RGBColor(0xb0, 0x8d, 0x1e),
+];
+
+/// From this time on the arms had these shares, stacked: the upper edge of each band, in `[0, 1]`.
+struct Step {
+    seconds: f64,
+    edges: Vec<f64>,
+}
+
+/// Draws the weights of the draw `element` from the start of the trail to `until`.
+pub(crate) fn weights_svg(
+    timeline: &[TimelinePoint],
+    element: usize,
+    until: OffsetDateTime,
+) -> String {
+    let steps = steps(timeline, element, until);
+    let mut svg = String::new();
+    draw(&mut svg, &steps).expect("a string can always be drawn on");
+    svg.replace(INK_HEX, "currentColor")
+}
+
+fn steps(timeline: &[TimelinePoint], element: usize, until: OffsetDateTime) -> Vec<Step> {
+    let Some(start) = timeline.first().map(|point| point.at) else {
+        return Vec::new();
+    };
+    let stride = timeline.len().div_ceil(MAX_STEPS);
+    let last = timeline.len() - 1;
+    let shown = timeline.iter().enumerate();
+    let shown = shown.filter(|(index, _)| index.is_multiple_of(stride) || *index == last);
+    let mut steps: Vec<Step> = shown
+        .map(|(_, point)| Step {
+            seconds: (point.at - start).as_seconds_f64(),
+            edges: edges(point.weights_ppb.get(element).map_or(&[], Vec::as_slice)),
+        })
+        .collect();
+    if let Some(edges) = steps.last().map(|step| step.edges.clone()) {
+        // A second of width at least, so that a single snapshot is a picture too.
+        let seconds = (until - start).as_seconds_f64().max(1.0);
+        let seconds = steps
+            .iter()
+            .fold(seconds, |latest, step| latest.max(step.seconds));
+        steps.push(Step { seconds, edges });
+    }
+    steps
+}
+
+/// The running sums of the weights, as shares.
+fn edges(weights_ppb: &[u32]) -> Vec<f64> {
+    let sums = weights_ppb.iter().scan(0.0, |sum, weight| {
+        *sum += f64::from(*weight) / 1e9;
+        Some(*sum)
+    });
+    sums.collect()
+}
+
+type DrawError<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>;
+
+fn draw<'a>(svg: &'a mut String, steps: &[Step]) -> Result<(), DrawError<'a>> {
+    let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    let end = steps.last().map_or(1.0, |step| step.seconds);
+    let mut chart = ChartBuilder::on(&area)
+        .margin_top(8)
+        .margin_right(16)
+        .x_label_area_size(28)
+        .y_label_area_size(48)
+        .build_cartesian_2d(0.0..end, 0.0..1.0)?;
+
+    let arms = steps.first().map_or(0, |step| step.edges.len());
+    for arm in 0..arms {
+        let colour = COLOURS[arm % COLOURS.len()];
+        let upper = outline(steps, |step| step.edges[arm]);
+        let lower = outline(
+            steps,
+            |step| if arm == 0 { 0.0 } else { step.edges[arm - 1] },
+        );
+        let band: Vec<_> = upper
+            .iter()
+            .copied()
+            .chain(lower.into_iter().rev())
+            .collect();
+        chart.draw_series([Polygon::new(band, colour.mix(0.72))])?;
+        chart.draw_series(LineSeries::new(upper, colour.stroke_width(2)))?;
+    }
+
+    let label = ("sans-serif", 13).into_font().color(&INK.mix(0.75));
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(INK.mix(0.14))
+        .axis_style(INK.mix(0.4))
+        .x_labels(7)
+        .y_labels(5)
+        .x_label_style(label.clone())
+        .y_label_style(label)
+        .x_label_formatter(&|seconds| age(*seconds))
+        .y_label_formatter(&|share| format!("{:.0} %", share * 100.0))
+        .draw()?;
+    area.present()
+}
+
+/// A step line: each value holds until the next step.
+fn outline(steps: &[Step], value: impl Fn(&Step) -> f64) -> Vec<(f64, f64)> {
+    let mut line = Vec::with_capacity(steps.len() * 2);
+    let mut before = None;
+    for step in steps {
+        if let Some(before) = before {
+            line.push((step.seconds, before));
+        }
+        let value = value(step);
+        line.push((step.seconds, value));
+        before = Some(value);
+    }
+    line
+}
+
+/// A time since the start, in the unit that suits it.
+fn age(seconds: f64) -> String {
+    const UNITS: [(f64, &str); 3] = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min")];
+    match UNITS.iter().find(|(unit, _)| seconds >= 2.0 * unit) {
+        Some((unit, name)) => format!("{} {name}", tenths(seconds / unit)),
+        None => format!("{} s", tenths(seconds)),
+    }
+}
+
+/// At most one digit after the point, and none that says nothing.
+fn tenths(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use samplit_engine::TimelinePoint;
+    use time::{Duration, OffsetDateTime};
+
+    use super::{MAX_STEPS, age, outline, steps, weights_svg};
+
+    fn timeline(weights: impl IntoIterator<Item = [u32; 2]>) -> Vec<TimelinePoint> {
+        let point = |(index, weights): (u32, [u32; 2])| TimelinePoint {
+            snapshot_seq: u64::from(index) + 1,
+            at: OffsetDateTime::UNIX_EPOCH + Duration::seconds(i64::from(index)),
+            method: "thompson",
+            weights_ppb: vec![weights.to_vec()],
+        };
+        (0..).zip(weights).map(point).collect()
+    }
+
+    #[test]
+    fn a_weight_holds_until_the_next_snapshot() {
+        let timeline = timeline([[500_000_000; 2], [250_000_000, 750_000_000]]);
+        let until = OffsetDateTime::UNIX_EPOCH + Duration::seconds(9);
+        let steps = steps(&timeline, 0, until);
+        assert_eq!(
+            outline(&steps, |step| step.edges[0]),
+            [
+                (0.0, 0.5),
+                (1.0, 0.5),
+                (1.0, 0.25),
+                (9.0, 0.25),
+                (9.0, 0.25)
+            ]
+        );
+        assert_eq!(steps[1].edges, [0.25, 1.0]);
+    }
+
+    #[test]
+    fn a_long_timeline_is_thinned_and_keeps_its_ends() {
+        let timeline = timeline(std::iter::repeat_n([500_000_000; 2], 10_001));
+        let steps = steps(&timeline, 0, OffsetDateTime::UNIX_EPOCH);
+        assert!(steps.len() <= MAX_STEPS + 2, "{}", steps.len());
+        let ends = [&steps[0], &steps[steps.len() - 1]].map(|step| step.seconds.to_string());
+        assert_eq!(ends, ["0", "10000"]);
+    }
+
+    #[test]
+    fn the_svg_has_a_band_per_arm_and_takes_the_colour_of_the_text() {
+        let timeline = timeline([[500_000_000; 2], [250_000_000, 750_000_000]]);
+        let svg = weights_svg(&timeline, 0, OffsetDateTime::UNIX_EPOCH);
+        assert_eq!(svg.matches("<polygon").count(), 2);
+        assert!(svg.contains("currentColor") && !svg.contains("#010203"));
+        assert!(svg.contains("100 %"), "{svg}");
+    }
+
+    #[test]
+    fn an_empty_or_short_timeline_is_drawn_too() {
+        for (timeline, element) in [
+            (vec![], 0),
+            (timeline([[1_000_000_000, 0]]), 0),
+            (timeline([[1_000_000_000, 0]]), 7),
+        ] {
+            let svg = weights_svg(&timeline, element, OffsetDateTime::UNIX_EPOCH);
+            assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+        }
+    }
+
+    #[test]
+    fn ages_are_told_in_a_fitting_unit() {
+        let cases = [
+            (0.0, "0 s"),
+            (90.0, "90 s"),
+            (150.0, "2.5 min"),
+            (7200.0, "2 h"),
+            (259_200.0, "3 d"),
+        ];
+        for (seconds, expected) in cases {
+            assert_eq!(age(seconds), expected);
+        }
+    }
+}

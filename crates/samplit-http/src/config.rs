@@ -1,0 +1,54 @@
+//! What the HTTP service can be told: limits, deadlines, and what it shows of its build.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+
+/// The sockets to answer on, already bound.
+#[derive(Debug)]
+pub struct Listeners {
+    /// The API and the pages.
+    pub public: TcpListener,
+    /// `/livez`, `/readyz`, `/metrics`, `/version`; not meant for the internet.
+    pub ops: Option<TcpListener>,
+}
+
+/// Limits and deadlines of the service.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// The largest request body, in bytes; beyond: 413. Default 256 KiB.
+    pub body_limit: usize,
+    /// How long a client may take to send the head of a request, and an idle connection may stay
+    /// open; beyond, the connection is closed. Default 30 s.
+    pub header_timeout: Duration,
+    /// How long the body may take to arrive (beyond: 408). The answer may take twice as long in all
+    /// (beyond: 503), but for verification and the bundle, which take what they need. Default 10 s.
+    pub request_timeout: Duration,
+    /// Connections open at once; beyond, new ones wait unaccepted. Default 10,000.
+    pub max_connections: usize,
+    /// How long requests in flight may go on once the shutdown has begun. Default 10 s.
+    pub drain_timeout: Duration,
+    /// Requests per second that one API key may make, with a burst of the same size; beyond: 429.
+    /// None (the default) sets no limit. A batch counts as one request.
+    pub rate_limit: Option<NonZeroU32>,
+    /// What `/metrics` renders; none: 404.
+    pub metrics: Option<PrometheusHandle>,
+    /// What `/version` says. Default: the version of this crate.
+    pub version: String,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            body_limit: 256 * 1024,
+            header_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(10),
+            max_connections: 10_000,
+            drain_timeout: Duration::from_secs(10),
+            rate_limit: None,
+            metrics: None,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! What a refused request is answered with: RFC 9457 `application/problem+json`.
+
+use std::error::Error as _;
+
+use bytes::Bytes;
+use hyper::{
+    Response, StatusCode,
+    header::{
+        ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    },
+};
+use samplit_domain::{Violation, Violations};
+use samplit_engine::{Error, ErrorKind};
+
+use crate::response::{Reply, full};
+
+/// A refusal on its way to the client.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) status: StatusCode,
+    /// Stable, for programs.
+    pub(crate) code: &'static str,
+    /// For people.
+    pub(crate) detail: String,
+    /// Every bad field.
+    pub(crate) errors: Vec<Violation>,
+    /// Boxed because few have one, and a refusal should be cheap to pass up.
+    header: Option<Box<(HeaderName, HeaderValue)>>,
+}
+
+/// The problem as it is written.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Document<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [Violation],
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            header: None,
+        }
+    }
+
+    fn with(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
+        self.header = Some(Box::new((name, value.into())));
+        self
+    }
+
+    /// 400: the body is no JSON; `error` knows the line and column.
+    pub(crate) fn malformed_json(error: &serde_json::Error) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "malformed_json",
+            format!("the body is not valid JSON: {error}"),
+        )
+    }
+
+    /// 400: the connection broke, or the body's framing is wrong.
+    pub(crate) fn incomplete_body() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "incomplete_body",
+            "the body ended before its announced end",
+        )
+    }
+
+    /// 401.
+    pub(crate) fn unauthenticated() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthenticated",
+            "send a valid API key as `Authorization: Bearer sk_...`",
+        )
+        .with(
+            WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"samplit\""),
+        )
+    }
+
+    /// 404: no such path, or no such `noun`.
+    pub(crate) fn not_found(noun: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            format!("there is no such {noun}"),
+        )
+    }
+
+    /// 405: the path exists, for other methods.
+    pub(crate) fn method_not_allowed(allow: HeaderValue) -> Self {
+        let detail = format!(
+            "this path answers {} only",
+            allow.to_str().unwrap_or_default()
+        );
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).with(ALLOW, allow)
+    }
+
+    /// 408: the body did not arrive in time. The connection is of no use afterwards.
+    pub(crate) fn body_timeout() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_timeout",
+            "the body did not arrive in time",
+        )
+        .with(CONNECTION, HeaderValue::from_static("close"))
+    }
+
+    /// 412: `If-Match` holds something that is no tag of ours, so nothing can match it.
+    pub(crate) fn unknown_etag() -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "version_mismatch",
+            "If-Match holds no ETag of this API; they look like \"v1\"",
+        )
+    }
+
+    /// 413.
+    pub(crate) fn body_too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            format!("the body may have at most {limit} bytes"),
+        )
+        .with(CONNECTION, HeaderValue::from_static("close"))
+    }
+
+    /// 415.
+    pub(crate) fn unsupported_media_type() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "send JSON, with `Content-Type: application/json`",
+        )
+    }
+
+    /// 422: fields break rules.
+    pub(crate) fn invalid(violations: Violations) -> Self {
+        Self {
+            errors: violations.0,
+            ..Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid",
+                "some fields break a rule, see `errors`",
+            )
+        }
+    }
+
+    /// 429.
+    pub(crate) fn rate_limited(seconds: u64) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limited",
+            "this API key makes too many requests",
+        )
+        .with(RETRY_AFTER, seconds)
+    }
+
+    /// 503: `retry_after` seconds from now it may work.
+    pub(crate) fn unavailable(code: &'static str, detail: &str, retry_after: u64) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).with(RETRY_AFTER, retry_after)
+    }
+
+    /// The same problem inside a larger body: its pointers begin with `prefix`.
+    pub(crate) fn below(mut self, prefix: &str) -> Self {
+        for error in &mut self.errors {
+            error.pointer.insert_str(0, prefix);
+        }
+        self
+    }
+
+    pub(crate) fn document<'a>(&'a self, request_id: &'a str) -> Document<'a> {
+        Document {
+            r#type: format!("urn:samplit:problem:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            request_id,
+            errors: &self.errors,
+        }
+    }
+
+    pub(crate) fn into_reply(mut self, request_id: &str) -> Reply {
+        let body = serde_json::to_vec(&self.document(request_id))
+            .expect("strings and numbers can always be written as JSON");
+        let mut reply = Response::new(full(Bytes::from(body)));
+        *reply.status_mut() = self.status;
+        let headers = reply.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(header) = self.header.take() {
+            let (name, value) = *header;
+            headers.insert(name, value);
+        }
+        reply
+    }
+}
+
+/// The one place where the engine's refusals become statuses.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let conflict = |code, detail| Self::new(StatusCode::CONFLICT, code, detail);
+        match error.kind() {
+            ErrorKind::Invalid(violations) => Self::invalid(violations.clone()),
+            ErrorKind::NotFound(noun) => Self::not_found(noun),
+            ErrorKind::NotAssigned => Self::new(
+                StatusCode::NOT_FOUND,
+                "not_assigned",
+                "this visitor has no assignment in this experiment",
+            ),
+            ErrorKind::NotRunning(status) => conflict(
+                "experiment_not_running",
+                format!("the experiment is {status}"),
+            ),
+            ErrorKind::IllegalTransition(refusal) => {
+                conflict("illegal_transition", refusal.to_string())
+            }
+            ErrorKind::Conflict { code, detail } => conflict(code, detail.clone()),
+            ErrorKind::VersionMismatch { current } => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "version_mismatch",
+                format!("somebody changed it meanwhile: the current ETag is \"v{current}\""),
+            ),
+            ErrorKind::WindowClosed => conflict(
+                "attribution_window_closed",
+                "the experiment was completed too long ago for this conversion".to_owned(),
+            ),
+            ErrorKind::Unauthenticated => Self::unauthenticated(),
+            ErrorKind::Forbidden(scope) => Self::new(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                format!("this API key lacks the scope `{}`", scope.as_str()),
+            ),
+            ErrorKind::Overloaded => {
+                Self::unavailable("overloaded", "too many requests are waiting", 1)
+            }
+            ErrorKind::Unavailable { retry_in } => {
+                log(&error);
+                let seconds = retry_in.as_secs().max(1);
+                Self::unavailable(
+                    "database_unavailable",
+                    "the database cannot be reached",
+                    seconds,
+                )
+            }
+            ErrorKind::Internal => {
+                log(&error);
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "something went wrong here; the request id finds it in the log",
+                )
+            }
+        }
+    }
+}
+
+/// Logs an error with its whole chain of causes, once, where it is handled.
+fn log(error: &Error) {
+    let mut chain = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        chain.push_str(": ");
+        chain.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    tracing::error!(error = chain, "request failed");
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::{StatusCode, header::RETRY_AFTER};
+    use samplit_domain::Violations;
+    use serde_json::json;
+
+    use super::Problem;
+
+    #[test]
+    fn the_document_has_the_members_of_rfc_9457_and_ours() {
+        let mut violations = Violations::default();
+        violations.add("/visitor_id", "required", "is missing");
+        let problem = Problem::invalid(violations).below("/requests/3");
+        assert_eq!(
+            serde_json::to_value(problem.document("r1")).unwrap(),
+            json!({
+                "type": "urn:samplit:problem:invalid",
+                "title": "Unprocessable Entity",
+                "status": 422,
+                "detail": "some fields break a rule, see `errors`",
+                "code": "invalid",
+                "request_id": "r1",
+                "errors": [
+                    {"pointer": "/requests/3/visitor_id", "code": "required", "detail": "is missing"}
+                ],
+            })
+        );
+    }
+
+    #[test]
+    fn headers_that_the_status_needs_are_sent() {
+        let reply = Problem::unavailable("overloaded", "busy", 1).into_reply("r1");
+        assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(reply.headers()[RETRY_AFTER], "1");
+        assert_eq!(reply.headers()["content-type"], "application/problem+json");
+        let reply = Problem::unauthenticated().into_reply("r1");
+        assert_eq!(
+            reply.headers()["www-authenticate"],
+            "Bearer realm=\"samplit\""
+        );
+    }
+
+    #[test]
+    fn malformed_json_names_the_position() {
+        let error = serde_json::from_str::<serde_json::Value>("{\n \"a\": }").unwrap_err();
+        let detail = Problem::malformed_json(&error).detail;
+        assert!(detail.ends_with("at line 2 column 7"), "{detail}");
+    }
+}

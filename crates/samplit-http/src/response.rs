@@ -1,0 +1,62 @@
+//! How answers are made: JSON from a serde value, text, and streams.
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use http_body_util::{BodyExt as _, Either, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    Response, StatusCode,
+    body::Frame,
+    header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue},
+};
+use samplit_engine::Error;
+use serde::Serialize;
+
+/// Nearly every body is in memory; only the bundle is a stream.
+pub(crate) type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, Error>>;
+
+pub(crate) type Reply = Response<Body>;
+
+/// Enough for the answer to one assignment without growing.
+const JSON_CAPACITY: usize = 512;
+
+pub(crate) fn full(bytes: Bytes) -> Body {
+    Either::Left(Full::new(bytes))
+}
+
+/// An answer whose whole body is at hand.
+pub(crate) fn content(content_type: &'static str, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(full(body.into()));
+    let content_type = HeaderValue::from_static(content_type);
+    reply.headers_mut().insert(CONTENT_TYPE, content_type);
+    reply
+}
+
+pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Reply {
+    let mut body = Vec::with_capacity(JSON_CAPACITY);
+    serde_json::to_writer(&mut body, value)
+        .expect("the answers have string keys only, and memory does not fail to be written");
+    let mut reply = content("application/json", body);
+    *reply.status_mut() = status;
+    reply
+}
+
+/// A streamed answer. Its first part is waited for, so that a refusal is still a status.
+pub(crate) async fn stream(
+    content_type: &'static str,
+    parts: impl Stream<Item = Result<Bytes, Error>> + Send + 'static,
+) -> Result<Reply, Error> {
+    let mut parts = Box::pin(parts);
+    let first = parts.next().await.transpose()?;
+    let first = futures_util::stream::iter(first.map(Ok));
+    let body = StreamBody::new(first.chain(parts).map_ok(Frame::data));
+    let mut reply = Response::new(Either::Right(body.boxed_unsync()));
+    let content_type = HeaderValue::from_static(content_type);
+    reply.headers_mut().insert(CONTENT_TYPE, content_type);
+    Ok(reply)
+}
+
+/// The entity tag of a version.
+pub(crate) fn etag(version: i64) -> (HeaderName, HeaderValue) {
+    let tag = HeaderValue::try_from(format!("\"v{version}\""));
+    (ETAG, tag.expect("digits and quotes are legal in a header"))
+}

@@ -1,0 +1,232 @@
+//! From method and path to a handler. One table of routes makes the matcher, the `Allow` header
+//! and the labels of the metrics.
+
+use futures_util::future::BoxFuture;
+use hyper::{Method, header::HeaderValue};
+use percent_encoding::percent_decode_str;
+use samplit_domain::{ExperimentId, VariantId};
+
+use crate::{call::Call, meter::Meter, problem::Problem, response::Reply};
+
+/// What answers a route.
+pub(crate) type Handler = fn(Call) -> BoxFuture<'static, Result<Reply, Problem>>;
+
+/// One line of the table.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) pattern: &'static str,
+    pub(crate) handler: Handler,
+    /// Whether the answer has to be made within the request timeout.
+    pub(crate) timed: bool,
+}
+
+/// The ids that a path holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PathIds {
+    /// `{id}`
+    pub(crate) experiment: Option<ExperimentId>,
+    /// `{variant_id}`
+    pub(crate) variant: Option<VariantId>,
+}
+
+/// A pattern with everything that answers it.
+#[derive(Debug)]
+pub(crate) struct PathRoutes {
+    pub(crate) pattern: &'static str,
+    pub(crate) meter: Meter,
+    routes: Vec<Route>,
+    allow: HeaderValue,
+}
+
+#[derive(Debug)]
+pub(crate) struct Router {
+    paths: matchit::Router<PathRoutes>,
+    unmatched: PathRoutes,
+}
+
+/// Where a request goes: the path for its label, and what to do.
+pub(crate) type Found<'r> = (&'r PathRoutes, Result<(&'r Route, PathIds), Problem>);
+
+impl Router {
+    /// # Panics
+    /// If two patterns of `table` collide, which the first test would show.
+    pub(crate) fn new(table: Vec<Route>) -> Self {
+        let mut by_pattern: Vec<(&'static str, Vec<Route>)> = Vec::new();
+        for route in table {
+            match by_pattern
+                .iter_mut()
+                .find(|(pattern, _)| *pattern == route.pattern)
+            {
+                Some((_, routes)) => routes.push(route),
+                None => by_pattern.push((route.pattern, vec![route])),
+            }
+        }
+        let mut paths = matchit::Router::new();
+        for (pattern, routes) in by_pattern {
+            paths
+                .insert(pattern, PathRoutes::new(pattern, routes))
+                .expect("the table of routes is fixed and its patterns do not collide");
+        }
+        Self {
+            paths,
+            unmatched: PathRoutes::new("unmatched", Vec::new()),
+        }
+    }
+
+    pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
+        let Ok(found) = self.paths.at(path) else {
+            return (&self.unmatched, Err(Problem::not_found("path")));
+        };
+        (found.value, found.value.choose(method, &found.params))
+    }
+}
+
+impl PathRoutes {
+    fn new(pattern: &'static str, routes: Vec<Route>) -> Self {
+        let mut methods: Vec<&str> = routes.iter().map(|route| route.method.as_str()).collect();
+        if methods.contains(&"GET") {
+            methods.push("HEAD");
+        }
+        let allow = HeaderValue::try_from(methods.join(", "));
+        Self {
+            pattern,
+            meter: Meter::new(pattern),
+            allow: allow.expect("names of methods are legal in a header"),
+            routes,
+        }
+    }
+
+    fn choose(
+        &self,
+        method: &Method,
+        params: &matchit::Params<'_, '_>,
+    ) -> Result<(&Route, PathIds), Problem> {
+        // hyper leaves the body of the answer to a HEAD out.
+        let method = if method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
+        let route = self.routes.iter().find(|route| route.method == *method);
+        let route = route.ok_or_else(|| Problem::method_not_allowed(self.allow.clone()))?;
+        let ids = PathIds {
+            experiment: id(params, "id", "experiment")?,
+            variant: id(params, "variant_id", "variant")?,
+        };
+        Ok((route, ids))
+    }
+}
+
+/// An id of the path. One that is no UUID is that of nothing: 404.
+fn id<T: std::str::FromStr>(
+    params: &matchit::Params<'_, '_>,
+    name: &str,
+    noun: &str,
+) -> Result<Option<T>, Problem> {
+    let Some(raw) = params.get(name) else {
+        return Ok(None);
+    };
+    let text = percent_decode_str(raw).decode_utf8_lossy();
+    let id = text.parse().map_err(|_| Problem::not_found(noun))?;
+    Ok(Some(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Method;
+
+    use super::{Problem, Route, Router};
+
+    const ID: &str = "0197f0a0-0000-7000-8000-000000000001";
+
+    fn router() -> Router {
+        let route = |method, pattern| Route {
+            method,
+            pattern,
+            handler: |_call| Box::pin(async { Err(Problem::not_found("path")) }),
+            timed: true,
+        };
+        Router::new(vec![
+            route(Method::GET, "/things"),
+            route(Method::POST, "/things"),
+            route(Method::GET, "/things/{id}"),
+            route(Method::POST, "/things/{id}/parts/{variant_id}/on"),
+        ])
+    }
+
+    #[test]
+    fn method_and_path_choose_the_route() {
+        let upper = ID.to_uppercase();
+        let cases = [
+            ("GET", "/things".to_owned(), "/things: GET"),
+            ("HEAD", "/things".to_owned(), "/things: GET"),
+            ("POST", "/things".to_owned(), "/things: POST"),
+            (
+                "PUT",
+                "/things".to_owned(),
+                "/things: 405 this path answers GET, POST, HEAD only",
+            ),
+            (
+                "GET",
+                "/things/".to_owned(),
+                "unmatched: 404 there is no such path",
+            ),
+            (
+                "GET",
+                "/".to_owned(),
+                "unmatched: 404 there is no such path",
+            ),
+            ("GET", format!("/things/{ID}"), "/things/{id}: GET 1"),
+            ("GET", format!("/things/{upper}"), "/things/{id}: GET 1"),
+            (
+                "GET",
+                format!("/things/{}", ID.replace('-', "%2D")),
+                "/things/{id}: GET 1",
+            ),
+            (
+                "GET",
+                "/things/7".to_owned(),
+                "/things/{id}: 404 there is no such experiment",
+            ),
+            (
+                "GET",
+                "/things/%ff".to_owned(),
+                "/things/{id}: 404 there is no such experiment",
+            ),
+            (
+                "POST",
+                format!("/things/{ID}/parts/{ID}/on"),
+                "/things/{id}/parts/{variant_id}/on: POST 1 1",
+            ),
+            (
+                "POST",
+                format!("/things/{ID}/parts/x/on"),
+                "/things/{id}/parts/{variant_id}/on: 404 there is no such variant",
+            ),
+            (
+                "POST",
+                format!("/things/{ID}/parts/{ID}/off"),
+                "unmatched: 404 there is no such path",
+            ),
+        ];
+        let router = router();
+        for (method, path, expected) in cases {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let (routes, found) = router.find(&method, &path);
+            let found = match found {
+                Ok((route, ids)) => {
+                    let experiment = ids.experiment.map(|_| " 1").unwrap_or_default();
+                    let variant = ids.variant.map(|_| " 1").unwrap_or_default();
+                    format!("{}{experiment}{variant}", route.method)
+                }
+                Err(problem) => format!("{} {}", problem.status.as_u16(), problem.detail),
+            };
+            assert_eq!(
+                format!("{}: {found}", routes.pattern),
+                expected,
+                "{method} {path}"
+            );
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The table of all public routes.
+
+use hyper::Method;
+use samplit_domain::Transition;
+
+use crate::{
+    api::{audit, experiments, results, visits},
+    page,
+    router::{Handler, Route, Router},
+};
+
+pub(crate) fn router() -> Router {
+    Router::new(table())
+}
+
+fn get(pattern: &'static str, handler: Handler) -> Route {
+    Route {
+        method: Method::GET,
+        pattern,
+        handler,
+        timed: true,
+    }
+}
+
+fn post(pattern: &'static str, handler: Handler) -> Route {
+    Route {
+        method: Method::POST,
+        ..get(pattern, handler)
+    }
+}
+
+fn patch(pattern: &'static str, handler: Handler) -> Route {
+    Route {
+        method: Method::PATCH,
+        ..get(pattern, handler)
+    }
+}
+
+/// The answer takes as long as the trail is long.
+fn untimed(route: Route) -> Route {
+    Route {
+        timed: false,
+        ..route
+    }
+}
+
+fn table() -> Vec<Route> {
+    vec![
+        post("/v1/experiments/{id}/assign", |call| {
+            Box::pin(visits::assign(call))
+        }),
+        post("/v1/experiments/{id}/assign/batch", |call| {
+            Box::pin(visits::assign_batch(call))
+        }),
+        post("/v1/experiments/{id}/convert", |call| {
+            Box::pin(visits::convert(call))
+        }),
+        post("/v1/experiments/{id}/convert/batch", |call| {
+            Box::pin(visits::convert_batch(call))
+        }),
+        post("/v1/experiments", |call| {
+            Box::pin(experiments::create(call))
+        }),
+        get("/v1/experiments", |call| Box::pin(experiments::list(call))),
+        get("/v1/experiments/{id}", |call| {
+            Box::pin(experiments::show(call))
+        }),
+        patch("/v1/experiments/{id}", |call| {
+            Box::pin(experiments::update(call))
+        }),
+        post("/v1/experiments/{id}/start", |call| {
+            Box::pin(experiments::transition(call, Transition::Start))
+        }),
+        post("/v1/experiments/{id}/pause", |call| {
+            Box::pin(experiments::transition(call, Transition::Pause))
+        }),
+        post("/v1/experiments/{id}/resume", |call| {
+            Box::pin(experiments::transition(call, Transition::Resume))
+        }),
+        post("/v1/experiments/{id}/complete", |call| {
+            Box::pin(experiments::transition(call, Transition::Complete))
+        }),
+        post("/v1/experiments/{id}/archive", |call| {
+            Box::pin(experiments::transition(call, Transition::Archive))
+        }),
+        post(
+            "/v1/experiments/{id}/variants/{variant_id}/activate",
+            |call| Box::pin(experiments::set_variant_active(call, true)),
+        ),
+        post(
+            "/v1/experiments/{id}/variants/{variant_id}/deactivate",
+            |call| Box::pin(experiments::set_variant_active(call, false)),
+        ),
+        get("/v1/experiments/{id}/results", |call| {
+            Box::pin(results::results(call))
+        }),
+        get("/v1/experiments/{id}/timeline", |call| {
+            Box::pin(results::timeline(call))
+        }),
+        get("/v1/experiments/{id}/weights.svg", |call| {
+            Box::pin(results::weights_svg(call))
+        }),
+        get("/v1/experiments/{id}/audit/entries", |call| {
+            Box::pin(audit::entries(call))
+        }),
+        untimed(get("/v1/experiments/{id}/audit/verify", |call| {
+            Box::pin(audit::verify(call))
+        })),
+        untimed(get("/v1/experiments/{id}/audit/bundle", |call| {
+            Box::pin(audit::bundle(call))
+        })),
+        get("/experiments/{id}", |call| Box::pin(page::live(call))),
+        get("/assets/live.css", |_call| {
+            Box::pin(async { Ok(page::stylesheet()) })
+        }),
+        get("/assets/live.js", |_call| {
+            Box::pin(async { Ok(page::script()) })
+        }),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::table;
+
+    #[test]
+    fn the_readme_lists_every_route() {
+        let readme = include_str!("../README.md");
+        for route in table() {
+            let line = format!("| {} | `{}` |", route.method, route.pattern);
+            assert!(readme.contains(&line), "README.md lacks: {line}");
+        }
+    }
+
+    #[test]
+    fn the_guide_shows_every_api_route() {
+        let guide = include_str!("../../../docs/HTTP_API.md");
+        for route in table() {
+            let shown = route
+                .pattern
+                .replace("{id}", "$ID")
+                .replace("{variant_id}", "$VARIANT");
+            assert!(
+                guide.contains(&shown) || shown.starts_with("/assets/"),
+                "lacks {shown}"
+            );
+        }
+    }
+}

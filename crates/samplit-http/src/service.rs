@@ -1,0 +1,103 @@
+//! The way of every request: id, span, route, deadline, handler, headers, count.
+
+use std::{convert::Infallible, sync::Arc};
+
+use hyper::{
+    HeaderMap, Request,
+    body::Incoming,
+    header::{CACHE_CONTROL, Entry, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+};
+use tokio::time::{Instant, timeout};
+use tracing::Instrument as _;
+
+use crate::{
+    app::App,
+    call::Call,
+    problem::Problem,
+    request_id::{RequestId, X_REQUEST_ID},
+    response::Reply,
+    router::{PathIds, Route, Router},
+};
+
+/// Answers requests by one table of routes.
+#[derive(Debug)]
+pub(crate) struct Service {
+    app: Arc<App>,
+    router: Router,
+}
+
+impl Service {
+    pub(crate) fn new(app: Arc<App>, router: Router) -> Self {
+        Self { app, router }
+    }
+
+    pub(crate) async fn respond(&self, request: Request<Incoming>) -> Result<Reply, Infallible> {
+        let started = Instant::now();
+        let request_id = self.app.request_ids.of(request.headers());
+        let (path, found) = self.router.find(request.method(), request.uri().path());
+        let span = tracing::error_span!(
+            "request",
+            request_id = request_id.as_str(),
+            method = request.method().as_str(),
+            route = path.pattern,
+        );
+        let answer = async {
+            let outcome = match found {
+                Ok((route, ids)) => self.handle(request, route, ids, &request_id).await,
+                Err(problem) => Err(problem),
+            };
+            let mut reply = match outcome {
+                Ok(reply) => reply,
+                Err(problem) => {
+                    tracing::debug!(code = problem.code, detail = problem.detail, "refused");
+                    problem.into_reply(request_id.as_str())
+                }
+            };
+            complete(reply.headers_mut(), &request_id);
+            let elapsed = started.elapsed();
+            tracing::debug!(status = reply.status().as_u16(), ?elapsed, "answered");
+            path.meter.record(reply.status(), elapsed);
+            reply
+        };
+        Ok(answer.instrument(span).await)
+    }
+
+    async fn handle(
+        &self,
+        request: Request<Incoming>,
+        route: &Route,
+        ids: PathIds,
+        request_id: &RequestId,
+    ) -> Result<Reply, Problem> {
+        let (head, body) = request.into_parts();
+        let answer = (route.handler)(Call {
+            app: Arc::clone(&self.app),
+            request_id: request_id.clone(),
+            ids,
+            head,
+            body,
+        });
+        if !route.timed {
+            return answer.await;
+        }
+        // Reading the body has a deadline of its own, half as long, which passes first.
+        match timeout(2 * self.app.config.request_timeout, answer).await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) => Err(Problem::unavailable(
+                "timeout",
+                "the answer was not ready in time",
+                1,
+            )),
+        }
+    }
+}
+
+/// Adds the headers that every answer has.
+fn complete(headers: &mut HeaderMap, request_id: &RequestId) {
+    headers.insert(X_REQUEST_ID, request_id.header());
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if let Entry::Vacant(entry) = headers.entry(CACHE_CONTROL) {
+        entry.insert(HeaderValue::from_static("no-store"));
+    }
+}
