@@ -32,7 +32,7 @@ CREATE TABLE goals (
     experiment_id UUID NOT NULL REFERENCES experiments(id) ON DELETE CASCADE,
     name VARCHAR(255) NOT NULL,
     is_primary BOOLEAN NOT NULL DEFAULT FALSE,
-    kind VARCHAR(50) NOT NULL DEFAULT 'conversion' CHECK (kind IN ('conversion', 'value')),
+    kind VARCHAR(50) NOT NULL DEFAULT 'conversion' CHECK (kind::text IN ('conversion', 'value')),
     default_value FLOAT NOT NULL DEFAULT 1.0,
     created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
     UNIQUE (experiment_id, name)
@@ -44,7 +44,7 @@ CREATE TABLE exclusion_rules (
     user_id UUID NOT NULL REFERENCES users(id) ON DELETE CASCADE,
     experiment_id UUID REFERENCES experiments(id) ON DELETE CASCADE,
     kind VARCHAR(50) NOT NULL
-        CHECK (kind IN ('ip', 'cidr', 'user_agent', 'cookie', 'url_param', 'visitor')),
+        CHECK (kind::text IN ('ip', 'cidr', 'user_agent', 'cookie', 'url_param', 'visitor')),
     value VARCHAR(1024) NOT NULL,
     is_active BOOLEAN NOT NULL DEFAULT TRUE,
     created_at TIMESTAMPTZ NOT NULL DEFAULT now()

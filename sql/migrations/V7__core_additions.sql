@@ -22,6 +22,8 @@ ALTER TABLE assignments SET (
     autovacuum_analyze_scale_factor = 0.02
 );
 
+-- The casts to text: without them PostgreSQL spells the same list in another way after a dump and
+-- restore, and verification would report a difference that is none.
 ALTER TABLE experiments
     ADD COLUMN IF NOT EXISTS version BIGINT NOT NULL DEFAULT 1,
     ADD COLUMN IF NOT EXISTS updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
@@ -29,18 +31,18 @@ ALTER TABLE experiments
     ADD COLUMN IF NOT EXISTS declared_winner JSONB,
     ADD COLUMN IF NOT EXISTS archived_at TIMESTAMPTZ,
     ADD CONSTRAINT experiments_status_check
-        CHECK (status IN ('draft', 'active', 'paused', 'completed', 'archived')),
+        CHECK (status::text IN ('draft', 'active', 'paused', 'completed', 'archived')),
     ADD CONSTRAINT experiments_experiment_type_check
-        CHECK (experiment_type IN ('ab_test', 'multi_element')),
+        CHECK (experiment_type::text IN ('ab_test', 'multi_element')),
     ADD CONSTRAINT experiments_allocation_strategy_check
-        CHECK (allocation_strategy IN ('adaptive', 'fixed')),
+        CHECK (allocation_strategy::text IN ('adaptive', 'fixed')),
     -- NaN is greater than every number here, so it is refused too.
     ADD CONSTRAINT experiments_traffic_allocation_check
         CHECK (traffic_allocation >= 0 AND traffic_allocation <= 1);
 
 ALTER TABLE experiment_elements
     ADD CONSTRAINT experiment_elements_selector_type_check
-        CHECK (selector_type IN ('css', 'xpath', 'id', 'class'));
+        CHECK (selector_type::text IN ('css', 'xpath', 'id', 'class'));
 
 -- NULL in rows that are older than the trail.
 ALTER TABLE assignments
@@ -49,7 +51,8 @@ ALTER TABLE assignments
     ADD COLUMN IF NOT EXISTS conversion_event_id VARCHAR(255);
 
 -- Listing a user's experiments, newest first, with the id as the tie-break of the cursor.
-CREATE INDEX idx_experiments_user ON experiments (user_id, created_at DESC, id DESC);
+CREATE INDEX IF NOT EXISTS idx_experiments_user
+    ON experiments (user_id, created_at DESC, id DESC);
 
 -- assignments.variant_id stays without an index: variants with visitors are deactivated, never
 -- deleted, results are read from counters, and each index is a cost on the hottest insert.

@@ -34,7 +34,7 @@ ALTER TABLE algorithm_audit_trail
         FOREIGN KEY (experiment_id) REFERENCES experiments(id) ON DELETE RESTRICT,
     ADD CONSTRAINT algorithm_audit_trail_sequence_number_check CHECK (sequence_number >= 1),
     ADD CONSTRAINT algorithm_audit_trail_decision_type_check
-        CHECK (decision_type IN ('assignment', 'conversion', 'reallocation',
+        CHECK (decision_type::text IN ('assignment', 'conversion', 'reallocation',
                                  'genesis', 'seal', 'redaction', 'restore')),
     -- Lengths only: that the digits are the right ones is recomputed by verification, and a regular
     -- expression on each row is a cost on the hottest insert.
@@ -47,7 +47,7 @@ ALTER TABLE algorithm_audit_trail SET (autovacuum_vacuum_insert_scale_factor = 0
 -- The few entries that set weights or mark the life of a trail, found without reading the many.
 CREATE INDEX idx_audit_snapshots
     ON algorithm_audit_trail (experiment_id, sequence_number)
-    WHERE decision_type NOT IN ('assignment', 'conversion');
+    WHERE decision_type::text NOT IN ('assignment', 'conversion');
 
 CREATE FUNCTION samplit_refuse_trail_change() RETURNS trigger
     LANGUAGE plpgsql

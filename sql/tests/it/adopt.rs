@@ -90,6 +90,36 @@ async fn data_stay_and_the_schema_becomes_ours() {
 }
 
 #[tokio::test]
+async fn a_row_that_breaks_a_check_is_told_and_mended_without_loss() {
+    let (database, mut client) = empty().await;
+    psql(&database, &[file("tests/fixtures/seed.sql")]).await;
+    client
+        .batch_execute("INSERT INTO experiments (name, status) VALUES ('Hero', 'running')")
+        .await
+        .unwrap();
+    samplit_sql::baseline(&mut client, &Options::default())
+        .await
+        .unwrap();
+    let error = samplit_sql::up(&mut client, &Options::default())
+        .await
+        .unwrap_err();
+    let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source());
+    let told: Vec<_> = causes.map(ToString::to_string).collect();
+    assert!(
+        told.join(": ").contains("experiments_status_check"),
+        "{told:?}"
+    );
+    client
+        .batch_execute("UPDATE experiments SET status = 'active'")
+        .await
+        .unwrap();
+    samplit_sql::up(&mut client, &Options::default())
+        .await
+        .unwrap();
+    assert_eq!(differences(&client).await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn the_optional_files_may_be_missing() {
     let (database, mut client) = empty().await;
     psql(&database, &[file("tests/fixtures/seed.sql")]).await;
