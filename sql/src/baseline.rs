@@ -27,6 +27,19 @@ const CORE: [&str; 5] = [
     "assignments",
 ];
 
+/// Tables that the original text names without their columns. They may exist in any shape that does
+/// not contradict ours; the migrations add what such a table lacks.
+const OPEN: [&str; 8] = [
+    "leads",
+    "oauth_tokens",
+    "subscriptions",
+    "funnel_nodes",
+    "funnel_edges",
+    "user_onboarding",
+    "roles",
+    "user_roles",
+];
+
 /// What [`baseline`] recorded.
 #[derive(Debug, Clone, Serialize)]
 pub struct Baseline {
@@ -71,7 +84,7 @@ fn recognise(live: &Catalog) -> Result<i32, Error> {
     let seed = Catalog::seed();
     let mut differences = seed.differences(live);
     differences.retain(|difference| !is_mended(difference));
-    differences.extend(conflicting_columns(&seed, live));
+    differences.extend(conflicts(&seed, live));
     if differences.is_empty() {
         Ok(SEED_VERSION)
     } else {
@@ -87,17 +100,26 @@ fn is_mended(difference: &Difference) -> bool {
     is_missing && (optional_table || object.starts_with("index ") || object == "column users.role")
 }
 
-/// Columns of tables whose shape the original text leaves open, where they exist with another type
-/// than ours.
-fn conflicting_columns(seed: &Catalog, live: &Catalog) -> Vec<Difference> {
+/// What is in the way of the migrations: columns of [`OPEN`] tables with another type than ours, and
+/// tables that happen to have the name of one that the original schema does not know.
+fn conflicts(seed: &Catalog, live: &Catalog) -> Vec<Difference> {
     Catalog::expected()
-        .columns()
-        .filter(|(column, _)| !seed.has_table(table_of(column)))
-        .filter_map(|(column, expected)| {
-            let found = live.get(column)?;
-            (type_of(found) != type_of(expected)).then(|| Difference {
-                object: column.to_owned(),
-                expected: Some(expected.to_owned()),
+        .objects()
+        .filter(|(object, _)| !seed.has_table(table_of(object)))
+        .filter_map(|(object, expected)| {
+            let found = live.get(object)?;
+            let (wanted, in_the_way) = if OPEN.contains(&table_of(object)) {
+                let is_column = object.starts_with("column ");
+                (
+                    Some(expected),
+                    is_column && type_of(found) != type_of(expected),
+                )
+            } else {
+                (None, object.starts_with("table "))
+            };
+            in_the_way.then(|| Difference {
+                object: object.to_owned(),
+                expected: wanted.map(str::to_owned),
                 found: Some(found.to_owned()),
             })
         })

@@ -58,11 +58,10 @@ impl Catalog {
         self.0.contains_key(&format!("table {table}"))
     }
 
-    /// Names and definitions of all columns.
-    pub(crate) fn columns(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// Names and definitions of all objects.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
-            .filter(|(name, _)| name.starts_with("column "))
             .map(|(name, definition)| (name.as_str(), definition.as_str()))
     }
 
@@ -170,6 +169,7 @@ impl fmt::Display for Difference {
         } = self;
         match (expected, found) {
             (Some(_), None) => write!(f, "{object} is missing"),
+            (None, Some(found)) if found.is_empty() => write!(f, "{object} is unexpected"),
             (None, Some(found)) => write!(f, "{object} is unexpected: {found}"),
             (Some(expected), Some(found)) => {
                 write!(f, "{object} is `{found}` instead of `{expected}`")

@@ -18,6 +18,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// [`Error::Locked`] once `wait` has passed.
 pub(crate) async fn acquire(client: &Client, wait: Duration) -> Result<(), Error> {
     let deadline = Instant::now() + wait;
+    let mut told = false;
     loop {
         let row = client
             .query_one("SELECT pg_try_advisory_lock($1)", &[&KEY])
@@ -29,7 +30,9 @@ pub(crate) async fn acquire(client: &Client, wait: Duration) -> Result<(), Error
         if Instant::now() >= deadline {
             return Err(Error::Locked(wait));
         }
-        tracing::info!("another migration is running; waiting for it");
+        if !std::mem::replace(&mut told, true) {
+            tracing::info!("another migration is running; waiting for it");
+        }
         sleep(PAUSE).await;
     }
 }

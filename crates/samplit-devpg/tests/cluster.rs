@@ -8,7 +8,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -157,10 +157,11 @@ fn an_owner_killed_with_sigkill_leaves_nothing() {
         .unwrap();
     let (port, dir) = line.split_once(' ').unwrap();
     let (port, dir): (u16, PathBuf) = (port.parse().unwrap(), dir.into());
-    assert!(answers(port) && Path::new(&dir).is_dir());
+    let lived = answers(port) && dir.is_dir();
 
     owner.kill().unwrap();
     owner.wait().unwrap();
+    assert!(lived);
     eventually("the directory is deleted", || !dir.exists());
     eventually("the server is gone", || !answers(port));
 }

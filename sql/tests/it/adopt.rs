@@ -162,6 +162,10 @@ async fn what_is_not_the_original_schema_is_refused_by_name() {
             "index assignments.idx_assignments_unconverted is",
         ),
         (
+            "CREATE TABLE sessions (sid TEXT PRIMARY KEY, data JSONB)",
+            "table sessions is unexpected",
+        ),
+        (
             "CREATE TABLE leads (id SERIAL PRIMARY KEY)",
             "column leads.id is `integer NOT NULL DEFAULT nextval('leads_id_seq'::regclass)`",
         ),
