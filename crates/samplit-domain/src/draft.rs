@@ -8,13 +8,9 @@ use crate::{
     Allocation, ElementType, GoalKind, MAX_ARMS, Mode, Selector, SelectorType, Strategy, Violations,
 };
 
-const MAX_NAME: usize = 255;
-const MAX_DESCRIPTION: usize = 10_000;
-const MAX_URL: usize = 2_048;
 const MAX_SELECTOR: usize = 1_024;
 const MAX_ELEMENTS: usize = 20;
 const MAX_FALLBACKS: usize = 10;
-const MAX_CONTENT_BYTES: usize = 64 * 1024;
 
 /// A whole experiment, not yet checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,17 +118,15 @@ impl ExperimentDraft {
     /// All the rules that are broken, each with its field.
     pub fn check(mut self) -> Result<Self, Violations> {
         let mut violations = Violations::default();
-        violations.text("/name", &self.name, MAX_NAME);
+        violations.name("/name", &self.name);
         if let Some(description) = &self.description {
-            violations.length("/description", description, MAX_DESCRIPTION);
+            violations.description("/description", description);
         }
         if let Some(url) = &self.target_url {
-            check_url(url, &mut violations);
+            violations.url("/target_url", url);
         }
-        check_traffic(self.traffic_allocation, &mut violations);
-        if !self.metadata.is_object() {
-            violations.add("/metadata", "wrong_type", "must be an object");
-        }
+        violations.share("/traffic_allocation", self.traffic_allocation);
+        violations.metadata("/metadata", &self.metadata);
         self.check_elements(&mut violations);
         self.check_goals(&mut violations);
         self.allocation
@@ -187,7 +181,7 @@ impl ExperimentDraft {
         let mut names = HashSet::new();
         for (index, goal) in self.goals.iter().enumerate() {
             let pointer = format!("/goals/{index}");
-            violations.text(&format!("{pointer}/name"), &goal.name, MAX_NAME);
+            violations.name(&format!("{pointer}/name"), &goal.name);
             if !names.insert(goal.name.as_str()) {
                 violations.add(
                     format!("{pointer}/name"),
@@ -243,7 +237,7 @@ impl ExperimentDraft {
 
 impl ElementDraft {
     fn check(&self, pointer: &str, violations: &mut Violations) {
-        violations.text(&format!("{pointer}/name"), &self.name, MAX_NAME);
+        violations.name(&format!("{pointer}/name"), &self.name);
         if let Some(selector) = &self.selector {
             selector.check(&format!("{pointer}/selector"), violations);
         }
@@ -259,7 +253,7 @@ impl ElementDraft {
             selector.check(&format!("{fallbacks}/{index}"), violations);
         }
         if let Some(content) = &self.original_content {
-            check_content(&format!("{pointer}/original_content"), content, violations);
+            violations.json(&format!("{pointer}/original_content"), content);
         }
         self.check_variants(&format!("{pointer}/variants"), violations);
     }
@@ -288,7 +282,7 @@ impl ElementDraft {
         let mut names = HashSet::new();
         for (index, variant) in self.variants.iter().enumerate() {
             let at = format!("{pointer}/{index}");
-            violations.text(&format!("{at}/name"), &variant.name, MAX_NAME);
+            violations.name(&format!("{at}/name"), &variant.name);
             if !names.insert(variant.name.as_str()) {
                 violations.add(
                     format!("{at}/name"),
@@ -296,59 +290,8 @@ impl ElementDraft {
                     "another variant has this name",
                 );
             }
-            check_content(&format!("{at}/content"), &variant.content, violations);
+            violations.json(&format!("{at}/content"), &variant.content);
         }
-    }
-}
-
-/// Checks a share of traffic.
-pub(crate) fn check_traffic(share: f64, violations: &mut Violations) {
-    if !(0.0..=1.0).contains(&share) {
-        violations.add(
-            "/traffic_allocation",
-            "out_of_range",
-            "must be between 0 and 1",
-        );
-    }
-}
-
-fn check_url(url: &str, violations: &mut Violations) {
-    violations.length("/target_url", url, MAX_URL);
-    let rest = url
-        .strip_prefix("https://")
-        .or_else(|| url.strip_prefix("http://"));
-    if rest.is_none_or(|rest| rest.is_empty() || rest.contains(char::is_whitespace)) {
-        violations.add(
-            "/target_url",
-            "malformed",
-            "must be an http or https URL without spaces",
-        );
-    }
-}
-
-fn check_content(pointer: &str, content: &Json, violations: &mut Violations) {
-    let bytes = content.to_string().len();
-    if bytes > MAX_CONTENT_BYTES {
-        violations.add(
-            pointer,
-            "too_long",
-            format!("has {bytes} bytes of JSON, at most {MAX_CONTENT_BYTES} are allowed"),
-        );
-    }
-    if has_nul(content) {
-        violations.add(pointer, "nul_character", "must not contain U+0000");
-    }
-}
-
-/// Whether a text anywhere in `json` has U+0000, which PostgreSQL cannot store.
-pub(crate) fn has_nul(json: &Json) -> bool {
-    match json {
-        Json::String(text) => text.contains('\0'),
-        Json::Array(items) => items.iter().any(has_nul),
-        Json::Object(map) => map
-            .iter()
-            .any(|(key, value)| key.contains('\0') || has_nul(value)),
-        Json::Null | Json::Bool(_) | Json::Number(_) => false,
     }
 }
 

@@ -2,6 +2,11 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value as Json;
+
+/// The longest JSON value of an experiment, in bytes of text.
+const MAX_JSON_BYTES: usize = 64 * 1024;
+
 /// One rule that one field breaks.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Violation {
@@ -67,6 +72,76 @@ impl Violations {
         if text.contains('\0') {
             self.add(pointer, "nul_character", "must not contain U+0000");
         }
+    }
+}
+
+/// The rules of an experiment's own fields, shared by drafts and by changes.
+impl Violations {
+    /// Checks a name: 1 to 255 characters.
+    pub fn name(&mut self, pointer: &str, name: &str) {
+        self.text(pointer, name, 255);
+    }
+
+    /// Checks a description: at most 10,000 characters.
+    pub fn description(&mut self, pointer: &str, description: &str) {
+        self.length(pointer, description, 10_000);
+    }
+
+    /// Checks the address of a page: `http` or `https`, at most 2,048 characters, no white space.
+    pub fn url(&mut self, pointer: &str, url: &str) {
+        self.length(pointer, url, 2_048);
+        let rest = url
+            .strip_prefix("https://")
+            .or_else(|| url.strip_prefix("http://"));
+        if rest.is_none_or(|rest| rest.is_empty() || rest.contains(char::is_whitespace)) {
+            self.add(
+                pointer,
+                "malformed",
+                "must be an http or https URL without spaces",
+            );
+        }
+    }
+
+    /// Checks a share: between 0 and 1.
+    pub fn share(&mut self, pointer: &str, share: f64) {
+        if !(0.0..=1.0).contains(&share) {
+            self.add(pointer, "out_of_range", "must be between 0 and 1");
+        }
+    }
+
+    /// Checks what is free to the user: a JSON object of at most 64 KiB.
+    pub fn metadata(&mut self, pointer: &str, metadata: &Json) {
+        if !metadata.is_object() {
+            self.add(pointer, "wrong_type", "must be an object");
+        }
+        self.json(pointer, metadata);
+    }
+
+    /// Checks any JSON that is stored: at most 64 KiB as text, no U+0000 anywhere.
+    pub fn json(&mut self, pointer: &str, json: &Json) {
+        let bytes = json.to_string().len();
+        if bytes > MAX_JSON_BYTES {
+            self.add(
+                pointer,
+                "too_long",
+                format!("has {bytes} bytes of JSON, at most {MAX_JSON_BYTES} are allowed"),
+            );
+        }
+        if has_nul(json) {
+            self.add(pointer, "nul_character", "must not contain U+0000");
+        }
+    }
+}
+
+/// Whether a text anywhere in `json` has U+0000, which PostgreSQL cannot store.
+fn has_nul(json: &Json) -> bool {
+    match json {
+        Json::String(text) => text.contains('\0'),
+        Json::Array(items) => items.iter().any(has_nul),
+        Json::Object(map) => map
+            .iter()
+            .any(|(key, value)| key.contains('\0') || has_nul(value)),
+        Json::Null | Json::Bool(_) | Json::Number(_) => false,
     }
 }
 

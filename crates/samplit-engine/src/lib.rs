@@ -1,1 +1,36 @@
-//! The use cases of Samplit: assign, convert, learn, report, prove. No HTTP, no SQL.
+#![doc = include_str!("../README.md")]
+
+mod access;
+mod assign;
+mod config;
+mod convert;
+mod core;
+mod engine;
+mod error;
+mod experiments;
+mod live;
+mod reallocation;
+mod results;
+mod rule;
+mod source;
+mod start;
+mod trail;
+mod trail_reader;
+mod visitor;
+mod writer;
+
+pub use access::{CreatedApiKey, NewApiKey, Principal, Role, Scope};
+pub use assign::{Assigned, NotRecorded};
+pub use config::EngineConfig;
+pub use convert::Converted;
+pub use engine::Engine;
+pub use error::{Error, ErrorKind};
+pub use experiments::{ExperimentChange, ExperimentFilter, Page, PageOf};
+pub use results::{ArmResults, ElementResults, Results, TimelinePoint};
+pub use rule::BanditRule;
+pub use source::{Entropy, SeededEntropy, SystemClock, SystemEntropy};
+pub use trail_reader::TrailEntry;
+
+// What a caller of the engine needs of the crates below it.
+pub use samplit_audit::{DecisionType, KeyRing, KeyRingError};
+pub use samplit_domain::*;

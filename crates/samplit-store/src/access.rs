@@ -61,7 +61,7 @@ pub struct NewApiKey {
 /// # Errors
 /// When PostgreSQL fails.
 pub async fn find_api_key(
-    session: Session<'_>,
+    session: &Session<'_>,
     hash: &str,
     now: OffsetDateTime,
 ) -> Result<Option<ApiKeyRow>, Error> {
@@ -81,7 +81,7 @@ pub async fn find_api_key(
 /// # Errors
 /// When PostgreSQL fails.
 pub async fn touch_api_key(
-    session: Session<'_>,
+    session: &Session<'_>,
     id: ApiKeyId,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
@@ -95,7 +95,7 @@ pub async fn touch_api_key(
 ///
 /// # Errors
 /// When PostgreSQL fails.
-pub async fn insert_api_key(session: Session<'_>, key: &NewApiKey) -> Result<(), Error> {
+pub async fn insert_api_key(session: &Session<'_>, key: &NewApiKey) -> Result<(), Error> {
     session
         .execute(
             INSERT_API_KEY,
@@ -119,7 +119,7 @@ pub async fn insert_api_key(session: Session<'_>, key: &NewApiKey) -> Result<(),
 /// # Errors
 /// When PostgreSQL fails.
 pub async fn ensure_user(
-    session: Session<'_>,
+    session: &Session<'_>,
     id: UserId,
     email: &str,
     role: &str,

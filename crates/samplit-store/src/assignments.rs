@@ -116,7 +116,7 @@ pub struct NewConversion {
 /// # Errors
 /// When PostgreSQL fails, or a row has no variant.
 pub async fn find(
-    session: Session<'_>,
+    session: &Session<'_>,
     experiments: &[Uuid],
     visitors: &[&str],
 ) -> Result<Vec<AssignmentRow>, Error> {
@@ -156,7 +156,7 @@ fn from_row(row: &tokio_postgres::Row) -> Result<AssignmentRow, Error> {
 ///
 /// # Errors
 /// Retryable when one of them has a row by now; else when PostgreSQL fails.
-pub async fn insert(session: Session<'_>, rows: &[NewAssignment]) -> Result<(), Error> {
+pub async fn insert(session: &Session<'_>, rows: &[NewAssignment]) -> Result<(), Error> {
     let ids: Vec<Uuid> = rows.iter().map(|r| r.id).collect();
     let experiments: Vec<Uuid> = rows.iter().map(|r| r.experiment_id).collect();
     let variants: Vec<Uuid> = rows.iter().map(|r| r.variant_id).collect();
@@ -191,7 +191,7 @@ pub async fn insert(session: Session<'_>, rows: &[NewAssignment]) -> Result<(), 
 ///
 /// # Errors
 /// Retryable when one of them has a conversion by now; else when PostgreSQL fails.
-pub async fn convert(session: Session<'_>, rows: &[NewConversion]) -> Result<(), Error> {
+pub async fn convert(session: &Session<'_>, rows: &[NewConversion]) -> Result<(), Error> {
     let experiments: Vec<Uuid> = rows.iter().map(|r| r.experiment_id).collect();
     let ids: Vec<Uuid> = rows.iter().map(|r| r.assignment_id).collect();
     let times: Vec<OffsetDateTime> = rows.iter().map(|r| r.converted_at).collect();
@@ -228,7 +228,7 @@ pub struct AssignmentCount {
 /// # Errors
 /// When PostgreSQL fails, or a row has no variant.
 pub async fn count(
-    session: Session<'_>,
+    session: &Session<'_>,
     experiment: ExperimentId,
 ) -> Result<Vec<AssignmentCount>, Error> {
     let rows = session.query(COUNT_ASSIGNMENTS, &[&experiment.0]).await?;

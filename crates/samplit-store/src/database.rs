@@ -8,7 +8,7 @@ use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, R
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use tokio_postgres::{Config, IsolationLevel, NoTls, config::SslMode};
+use tokio_postgres::{Config, NoTls, config::SslMode};
 
 use crate::breaker::{Admission, BreakerState, CircuitBreaker};
 use crate::statement::Session;
@@ -41,6 +41,19 @@ impl std::fmt::Debug for Database {
         f.debug_struct("Database")
             .field("settings", &self.inner.settings)
             .finish_non_exhaustive()
+    }
+}
+
+/// The error of a unit of work: the caller's own, as long as it can carry one of the store's, which
+/// decides about another try and about the breaker.
+pub trait TxError: From<Error> {
+    /// The store's error inside, if it is one.
+    fn store(&self) -> Option<&Error>;
+}
+
+impl TxError for Error {
+    fn store(&self) -> Option<&Error> {
+        Some(self)
     }
 }
 
@@ -167,14 +180,15 @@ impl Database {
     ///
     /// # Errors
     /// Whatever `work` returns, or that no connection was to be had.
-    pub async fn run<T, F>(&self, work: F) -> Result<T, Error>
+    pub async fn run<'env, T, E, F>(&self, work: F) -> Result<T, E>
     where
-        F: for<'s> FnOnce(Session<'s>) -> BoxFuture<'s, Result<T, Error>> + Send,
+        E: TxError,
+        F: for<'s> FnOnce(&'s Session<'env>) -> BoxFuture<'s, Result<T, E>> + Send,
     {
         let permit = self.admit()?;
         let outcome = match self.inner.pool.get().await {
-            Ok(object) => work(Session::new(&object, &object.statement_cache)).await,
-            Err(error) => Err(Error::pool(error)),
+            Ok(connection) => work(&Session::new(connection)).await,
+            Err(error) => Err(Error::pool(error).into()),
         };
         permit.report(outcome)
     }
@@ -186,43 +200,54 @@ impl Database {
     /// # Errors
     /// Whatever `work` returns, or the commit; [`Error::is_commit_unknown`] when the connection was
     /// lost in the COMMIT.
-    pub async fn run_tx<T, F>(&self, name: &'static str, work: F) -> Result<T, Error>
+    pub async fn run_tx<'env, T, E, F>(&self, name: &'static str, work: F) -> Result<T, E>
     where
-        F: for<'s> Fn(Session<'s>) -> BoxFuture<'s, Result<T, Error>> + Send + Sync,
+        E: TxError,
+        F: for<'s> Fn(&'s Session<'env>) -> BoxFuture<'s, Result<T, E>> + Send + Sync,
     {
         let mut tries = 0;
         loop {
             let permit = self.admit()?;
             match permit.report(self.try_tx(name, &work).await) {
-                Err(error) if error.is_retryable() && tries < MAX_RETRIES => {
+                Err(error)
+                    if tries < MAX_RETRIES && error.store().is_some_and(Error::is_retryable) =>
+                {
                     tries += 1;
                     metrics::counter!("samplit_transaction_retries_total", "transaction" => name)
                         .increment(1);
-                    tracing::debug!(transaction = name, tries, %error, "transaction runs again");
+                    tracing::debug!(transaction = name, tries, "transaction runs again");
                 }
                 outcome => return outcome,
             }
         }
     }
 
-    async fn try_tx<T, F>(&self, name: &'static str, work: &F) -> Result<T, Error>
+    async fn try_tx<'env, T, E, F>(&self, name: &'static str, work: &F) -> Result<T, E>
     where
-        F: for<'s> Fn(Session<'s>) -> BoxFuture<'s, Result<T, Error>> + Send + Sync,
+        E: TxError,
+        F: for<'s> Fn(&'s Session<'env>) -> BoxFuture<'s, Result<T, E>> + Send + Sync,
     {
-        let mut object = self.inner.pool.get().await.map_err(Error::pool)?;
-        let builder = object
-            .build_transaction()
-            .isolation_level(IsolationLevel::ReadCommitted);
-        let tx = builder
-            .start()
-            .await
-            .map_err(|source| Error::postgres(name, source))?;
-        // An error drops the transaction, which rolls it back.
-        let value = work(Session::new(tx.client(), &tx.statement_cache)).await?;
-        tx.commit()
-            .await
-            .map_err(|source| Error::commit(name, source))?;
-        Ok(value)
+        let connection = self.inner.pool.get().await.map_err(Error::pool)?;
+        let tx = OpenTx(Session::new(connection));
+        let begin = async {
+            let begun = tx.0.batch("BEGIN ISOLATION LEVEL READ COMMITTED").await;
+            begun.map_err(|source| E::from(Error::postgres(name, source)))
+        };
+        // BEGIN travels together with the first statements of `work`.
+        match tokio::try_join!(begin, work(&tx.0)) {
+            Ok(((), value)) => {
+                let committed = tx.0.batch("COMMIT").await;
+                committed.map_err(|source| Error::commit(name, source))?;
+                tx.close();
+                Ok(value)
+            }
+            Err(error) => {
+                if tx.0.batch("ROLLBACK").await.is_ok() {
+                    tx.close();
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Where the breaker stands.
@@ -327,12 +352,12 @@ struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    fn report<T>(mut self, outcome: Result<T, Error>) -> Result<T, Error> {
+    fn report<T, E: TxError>(mut self, outcome: Result<T, E>) -> Result<T, E> {
         self.is_probe = false;
         let mut breaker = self.inner.breaker.lock();
         let before = breaker.state();
-        match &outcome {
-            Err(error) if error.is_unavailable() => breaker.on_failure(self.inner.now()),
+        match outcome.as_ref().err().and_then(TxError::store) {
+            Some(error) if error.is_unavailable() => breaker.on_failure(self.inner.now()),
             _ => breaker.on_success(),
         }
         if breaker.state() != before {
@@ -348,6 +373,23 @@ impl Drop for Permit<'_> {
         if self.is_probe {
             self.inner.breaker.lock().on_abandoned(self.inner.now());
         }
+    }
+}
+
+/// A session with a transaction open. Unless it is closed in order, its connection does not go back
+/// to the pool: a caller that went away in the middle must not leave it to the next.
+struct OpenTx<'env>(Session<'env>);
+
+impl OpenTx<'_> {
+    /// The transaction has ended; the connection may go back.
+    fn close(mut self) {
+        self.0.give_back();
+    }
+}
+
+impl Drop for OpenTx<'_> {
+    fn drop(&mut self) {
+        self.0.discard();
     }
 }
 

@@ -66,7 +66,7 @@ pub struct VariantCount {
 ///
 /// # Errors
 /// When PostgreSQL fails or a row breaks a rule that code relies on.
-pub async fn read(session: Session<'_>, experiment: ExperimentId) -> Result<Vec<Element>, Error> {
+pub async fn read(session: &Session<'_>, experiment: ExperimentId) -> Result<Vec<Element>, Error> {
     let id: Params<'_> = &[&experiment.0];
     let (elements, variants) = tokio::try_join!(
         session.query(READ_ELEMENTS, id),
@@ -91,7 +91,7 @@ pub async fn read(session: Session<'_>, experiment: ExperimentId) -> Result<Vec<
 ///
 /// # Errors
 /// When PostgreSQL fails.
-pub async fn insert(session: Session<'_>, experiment: &Experiment) -> Result<(), Error> {
+pub async fn insert(session: &Session<'_>, experiment: &Experiment) -> Result<(), Error> {
     let elements = &experiment.elements;
     let ids: Vec<Uuid> = elements.iter().map(|e| e.id.0).collect();
     let names: Vec<&str> = elements.iter().map(|e| e.name.as_str()).collect();
@@ -158,7 +158,7 @@ pub async fn insert(session: Session<'_>, experiment: &Experiment) -> Result<(),
 ///
 /// # Errors
 /// When PostgreSQL fails, or somebody was assigned to one of their variants.
-pub async fn delete(session: Session<'_>, experiment: ExperimentId) -> Result<(), Error> {
+pub async fn delete(session: &Session<'_>, experiment: ExperimentId) -> Result<(), Error> {
     session
         .execute(DELETE_ELEMENTS, &[&experiment.0])
         .await
@@ -170,7 +170,7 @@ pub async fn delete(session: Session<'_>, experiment: ExperimentId) -> Result<()
 /// # Errors
 /// When PostgreSQL fails.
 pub async fn set_active(
-    session: Session<'_>,
+    session: &Session<'_>,
     variant: VariantId,
     is_active: bool,
 ) -> Result<(), Error> {
@@ -184,7 +184,7 @@ pub async fn set_active(
 ///
 /// # Errors
 /// When PostgreSQL fails.
-pub async fn count(session: Session<'_>, counts: &[VariantCount]) -> Result<(), Error> {
+pub async fn count(session: &Session<'_>, counts: &[VariantCount]) -> Result<(), Error> {
     let ids: Vec<Uuid> = counts.iter().map(|c| c.id).collect();
     let allocations: Vec<i64> = counts.iter().map(|c| c.allocations).collect();
     let conversions: Vec<i64> = counts.iter().map(|c| c.conversions).collect();
@@ -199,7 +199,7 @@ pub async fn count(session: Session<'_>, counts: &[VariantCount]) -> Result<(), 
 /// # Errors
 /// When PostgreSQL fails.
 pub async fn set_algorithm_state(
-    session: Session<'_>,
+    session: &Session<'_>,
     variants: &[Uuid],
     states: &[String],
 ) -> Result<(), Error> {

@@ -58,7 +58,7 @@ pub const CHANNEL: &str = "samplit_experiment";
 ///
 /// # Errors
 /// When PostgreSQL fails or a row breaks a rule that code relies on.
-pub async fn read(session: Session<'_>, id: ExperimentId) -> Result<Option<Experiment>, Error> {
+pub async fn read(session: &Session<'_>, id: ExperimentId) -> Result<Option<Experiment>, Error> {
     let key: Params<'_> = &[&id.0];
     let (row, elements, goals) = tokio::try_join!(
         session.query_opt(READ_EXPERIMENT, key),
@@ -76,7 +76,7 @@ pub async fn read(session: Session<'_>, id: ExperimentId) -> Result<Option<Exper
 ///
 /// # Errors
 /// When PostgreSQL fails.
-pub async fn lock(session: Session<'_>, id: ExperimentId) -> Result<Option<i64>, Error> {
+pub async fn lock(session: &Session<'_>, id: ExperimentId) -> Result<Option<i64>, Error> {
     Ok(session
         .query_opt(LOCK_EXPERIMENT, &[&id.0])
         .await?
@@ -102,7 +102,7 @@ pub struct Listing {
 ///
 /// # Errors
 /// When PostgreSQL fails or a row breaks a rule that code relies on.
-pub async fn list(session: Session<'_>, listing: &Listing) -> Result<Vec<Experiment>, Error> {
+pub async fn list(session: &Session<'_>, listing: &Listing) -> Result<Vec<Experiment>, Error> {
     let (before_at, before_id) = listing.before.map(|(at, id)| (at, id.0)).unzip();
     // In LIKE a backslash, a percent sign and an underscore are special.
     let query = listing.query.as_ref().map(|query| {
@@ -134,7 +134,7 @@ pub async fn list(session: Session<'_>, listing: &Listing) -> Result<Vec<Experim
 /// # Errors
 /// When PostgreSQL fails.
 pub async fn versions(
-    session: Session<'_>,
+    session: &Session<'_>,
     ids: &[Uuid],
 ) -> Result<Vec<(ExperimentId, i64)>, Error> {
     let rows = session.query(READ_VERSIONS, &[&ids]).await?;
@@ -148,7 +148,7 @@ pub async fn versions(
 ///
 /// # Errors
 /// When PostgreSQL fails.
-pub async fn insert(session: Session<'_>, experiment: &Experiment) -> Result<(), Error> {
+pub async fn insert(session: &Session<'_>, experiment: &Experiment) -> Result<(), Error> {
     session
         .execute(
             INSERT_EXPERIMENT,
@@ -177,7 +177,7 @@ pub async fn insert(session: Session<'_>, experiment: &Experiment) -> Result<(),
 ///
 /// # Errors
 /// When PostgreSQL fails.
-pub async fn update(session: Session<'_>, experiment: &Experiment) -> Result<(), Error> {
+pub async fn update(session: &Session<'_>, experiment: &Experiment) -> Result<(), Error> {
     let winner = (!experiment.declared_winner.is_empty())
         .then(|| serde_json::json!(experiment.declared_winner));
     session
@@ -210,7 +210,7 @@ pub async fn update(session: Session<'_>, experiment: &Experiment) -> Result<(),
 ///
 /// # Errors
 /// When PostgreSQL fails.
-pub async fn replace_parts(session: Session<'_>, experiment: &Experiment) -> Result<(), Error> {
+pub async fn replace_parts(session: &Session<'_>, experiment: &Experiment) -> Result<(), Error> {
     elements::delete(session, experiment.id).await?;
     session.execute(DELETE_GOALS, &[&experiment.id.0]).await?;
     insert_parts(session, experiment).await
@@ -220,14 +220,14 @@ pub async fn replace_parts(session: Session<'_>, experiment: &Experiment) -> Res
 ///
 /// # Errors
 /// When PostgreSQL fails.
-pub async fn announce(session: Session<'_>, id: ExperimentId) -> Result<(), Error> {
+pub async fn announce(session: &Session<'_>, id: ExperimentId) -> Result<(), Error> {
     session
         .query_one(NOTIFY_EXPERIMENT, &[&id.to_string()])
         .await
         .map(drop)
 }
 
-async fn insert_parts(session: Session<'_>, experiment: &Experiment) -> Result<(), Error> {
+async fn insert_parts(session: &Session<'_>, experiment: &Experiment) -> Result<(), Error> {
     elements::insert(session, experiment).await?;
     let goals = &experiment.goals;
     let ids: Vec<Uuid> = goals.iter().map(|goal| goal.id.0).collect();

@@ -71,7 +71,7 @@ impl HeadRow {
 ///
 /// # Errors
 /// When PostgreSQL fails; retryable when the lock was not had in time.
-pub async fn lock(session: Session<'_>, experiments: &[Uuid]) -> Result<Vec<HeadRow>, Error> {
+pub async fn lock(session: &Session<'_>, experiments: &[Uuid]) -> Result<Vec<HeadRow>, Error> {
     let rows = session.query(LOCK_HEADS, &[&experiments]).await?;
     Ok(rows.iter().map(HeadRow::from_row).collect())
 }
@@ -81,7 +81,7 @@ pub async fn lock(session: Session<'_>, experiments: &[Uuid]) -> Result<Vec<Head
 /// # Errors
 /// When PostgreSQL fails.
 pub async fn read(
-    session: Session<'_>,
+    session: &Session<'_>,
     experiment: ExperimentId,
 ) -> Result<Option<HeadRow>, Error> {
     let row = session.query_opt(READ_HEAD, &[&experiment.0]).await?;
@@ -92,7 +92,7 @@ pub async fn read(
 ///
 /// # Errors
 /// When there is one already, or PostgreSQL fails.
-pub async fn insert(session: Session<'_>, head: &HeadRow) -> Result<(), Error> {
+pub async fn insert(session: &Session<'_>, head: &HeadRow) -> Result<(), Error> {
     session
         .execute(
             INSERT_HEAD,
@@ -117,7 +117,7 @@ pub async fn insert(session: Session<'_>, head: &HeadRow) -> Result<(), Error> {
 /// # Errors
 /// When a head is not where it was locked, or PostgreSQL fails.
 pub async fn advance(
-    session: Session<'_>,
+    session: &Session<'_>,
     old_sizes: &[i64],
     heads: &[HeadRow],
 ) -> Result<(), Error> {

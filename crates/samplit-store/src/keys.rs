@@ -27,7 +27,7 @@ pub struct SealedKeys {
 /// # Errors
 /// When it has keys already, or PostgreSQL fails.
 pub async fn insert(
-    session: Session<'_>,
+    session: &Session<'_>,
     experiment: ExperimentId,
     keys: &SealedKeys,
 ) -> Result<(), Error> {
@@ -42,7 +42,7 @@ pub async fn insert(
 /// # Errors
 /// When PostgreSQL fails.
 pub async fn read(
-    session: Session<'_>,
+    session: &Session<'_>,
     experiment: ExperimentId,
 ) -> Result<Option<SealedKeys>, Error> {
     let row = session.query_opt(READ_KEYS, &[&experiment.0]).await?;

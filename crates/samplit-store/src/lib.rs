@@ -18,7 +18,7 @@ mod tls;
 pub mod trail;
 
 pub use breaker::{Admission, BreakerState, CircuitBreaker};
-pub use database::{Connection, Database};
+pub use database::{Connection, Database, TxError};
 pub use error::Error;
 pub use notify::Notifications;
 pub use settings::{Settings, redact};

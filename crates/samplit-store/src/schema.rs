@@ -16,7 +16,7 @@ impl Database {
     /// # Errors
     /// When the database does not answer.
     pub async fn schema_version(&self) -> Result<Option<i32>, Error> {
-        let version = self.run(|session| Box::pin(read_version(session))).await;
+        let version: Result<_, Error> = self.run(|session| Box::pin(read_version(session))).await;
         match version {
             Err(error) if error.is_unknown_schema() => Ok(None),
             version => version,
@@ -33,6 +33,6 @@ impl Database {
     }
 }
 
-async fn read_version(session: Session<'_>) -> Result<Option<i32>, Error> {
+async fn read_version(session: &Session<'_>) -> Result<Option<i32>, Error> {
     Ok(session.query_one(SCHEMA_VERSION, &[]).await?.get(0))
 }

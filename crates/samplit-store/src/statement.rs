@@ -1,8 +1,10 @@
 //! Named statements and the session that runs them.
 
-use deadpool_postgres::StatementCache;
+use std::marker::PhantomData;
+
+use deadpool_postgres::Object;
 use postgres_types::ToSql;
-use tokio_postgres::{Client, Row};
+use tokio_postgres::Row;
 
 use crate::Error;
 
@@ -35,10 +37,11 @@ pub(crate) use statements;
 pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// A connection, perhaps inside a transaction, on which named statements run.
-#[derive(Clone, Copy)]
-pub struct Session<'a> {
-    client: &'a Client,
-    cache: &'a StatementCache,
+///
+/// `'env` is the lifetime of what the unit of work may borrow from outside.
+pub struct Session<'env> {
+    connection: Option<Object>,
+    env: PhantomData<&'env ()>,
 }
 
 impl std::fmt::Debug for Session<'_> {
@@ -47,9 +50,33 @@ impl std::fmt::Debug for Session<'_> {
     }
 }
 
-impl<'a> Session<'a> {
-    pub(crate) const fn new(client: &'a Client, cache: &'a StatementCache) -> Self {
-        Self { client, cache }
+impl Session<'_> {
+    pub(crate) const fn new(connection: Object) -> Self {
+        Self {
+            connection: Some(connection),
+            env: PhantomData,
+        }
+    }
+
+    fn connection(&self) -> &Object {
+        self.connection
+            .as_ref()
+            .expect("present until the session ends")
+    }
+
+    /// Runs SQL that has no parameters and no name: the borders of a transaction.
+    pub(crate) async fn batch(&self, sql: &str) -> Result<(), tokio_postgres::Error> {
+        self.connection().batch_execute(sql).await
+    }
+
+    /// Gives the connection back to the pool.
+    pub(crate) fn give_back(&mut self) {
+        drop(self.connection.take());
+    }
+
+    /// Closes the connection instead of giving it back, which also ends its transaction.
+    pub(crate) fn discard(&mut self) {
+        self.connection.take().map(Object::take);
     }
 
     pub(crate) async fn query(
@@ -58,7 +85,7 @@ impl<'a> Session<'a> {
         params: Params<'_>,
     ) -> Result<Vec<Row>, Error> {
         let prepared = self.prepare(statement).await?;
-        let rows = self.client.query(&prepared, params).await;
+        let rows = self.connection().query(&prepared, params).await;
         rows.map_err(|source| Error::postgres(statement.name, source))
     }
 
@@ -68,7 +95,7 @@ impl<'a> Session<'a> {
         params: Params<'_>,
     ) -> Result<Option<Row>, Error> {
         let prepared = self.prepare(statement).await?;
-        let row = self.client.query_opt(&prepared, params).await;
+        let row = self.connection().query_opt(&prepared, params).await;
         row.map_err(|source| Error::postgres(statement.name, source))
     }
 
@@ -78,7 +105,7 @@ impl<'a> Session<'a> {
         params: Params<'_>,
     ) -> Result<Row, Error> {
         let prepared = self.prepare(statement).await?;
-        let row = self.client.query_one(&prepared, params).await;
+        let row = self.connection().query_one(&prepared, params).await;
         row.map_err(|source| Error::postgres(statement.name, source))
     }
 
@@ -88,12 +115,12 @@ impl<'a> Session<'a> {
         params: Params<'_>,
     ) -> Result<u64, Error> {
         let prepared = self.prepare(statement).await?;
-        let count = self.client.execute(&prepared, params).await;
+        let count = self.connection().execute(&prepared, params).await;
         count.map_err(|source| Error::postgres(statement.name, source))
     }
 
     async fn prepare(&self, statement: Statement) -> Result<tokio_postgres::Statement, Error> {
-        let prepared = self.cache.prepare(self.client, statement.sql).await;
+        let prepared = self.connection().prepare_cached(statement.sql).await;
         prepared.map_err(|source| Error::postgres(statement.name, source))
     }
 }

@@ -68,7 +68,7 @@ impl ArmStatistics {
 ///
 /// # Errors
 /// When PostgreSQL fails.
-pub async fn add(session: Session<'_>, deltas: &[ArmStatistics]) -> Result<(), Error> {
+pub async fn add(session: &Session<'_>, deltas: &[ArmStatistics]) -> Result<(), Error> {
     let experiments: Vec<Uuid> = deltas.iter().map(|d| d.experiment_id.0).collect();
     let snapshots: Vec<i64> = deltas.iter().map(|d| d.snapshot_seq).collect();
     let elements: Vec<i16> = deltas.iter().map(|d| d.element).collect();
@@ -100,7 +100,7 @@ pub async fn add(session: Session<'_>, deltas: &[ArmStatistics]) -> Result<(), E
 /// # Errors
 /// When PostgreSQL fails.
 pub async fn totals(
-    session: Session<'_>,
+    session: &Session<'_>,
     experiments: &[Uuid],
 ) -> Result<Vec<ArmStatistics>, Error> {
     let rows = session.query(TOTAL_STATISTICS, &[&experiments]).await?;
@@ -115,7 +115,7 @@ pub async fn totals(
 /// # Errors
 /// When PostgreSQL fails.
 pub async fn by_snapshot(
-    session: Session<'_>,
+    session: &Session<'_>,
     experiment: ExperimentId,
 ) -> Result<Vec<ArmStatistics>, Error> {
     let rows = session.query(READ_STATISTICS, &[&experiment.0]).await?;

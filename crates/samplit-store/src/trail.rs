@@ -111,7 +111,7 @@ impl ToSql for RawJson {
 ///
 /// # Errors
 /// When a sequence number is taken, or PostgreSQL fails.
-pub async fn append(session: Session<'_>, entries: &[NewEntry]) -> Result<(), Error> {
+pub async fn append(session: &Session<'_>, entries: &[NewEntry]) -> Result<(), Error> {
     let ids: Vec<Uuid> = entries.iter().map(|e| e.id).collect();
     let experiments: Vec<Uuid> = entries.iter().map(|e| e.experiment_id).collect();
     let sequence: Vec<i64> = entries.iter().map(|e| e.sequence_number).collect();
@@ -143,7 +143,7 @@ pub async fn append(session: Session<'_>, entries: &[NewEntry]) -> Result<(), Er
 /// # Errors
 /// When PostgreSQL fails.
 pub async fn page(
-    session: Session<'_>,
+    session: &Session<'_>,
     experiment: ExperimentId,
     after: i64,
     upto: i64,
@@ -160,7 +160,7 @@ pub async fn page(
 /// # Errors
 /// When PostgreSQL fails.
 pub async fn entry(
-    session: Session<'_>,
+    session: &Session<'_>,
     experiment: ExperimentId,
     sequence: i64,
 ) -> Result<Option<EntryRow>, Error> {
@@ -175,7 +175,7 @@ pub async fn entry(
 /// # Errors
 /// When PostgreSQL fails.
 pub async fn snapshots(
-    session: Session<'_>,
+    session: &Session<'_>,
     experiment: ExperimentId,
 ) -> Result<Vec<EntryRow>, Error> {
     let rows = session.query(READ_SNAPSHOTS, &[&experiment.0]).await?;

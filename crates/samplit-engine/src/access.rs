@@ -1,0 +1,297 @@
+//! Who may do what: API keys, roles and scopes.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use samplit_domain::{ApiKeyId, UserId, Violations};
+use samplit_store::access::{self, ApiKeyRow};
+use time::OffsetDateTime;
+
+use crate::{Engine, Error, ErrorKind};
+
+/// How long a key is believed without asking the database again.
+const BELIEVED_FOR: time::Duration = time::Duration::seconds(30);
+
+/// How long a key is remembered for the time when the database is away.
+pub(crate) const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// What a token may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// Create and change experiments; includes `read`.
+    Manage,
+    /// Assign visitors and report conversions.
+    Assign,
+    /// See experiments, results and trails.
+    Read,
+}
+
+/// What an account may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Everybody's experiments.
+    Admin,
+    /// Its own.
+    Client,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 3] = [Self::Manage, Self::Assign, Self::Read];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Manage => "manage",
+            Self::Assign => "assign",
+            Self::Read => "read",
+        }
+    }
+}
+
+impl Role {
+    /// The word for it, as in `users.role`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Client => "client",
+        }
+    }
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Scope {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|scope| scope.as_str() == word);
+        found.ok_or_else(|| format!("`{word}` is not one of `manage`, `assign`, `read`"))
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        match word {
+            "admin" => Ok(Self::Admin),
+            "client" => Ok(Self::Client),
+            _ => Err(format!("`{word}` is not one of `admin`, `client`")),
+        }
+    }
+}
+
+/// Somebody who was let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// The account; `None` for the process itself.
+    pub user_id: Option<UserId>,
+    /// What it may see.
+    pub role: Role,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+}
+
+impl Principal {
+    /// The process itself: may do everything. For embedders and command lines.
+    #[must_use]
+    pub fn system() -> Self {
+        Self {
+            user_id: None,
+            role: Role::Admin,
+            scopes: Scope::ALL.to_vec(),
+        }
+    }
+
+    pub(crate) fn require(&self, scope: Scope) -> Result<(), Error> {
+        let implied = scope == Scope::Read && self.scopes.contains(&Scope::Manage);
+        if implied || self.scopes.contains(&scope) {
+            Ok(())
+        } else {
+            Err(ErrorKind::Forbidden(scope).into())
+        }
+    }
+
+    pub(crate) fn may_see(&self, owner: Option<UserId>) -> bool {
+        self.role == Role::Admin || (owner.is_some() && owner == self.user_id)
+    }
+}
+
+/// A key to make.
+#[derive(Clone, Debug)]
+pub struct NewApiKey {
+    /// The account's email; an unknown one makes an account without a password.
+    pub email: String,
+    /// The role of an account that is made.
+    pub role: Role,
+    /// What people call the key.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// Until when it is good; `None`: for ever.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// A key that was made. The token is not stored and cannot be shown again.
+#[derive(Clone)]
+pub struct CreatedApiKey {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// What the caller sends as `Authorization: Bearer`.
+    pub token: String,
+    /// Its first characters, to recognise it by.
+    pub prefix: String,
+    /// Whose.
+    pub user_id: UserId,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+}
+
+impl std::fmt::Debug for CreatedApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CreatedApiKey")
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A key as it was last read.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownKey {
+    principal: Principal,
+    read_at: OffsetDateTime,
+}
+
+impl Engine {
+    /// Lets in whoever holds `token`. While the database is away, whoever was let in within the
+    /// last day is let in again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unauthenticated`] for an unknown token, [`ErrorKind::Unavailable`] when it
+    /// cannot be looked up.
+    pub async fn authenticate(&self, token: &str) -> Result<Principal, Error> {
+        let hash = hash_of(token);
+        let now = self.core.config.clock.now();
+        let known = self.core.api_keys.get(&hash);
+        if let Some(known) = &known
+            && now - known.read_at < BELIEVED_FOR
+        {
+            return Ok(known.principal.clone());
+        }
+        let row = self.core.database.run(|session| {
+            let hash = hash.clone();
+            Box::pin(async move {
+                let row = access::find_api_key(session, &hash, now).await?;
+                if let Some(row) = &row {
+                    access::touch_api_key(session, row.id, now).await?;
+                }
+                Ok::<_, samplit_store::Error>(row)
+            })
+        });
+        match (row.await, known) {
+            (Ok(Some(row)), _) => {
+                let principal = principal(&row)?;
+                let known = KnownKey {
+                    principal: principal.clone(),
+                    read_at: now,
+                };
+                self.core.api_keys.insert(hash, known);
+                Ok(principal)
+            }
+            (Ok(None), _) => {
+                self.core.api_keys.invalidate(&hash);
+                Err(ErrorKind::Unauthenticated.into())
+            }
+            (Err(error), Some(known)) if error.is_unavailable() => Ok(known.principal),
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
+    /// Makes an API key, and the account it belongs to where there is none with that email.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for an email, name or scope list that cannot be.
+    pub async fn create_api_key(&self, new: NewApiKey) -> Result<CreatedApiKey, Error> {
+        let mut violations = Violations::default();
+        violations.text("/email", &new.email, 255);
+        violations.text("/name", &new.name, 255);
+        if !new.email.contains('@') {
+            violations.add("/email", "malformed", "must hold an @");
+        }
+        if new.scopes.is_empty() {
+            violations.add("/scopes", "required", "must name at least one scope");
+        }
+        violations.into_result(())?;
+
+        let mut secret = [0; 32];
+        self.core.config.entropy.fill(&mut secret);
+        let token = format!("sk_{}", URL_SAFE_NO_PAD.encode(secret));
+        let prefix = token[..11].to_owned();
+        let id = ApiKeyId(self.core.ids.next());
+        let fresh_user = UserId(self.core.ids.next());
+        let now = self.core.config.clock.now();
+        let user_id = self
+            .core
+            .database
+            .run_tx("create_api_key", |session| {
+                let (new, hash, prefix) = (new.clone(), hash_of(&token), prefix.clone());
+                Box::pin(async move {
+                    let role = new.role.as_str();
+                    let (user_id, _) =
+                        access::ensure_user(session, fresh_user, &new.email, role).await?;
+                    let scopes = new.scopes.iter().map(Scope::to_string).collect();
+                    let key = access::NewApiKey {
+                        id,
+                        user_id,
+                        name: new.name,
+                        prefix,
+                        hash,
+                        scopes,
+                        created_at: now,
+                        expires_at: new.expires_at,
+                    };
+                    access::insert_api_key(session, &key).await?;
+                    Ok::<_, Error>(user_id)
+                })
+            })
+            .await?;
+        Ok(CreatedApiKey {
+            id,
+            token,
+            prefix,
+            user_id,
+            scopes: new.scopes,
+        })
+    }
+}
+
+fn principal(row: &ApiKeyRow) -> Result<Principal, Error> {
+    let scopes = row
+        .scopes
+        .iter()
+        .map(|word| word.parse())
+        .collect::<Result<_, _>>();
+    Ok(Principal {
+        user_id: Some(row.user_id),
+        role: row.role.parse().map_err(Error::internal)?,
+        scopes: scopes.map_err(Error::internal)?,
+    })
+}
+
+fn hash_of(token: &str) -> String {
+    samplit_audit::Hash::of(token.as_bytes()).to_string()
+}

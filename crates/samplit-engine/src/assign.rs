@@ -1,0 +1,253 @@
+//! Which variant does a visitor see?
+
+use std::sync::Arc;
+
+use samplit_domain::{Assign, AssignmentId, Experiment, ExperimentId, Status, VariantId};
+use samplit_store::assignments;
+use samplit_store::trail::RawJson;
+use time::OffsetDateTime;
+
+use crate::live::Live;
+use crate::visitor::{self, Digest, KnownVisitor};
+use crate::writer::{Answer, Job, What};
+use crate::{Engine, Error, ErrorKind, Principal, Scope};
+
+/// How often a request is thought over again because the experiment changed under it.
+pub(crate) const MAX_RETHINKS: usize = 5;
+
+/// What a visitor sees.
+#[derive(Clone, Debug)]
+pub struct Assigned {
+    /// Of which experiment.
+    pub experiment_id: ExperimentId,
+    /// The experiment, for the names and contents of its variants.
+    pub experiment: Arc<Experiment>,
+    /// One variant per element, in element order.
+    pub variants: Arc<[VariantId]>,
+    /// Whether the visitor takes part; if not, nothing was stored.
+    pub in_experiment: bool,
+    /// Why nothing was stored.
+    pub reason: Option<NotRecorded>,
+    /// Whether this request made the assignment.
+    pub is_new: bool,
+    /// The visitor's row.
+    pub assignment_id: Option<AssignmentId>,
+    /// When it was made.
+    pub assigned_at: Option<OffsetDateTime>,
+}
+
+/// Why a visitor takes no part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotRecorded {
+    /// Outside the share of traffic that takes part.
+    Traffic,
+    /// The experiment is paused and the visitor new.
+    Paused,
+    /// The experiment is over; everybody sees the winner.
+    Completed,
+    /// PostgreSQL is away and the visitor not in memory.
+    Degraded,
+}
+
+impl NotRecorded {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Traffic => "traffic",
+            Self::Paused => "paused",
+            Self::Completed => "completed",
+            Self::Degraded => "degraded",
+        }
+    }
+}
+
+impl Engine {
+    /// Decides which variant a visitor sees. A visitor who was decided about before always gets the
+    /// same answer; a new one is drawn, and the answer comes after the COMMIT.
+    ///
+    /// While PostgreSQL is away, visitors in memory get their variant and everybody else gets
+    /// control, unrecorded ([`NotRecorded::Degraded`]).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`], [`ErrorKind::NotFound`], [`ErrorKind::NotRunning`] for a draft or an
+    /// archived experiment, [`ErrorKind::Overloaded`] when too many requests wait,
+    /// [`ErrorKind::Unavailable`] when PostgreSQL is away and the experiment not in memory.
+    pub async fn assign(
+        &self,
+        who: &Principal,
+        id: ExperimentId,
+        request: Assign,
+    ) -> Result<Assigned, Error> {
+        who.require(Scope::Assign)?;
+        request.check()?;
+        let mut live = self.visible_live(who, id).await?;
+        let digest = Digest::new(id, &request.visitor);
+        for _ in 0..MAX_RETHINKS {
+            match self.try_assign(&live, digest, &request).await? {
+                Ok(assigned) => {
+                    count(&assigned);
+                    return Ok(assigned);
+                }
+                Err(version) => live = self.core.refreshed(id, version).await?,
+            }
+        }
+        Err(ErrorKind::Overloaded.into())
+    }
+
+    /// One try; `Ok(Err(version))` when the experiment is at another version by now.
+    async fn try_assign(
+        &self,
+        live: &Arc<Live>,
+        digest: Digest,
+        request: &Assign,
+    ) -> Result<Result<Assigned, i64>, Error> {
+        match live.experiment.status {
+            status @ (Status::Draft | Status::Archived) => {
+                return Err(ErrorKind::NotRunning(status).into());
+            }
+            Status::Completed => return Ok(Ok(outside(live, NotRecorded::Completed))),
+            Status::Active | Status::Paused => {}
+        }
+        if let Some(known) = self.core.visitors.get(&digest) {
+            return Ok(Ok(inside(live, known, false)));
+        }
+        let takes_part = digest.takes_part(live.experiment.traffic_allocation);
+        let refusal = match (live.experiment.status, takes_part) {
+            (Status::Active, true) => None,
+            (Status::Active, false) => Some(NotRecorded::Traffic),
+            _ => Some(NotRecorded::Paused),
+        };
+        // Older rows were let in by another gate, so one outside ours may have a row.
+        let has_older = live
+            .trail
+            .as_ref()
+            .is_some_and(|t| !t.genesis.carried.is_empty());
+        let outcome = match refusal {
+            Some(NotRecorded::Traffic) if !has_older => {
+                return Ok(Ok(outside(live, NotRecorded::Traffic)));
+            }
+            Some(reason) => self.find(live, digest, request).await.map(|known| {
+                Ok(known.map_or_else(|| outside(live, reason), |known| inside(live, known, false)))
+            }),
+            None => self.draw(live, digest, request).await,
+        };
+        match outcome {
+            Err(error) if error.is_unavailable() => Ok(Ok(outside(live, NotRecorded::Degraded))),
+            outcome => outcome,
+        }
+    }
+
+    /// Gets a row for a visitor who may be new.
+    async fn draw(
+        &self,
+        live: &Arc<Live>,
+        digest: Digest,
+        request: &Assign,
+    ) -> Result<Result<Assigned, i64>, Error> {
+        let trail = live.started()?;
+        let pseudonym = live.pseudonym(&request.visitor)?;
+        let experiment_id = live.experiment.id.0;
+        let draws = (0..u16::try_from(live.arm_sets.len()).map_err(Error::internal)?)
+            .map(|draw| trail.draw_key.draw(experiment_id, pseudonym, draw))
+            .collect();
+        let context = serde_json::to_string(&request.context).map_err(Error::internal)?;
+        let job = Job {
+            live: Arc::clone(live),
+            visitor: request.visitor.clone(),
+            digest,
+            pseudonym,
+            what: What::Assign {
+                id: self.core.ids.next(),
+                session: request.session.clone(),
+                context: RawJson(context),
+                draws,
+            },
+        };
+        match self.writer.submit(job).await? {
+            Answer::Assigned { visitor, is_new } => Ok(Ok(inside(live, visitor, is_new))),
+            Answer::Stale { version } => Ok(Err(version)),
+            answer => Err(Error::internal(format!(
+                "an assignment was answered by {answer:?}"
+            ))),
+        }
+    }
+
+    /// Reads the row of a visitor without making one.
+    async fn find(
+        &self,
+        live: &Arc<Live>,
+        digest: Digest,
+        request: &Assign,
+    ) -> Result<Option<KnownVisitor>, Error> {
+        let found = self.core.database.run(|session| {
+            Box::pin(async move {
+                let experiment = [live.experiment.id.0];
+                assignments::find(session, &experiment, &[request.visitor.as_str()]).await
+            })
+        });
+        let known = found.await?.first().map(|row| {
+            let variants =
+                visitor::stored_variants(&live.experiment, row.variant_id, row.variants.as_ref());
+            KnownVisitor {
+                assignment_id: row.id,
+                variants: variants.into(),
+                assigned_at: row.assigned_at,
+            }
+        });
+        if let Some(known) = &known {
+            self.core.visitors.insert(digest, known.clone());
+        }
+        Ok(known)
+    }
+
+    /// The experiment in memory, if `who` may see it.
+    pub(crate) async fn visible_live(
+        &self,
+        who: &Principal,
+        id: ExperimentId,
+    ) -> Result<Arc<Live>, Error> {
+        let live = self.core.live(id).await?;
+        if who.may_see(live.experiment.user_id) {
+            Ok(live)
+        } else {
+            Err(ErrorKind::NotFound("experiment").into())
+        }
+    }
+}
+
+fn inside(live: &Live, known: KnownVisitor, is_new: bool) -> Assigned {
+    Assigned {
+        experiment_id: live.experiment.id,
+        experiment: Arc::clone(&live.experiment),
+        variants: known.variants,
+        in_experiment: true,
+        reason: None,
+        is_new,
+        assignment_id: Some(known.assignment_id),
+        assigned_at: Some(known.assigned_at),
+    }
+}
+
+/// The declared winner where there is one, else control; nothing stored.
+fn outside(live: &Live, reason: NotRecorded) -> Assigned {
+    Assigned {
+        experiment_id: live.experiment.id,
+        experiment: Arc::clone(&live.experiment),
+        variants: live.experiment.winners().into(),
+        in_experiment: false,
+        reason: Some(reason),
+        is_new: false,
+        assignment_id: None,
+        assigned_at: None,
+    }
+}
+
+fn count(assigned: &Assigned) {
+    let outcome = match assigned.reason {
+        Some(reason) => reason.as_str(),
+        None if assigned.is_new => "new",
+        None => "known",
+    };
+    metrics::counter!("samplit_assignments_total", "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,53 @@
+//! The settings of an engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use samplit_audit::KeyRing;
+use samplit_domain::Clock;
+
+use crate::source::{Entropy, SystemClock, SystemEntropy};
+
+/// The settings of an [`Engine`](crate::Engine).
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Seals keys and posteriors at rest: the first key seals, every key opens.
+    pub keys: Arc<KeyRing>,
+    /// Whose trails these are, like `samplit.example`; stands in every genesis entry.
+    pub origin: String,
+    /// Requests that may wait per experiment; more are refused at once.
+    pub queue_capacity: usize,
+    /// Requests that share a transaction at most.
+    pub max_batch: usize,
+    /// Transactions in flight at once: while one commits, the next is prepared.
+    pub lanes: usize,
+    /// Known visitors kept in memory, over all experiments.
+    pub cache_capacity: u64,
+    /// How often changed experiments are looked for where no notification arrived.
+    pub refresh_every: Duration,
+    /// The least time between two reallocations of one experiment; zero: before every batch.
+    pub reallocate_every: Duration,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where keys and identifiers come from.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl EngineConfig {
+    /// The defaults, sealing with `keys`.
+    #[must_use]
+    pub fn new(keys: KeyRing) -> Self {
+        Self {
+            keys: Arc::new(keys),
+            origin: "samplit".to_owned(),
+            queue_capacity: 16_384,
+            max_batch: 1_024,
+            lanes: 2,
+            cache_capacity: 200_000,
+            refresh_every: Duration::from_secs(5),
+            reallocate_every: Duration::from_secs(1),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy::default()),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What can go wrong in a use case, in the words of the use case.
+
+use std::time::Duration;
+
+use samplit_domain::{IllegalTransition, Status, Violations};
+
+use crate::Scope;
+
+/// A failure of the engine. Opaque but for its [`kind`](Self::kind); the cause is its `source()`.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What a failure means for the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The input breaks rules; nothing was done.
+    Invalid(Violations),
+    /// There is no such thing, or it belongs to somebody else.
+    NotFound(&'static str),
+    /// A conversion of a visitor who was never assigned.
+    NotAssigned,
+    /// The experiment does not take visitors in this status.
+    NotRunning(Status),
+    /// The lifecycle has no such step.
+    IllegalTransition(IllegalTransition),
+    /// The request contradicts what is there.
+    Conflict {
+        /// A stable word for it.
+        code: &'static str,
+        /// What contradicts what, and what to do instead.
+        detail: String,
+    },
+    /// Somebody changed the experiment meanwhile.
+    VersionMismatch {
+        /// The version it has now.
+        current: i64,
+    },
+    /// The conversion came after the attribution window of a completed experiment.
+    WindowClosed,
+    /// The token is unknown, expired or revoked.
+    Unauthenticated,
+    /// The token does not allow this.
+    Forbidden(Scope),
+    /// More requests are waiting than the queue holds; nothing was recorded.
+    Overloaded,
+    /// PostgreSQL cannot be reached.
+    Unavailable {
+        /// When it makes sense to try again.
+        retry_in: Duration,
+    },
+    /// A fault of ours or of the database.
+    Internal,
+}
+
+impl Error {
+    /// What it means for the caller.
+    #[must_use]
+    pub const fn kind(&self) -> &ErrorKind {
+        &self.kind
+    }
+
+    pub(crate) fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        ErrorKind::Conflict {
+            code,
+            detail: detail.into(),
+        }
+        .into()
+    }
+
+    pub(crate) fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self {
+            kind: ErrorKind::Internal,
+            source: Some(source.into()),
+        }
+    }
+
+    pub(crate) fn unavailable() -> Self {
+        ErrorKind::Unavailable {
+            retry_in: Duration::from_secs(1),
+        }
+        .into()
+    }
+
+    pub(crate) const fn is_unavailable(&self) -> bool {
+        matches!(self.kind, ErrorKind::Unavailable { .. })
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self { kind, source: None }
+    }
+}
+
+impl From<Violations> for Error {
+    fn from(violations: Violations) -> Self {
+        ErrorKind::Invalid(violations).into()
+    }
+}
+
+impl From<IllegalTransition> for Error {
+    fn from(illegal: IllegalTransition) -> Self {
+        ErrorKind::IllegalTransition(illegal).into()
+    }
+}
+
+impl From<samplit_store::Error> for Error {
+    fn from(source: samplit_store::Error) -> Self {
+        let kind = if source.is_unavailable() {
+            ErrorKind::Unavailable {
+                retry_in: source.retry_in().unwrap_or(Duration::from_secs(1)),
+            }
+        } else if source.is_retryable() {
+            ErrorKind::Overloaded
+        } else {
+            ErrorKind::Internal
+        };
+        Self {
+            kind,
+            source: Some(Box::new(source)),
+        }
+    }
+}
+
+impl samplit_store::TxError for Error {
+    fn store(&self) -> Option<&samplit_store::Error> {
+        self.source.as_deref()?.downcast_ref()
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.kind {
+            ErrorKind::Invalid(violations) => violations.fmt(f),
+            ErrorKind::NotFound(noun) => write!(f, "there is no such {noun}"),
+            ErrorKind::NotAssigned => f.write_str("the visitor was never assigned"),
+            ErrorKind::NotRunning(status) => {
+                write!(f, "the experiment is {status} and takes no visitors")
+            }
+            ErrorKind::IllegalTransition(illegal) => illegal.fmt(f),
+            ErrorKind::Conflict { detail, .. } => f.write_str(detail),
+            ErrorKind::VersionMismatch { current } => {
+                write!(
+                    f,
+                    "the experiment was changed meanwhile and is at version {current}"
+                )
+            }
+            ErrorKind::WindowClosed => {
+                f.write_str("the conversion came after the attribution window")
+            }
+            ErrorKind::Unauthenticated => f.write_str("the token is unknown, expired or revoked"),
+            ErrorKind::Forbidden(scope) => write!(f, "the token lacks the scope `{scope}`"),
+            ErrorKind::Overloaded => f.write_str("too many requests are waiting"),
+            ErrorKind::Unavailable { .. } => f.write_str("the database cannot be reached"),
+            ErrorKind::Internal => f.write_str("the request failed for an internal reason"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}

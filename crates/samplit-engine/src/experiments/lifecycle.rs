@@ -1,0 +1,125 @@
+//! Steps through the lifecycle of an experiment.
+
+use std::collections::BTreeMap;
+
+use samplit_domain::{
+    ElementId, Experiment, ExperimentId, Status, Transition, VariantId, Violations, json_pointer,
+};
+
+use super::change::Edit;
+use crate::{Engine, Error, Principal, Scope, start};
+
+impl Engine {
+    /// Starts, pauses, resumes, completes or archives an experiment.
+    ///
+    /// `winner` goes with [`Transition::Complete`]: per element the variant that everybody gets
+    /// from then on; an element that it leaves out gets its control.
+    ///
+    /// # Errors
+    /// [`ErrorKind::IllegalTransition`](crate::ErrorKind::IllegalTransition) when the lifecycle has
+    /// no such step, [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) when the experiment is not
+    /// fit to start, [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a winner that is none of
+    /// its variants.
+    pub async fn transition(
+        &self,
+        who: &Principal,
+        id: ExperimentId,
+        transition: Transition,
+        winner: BTreeMap<ElementId, VariantId>,
+        if_version: Option<i64>,
+    ) -> Result<Experiment, Error> {
+        who.require(Scope::Manage)?;
+        let edit = Edit {
+            id,
+            if_version,
+            name: transition.as_str(),
+        };
+        let now = self.core.config.clock.now();
+        let change = |current: &Experiment| {
+            let mut next = current.clone();
+            next.status = current.status.after(transition)?;
+            match transition {
+                Transition::Start => {
+                    fit_to_start(current)?;
+                    next.started_at = Some(now);
+                }
+                Transition::Complete => {
+                    check_winner(current, &winner)?;
+                    next.completed_at = Some(now);
+                    next.declared_winner = winner.clone();
+                }
+                Transition::Archive => next.archived_at = Some(now),
+                Transition::Pause | Transition::Resume => {}
+            }
+            if transition != Transition::Complete && !winner.is_empty() {
+                let mut violations = Violations::default();
+                violations.add(
+                    "/winner",
+                    "conflict",
+                    "is declared when an experiment completes",
+                );
+                return Err(violations.into());
+            }
+            Ok(next)
+        };
+        self.edit(who, edit, change, |core, session, next, trail| {
+            Box::pin(async move {
+                if trail.is_none() && next.status == Status::Active {
+                    start::begin(core, session, next, &[]).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
+/// Drafts are checked when they are written; rows from elsewhere only here.
+fn fit_to_start(experiment: &Experiment) -> Result<(), Error> {
+    let unfit = |detail: String| Err(Error::conflict("not_fit_to_start", detail));
+    if experiment.elements.is_empty() {
+        return unfit("an experiment needs at least one element".to_owned());
+    }
+    for element in &experiment.elements {
+        let active = element
+            .variants
+            .iter()
+            .filter(|variant| variant.is_active)
+            .count();
+        let controls = element
+            .variants
+            .iter()
+            .filter(|variant| variant.is_control)
+            .count();
+        if active < 2 || controls != 1 {
+            return unfit(format!(
+                "element `{}` has {active} active variants and {controls} controls; it needs at \
+                 least 2 active variants and exactly 1 control",
+                element.name
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_winner(
+    experiment: &Experiment,
+    winner: &BTreeMap<ElementId, VariantId>,
+) -> Result<(), Violations> {
+    let mut violations = Violations::default();
+    for (element, variant) in winner {
+        let found = experiment
+            .elements
+            .iter()
+            .find(|candidate| candidate.id == *element);
+        let pointer = json_pointer("/winner", &element.to_string());
+        match found {
+            None => violations.add(pointer, "unknown_value", "is no element of the experiment"),
+            Some(found) if !found.variants.iter().any(|v| v.id == *variant) => {
+                violations.add(pointer, "unknown_value", "is no variant of the element");
+            }
+            Some(_) => {}
+        }
+    }
+    violations.into_result(())
+}

@@ -1,0 +1,351 @@
+//! Experiments as they run: configuration, keys and the weights in force, kept in memory.
+//!
+//! A change made by another process arrives by NOTIFY, and where that is lost by a periodic look at
+//! the versions. Neither is needed to be right: the writer compares the version under the lock of
+//! the head and sends a batch built on an old one back. Memory only decides how soon a visitor who
+//! is known already sees the change.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use arc_swap::ArcSwap;
+use parking_lot::RwLock;
+use samplit_audit::payload::{Genesis, Reallocation};
+use samplit_audit::{DrawKey, Payload, PidKey, Place, Pseudonym, TypedPayload as _};
+use samplit_bandit::Weights;
+use samplit_domain::{ArmSet, Experiment, ExperimentId, Status, arm_sets, to_micros};
+use samplit_store::trail::EntryRow;
+use samplit_store::{Database, Session, experiments, heads, keys, trail};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::core::Core;
+use crate::trail::{signed, unsigned};
+use crate::{Error, ErrorKind, start};
+
+/// An experiment in memory.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) experiment: Arc<Experiment>,
+    pub(crate) arm_sets: Vec<ArmSet>,
+    /// `None` before the start.
+    pub(crate) trail: Option<LiveTrail>,
+    /// One permit per request that may wait.
+    pub(crate) waiting: Arc<Semaphore>,
+}
+
+/// What an experiment has once it has started.
+#[derive(Debug)]
+pub(crate) struct LiveTrail {
+    pub(crate) draw_key: DrawKey,
+    /// `None` once it was destroyed.
+    pub(crate) pid_key: Option<PidKey>,
+    pub(crate) genesis: Genesis,
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    /// When the posteriors were last looked at, in microseconds since the epoch.
+    pub(crate) evaluated_us: AtomicI64,
+}
+
+/// The weights in force.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Snapshot {
+    /// The genesis or reallocation entry.
+    pub(crate) seq: u64,
+    pub(crate) at_us: i64,
+    /// How they came about.
+    pub(crate) method: &'static str,
+    /// Per element.
+    pub(crate) weights: Vec<Weights>,
+}
+
+impl Snapshot {
+    pub(crate) fn from_entry(row: &EntryRow) -> Result<Self, Error> {
+        let payload = Payload::from_text(row.decision_data.as_bytes()).map_err(Error::internal)?;
+        let (method, weights): (_, Vec<Vec<u32>>) = match row.decision_type.as_str() {
+            "genesis" => {
+                let genesis = Genesis::parse(payload.bytes()).map_err(Error::internal)?;
+                let elements = genesis.elements.as_slice().iter();
+                (
+                    start::first_method(&genesis),
+                    elements.map(|e| e.weights_ppb.clone()).collect(),
+                )
+            }
+            _ => {
+                let entry = Reallocation::parse(payload.bytes()).map_err(Error::internal)?;
+                let elements = entry.elements.as_slice().iter();
+                (
+                    entry.method.as_str(),
+                    elements.map(|b| b.weights_ppb.clone()).collect(),
+                )
+            }
+        };
+        let weights = weights
+            .into_iter()
+            .map(Weights::from_ppb)
+            .collect::<Result<_, _>>();
+        Ok(Self {
+            seq: unsigned(row.sequence_number)?,
+            at_us: to_micros(row.created_at),
+            method,
+            weights: weights.map_err(Error::internal)?,
+        })
+    }
+
+    /// Reads the snapshot with a sequence number.
+    pub(crate) async fn read(
+        session: &Session<'_>,
+        experiment: ExperimentId,
+        seq: u64,
+    ) -> Result<Self, Error> {
+        let entry = trail::entry(session, experiment, signed(seq)).await?;
+        let entry = entry.ok_or_else(|| {
+            samplit_store::Error::inconsistent(
+                "audit_heads",
+                "snapshot_seq",
+                format!("{experiment} has no entry {seq}"),
+            )
+        })?;
+        Self::from_entry(&entry)
+    }
+}
+
+impl Live {
+    /// What the experiment has once it has started.
+    pub(crate) fn started(&self) -> Result<&LiveTrail, Error> {
+        self.trail
+            .as_ref()
+            .ok_or_else(|| ErrorKind::NotRunning(self.experiment.status).into())
+    }
+
+    /// What the trail calls a visitor.
+    pub(crate) fn pseudonym(&self, visitor: &str) -> Result<Pseudonym, Error> {
+        let key = self.started()?.pid_key.as_ref().ok_or_else(|| {
+            Error::conflict(
+                "pseudonyms_destroyed",
+                "the pseudonym key of the experiment is gone",
+            )
+        })?;
+        Ok(key.pseudonym(self.experiment.id.0, visitor))
+    }
+}
+
+/// All experiments in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    experiments: RwLock<HashMap<ExperimentId, Arc<Live>>>,
+    /// Held while one is read, so that a crowd that waits for it reads it once.
+    loading: tokio::sync::Mutex<()>,
+}
+
+impl Registry {
+    fn get(&self, id: ExperimentId) -> Option<Arc<Live>> {
+        self.experiments.read().get(&id).cloned()
+    }
+
+    fn put(&self, live: Live) -> Arc<Live> {
+        let live = Arc::new(live);
+        self.experiments
+            .write()
+            .insert(live.experiment.id, Arc::clone(&live));
+        live
+    }
+}
+
+impl Core {
+    /// The experiment, from memory if it is there.
+    pub(crate) async fn live(&self, id: ExperimentId) -> Result<Arc<Live>, Error> {
+        if let Some(live) = self.registry.get(id) {
+            return Ok(live);
+        }
+        let _guard = self.registry.loading.lock().await;
+        match self.registry.get(id) {
+            Some(live) => Ok(live),
+            None => self.load(id).await,
+        }
+    }
+
+    /// The experiment, read anew unless it is at least at `version` by now.
+    pub(crate) async fn refreshed(
+        &self,
+        id: ExperimentId,
+        version: i64,
+    ) -> Result<Arc<Live>, Error> {
+        let _guard = self.registry.loading.lock().await;
+        match self.registry.get(id) {
+            Some(live) if live.experiment.version >= version => Ok(live),
+            _ => self.load(id).await,
+        }
+    }
+
+    async fn load(&self, id: ExperimentId) -> Result<Arc<Live>, Error> {
+        let read = self
+            .database
+            .run(|session| Box::pin(experiments::read(session, id)));
+        let experiment = read.await?.ok_or(ErrorKind::NotFound("experiment"))?;
+        let arm_sets = arm_sets(&experiment);
+        let mut trail = self.load_trail(id).await?;
+        let runs = matches!(
+            experiment.status,
+            Status::Active | Status::Paused | Status::Completed
+        );
+        if trail.is_none() && runs {
+            // Rows older than the trail: it begins now, with the counts they bring along.
+            start::adopt(self, &experiment).await?;
+            trail = self.load_trail(id).await?;
+        }
+        let before = self.registry.get(id);
+        let waiting = before.map_or_else(
+            || Arc::new(Semaphore::new(self.config.queue_capacity)),
+            |before| Arc::clone(&before.waiting),
+        );
+        let experiment = Arc::new(experiment);
+        Ok(self.registry.put(Live {
+            experiment,
+            arm_sets,
+            trail,
+            waiting,
+        }))
+    }
+
+    async fn load_trail(&self, id: ExperimentId) -> Result<Option<LiveTrail>, Error> {
+        let read = self
+            .database
+            .run(|session| Box::pin(read_trail(session, id)));
+        let Some((sealed, genesis, snapshot)) = read.await? else {
+            return Ok(None);
+        };
+        let row = id.to_string();
+        let open = |column, sealed: &[u8]| -> Result<[u8; 32], Error> {
+            let place = Place {
+                table: "experiment_keys",
+                row: &row,
+                column,
+            };
+            let plain = self
+                .config
+                .keys
+                .open(place, sealed)
+                .map_err(Error::internal)?;
+            plain
+                .try_into()
+                .map_err(|_| Error::internal("a sealed key is not 32 bytes"))
+        };
+        let pid_key = sealed
+            .pid
+            .map(|sealed| open("pid_key_sealed", &sealed))
+            .transpose()?;
+        Ok(Some(LiveTrail {
+            draw_key: DrawKey::from_bytes(open("draw_key_sealed", &sealed.draw)?),
+            pid_key: pid_key.map(PidKey::from_bytes),
+            genesis,
+            snapshot: ArcSwap::from_pointee(snapshot),
+            evaluated_us: AtomicI64::new(0),
+        }))
+    }
+
+    /// Reads anew what has changed among the experiments in memory.
+    pub(crate) async fn refresh_changed(&self) -> Result<(), Error> {
+        let known: HashMap<ExperimentId, i64> = {
+            let experiments = self.registry.experiments.read();
+            experiments
+                .iter()
+                .map(|(id, live)| (*id, live.experiment.version))
+                .collect()
+        };
+        let ids: Vec<Uuid> = known.keys().map(|id| id.0).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let versions = self.database.run(|session| {
+            let ids = ids.clone();
+            Box::pin(async move { experiments::versions(session, &ids).await })
+        });
+        for (id, version) in versions.await? {
+            if known.get(&id).is_some_and(|known| *known != version) {
+                self.refreshed(id, version).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads anew an experiment that another process says has changed, if it is in memory.
+    pub(crate) async fn refresh_notified(&self, id: ExperimentId) -> Result<(), Error> {
+        if self.registry.get(id).is_none() {
+            return Ok(());
+        }
+        let _guard = self.registry.loading.lock().await;
+        self.load(id).await.map(drop)
+    }
+}
+
+/// Follows changes made by other processes, until the core is gone.
+pub(crate) async fn follow(core: std::sync::Weak<Core>, database: Database) {
+    let mut notifications = None;
+    loop {
+        let Some(refresh_every) = core.upgrade().map(|core| core.config.refresh_every) else {
+            return;
+        };
+        if notifications.is_none() {
+            notifications = database.listen(experiments::CHANNEL).await.ok();
+        }
+        let heard = match &mut notifications {
+            Some(channel) => tokio::time::timeout(refresh_every, channel.next())
+                .await
+                .ok(),
+            None => {
+                tokio::time::sleep(refresh_every).await;
+                None
+            }
+        };
+        let Some(core) = core.upgrade() else { return };
+        let refreshed = match heard {
+            Some(Some(payload)) => match payload.parse() {
+                Ok(id) => core.refresh_notified(id).await,
+                Err(_) => Ok(()),
+            },
+            // The connection is lost: listen anew, and look for what was missed meanwhile.
+            Some(None) => {
+                notifications = None;
+                core.refresh_changed().await
+            }
+            None => core.refresh_changed().await,
+        };
+        if let Err(error) = refreshed
+            && !error.is_unavailable()
+        {
+            tracing::warn!(%error, "changed experiments could not be read");
+        }
+    }
+}
+
+/// The first entry of a trail.
+pub(crate) async fn read_genesis(
+    session: &Session<'_>,
+    id: ExperimentId,
+) -> Result<Genesis, Error> {
+    let row = trail::entry(session, id, 1)
+        .await?
+        .ok_or_else(|| missing(id, "decision_data"))?;
+    let payload = Payload::from_text(row.decision_data.as_bytes()).map_err(Error::internal)?;
+    Genesis::parse(payload.bytes()).map_err(Error::internal)
+}
+
+fn missing(id: ExperimentId, column: &'static str) -> samplit_store::Error {
+    samplit_store::Error::inconsistent("algorithm_audit_trail", column, format!("{id} has none"))
+}
+
+async fn read_trail(
+    session: &Session<'_>,
+    id: ExperimentId,
+) -> Result<Option<(keys::SealedKeys, Genesis, Snapshot)>, Error> {
+    let Some(head) = heads::read(session, id).await? else {
+        return Ok(None);
+    };
+    let sealed = keys::read(session, id)
+        .await?
+        .ok_or_else(|| missing(id, "draw_key_sealed"))?;
+    let genesis = read_genesis(session, id).await?;
+    let snapshot = Snapshot::read(session, id, unsigned(head.snapshot_seq)?).await?;
+    Ok(Some((sealed, genesis, snapshot)))
+}

@@ -1,0 +1,140 @@
+//! The group-commit writer.
+//!
+//! A decision is only answered once it is durable, and a commit costs a flush to disk whatever it
+//! holds. So requests do not commit for themselves: they wait in line, and a lane takes all that
+//! wait (at most `max_batch`), writes them in one transaction, and answers each caller by itself.
+//! There is no artificial delay: under little load a batch is one request, under much load the
+//! line grows while a batch commits and the next batch takes it.
+//!
+//! Two lanes, so that one prepares and waits for the head lock while the other commits. A batch may
+//! hold several experiments; their heads are locked in id order. One writer for all experiments
+//! rather than one each: with a thousand busy experiments, a thousand small transactions cost far
+//! more than one large one, and the connections in use stay a constant.
+//!
+//! What the database refuses does not take the neighbours down: a failed batch is split until the
+//! culprit stands alone. A lost COMMIT is run again with the same ids, which finds what was stored.
+
+mod batch;
+mod lane;
+mod plan;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+use samplit_audit::Pseudonym;
+use samplit_store::trail::RawJson;
+use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::core::Core;
+use crate::live::Live;
+use crate::visitor::{Digest, KnownVisitor};
+use crate::{Converted, Error, ErrorKind};
+
+/// A request on its way into the database.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) live: Arc<Live>,
+    pub(crate) visitor: String,
+    pub(crate) digest: Digest,
+    pub(crate) pseudonym: Pseudonym,
+    pub(crate) what: What,
+}
+
+/// What a request wants.
+#[derive(Debug)]
+pub(crate) enum What {
+    /// A row for the visitor, unless there is one.
+    Assign {
+        /// The id that a new row gets.
+        id: Uuid,
+        session: Option<String>,
+        context: RawJson,
+        /// One uniform number per draw.
+        draws: Vec<u64>,
+    },
+    /// The row of the visitor converted, unless it is.
+    Convert {
+        goal: String,
+        value: f64,
+        event_id: String,
+    },
+}
+
+/// What became of a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    /// The visitor has this row.
+    Assigned { visitor: KnownVisitor, is_new: bool },
+    /// The visitor has converted.
+    Converted(Converted),
+    /// The visitor has no row.
+    NotAssigned,
+    /// The attribution window is over.
+    WindowClosed,
+    /// The experiment is at another version, under which the request has to be thought over.
+    Stale { version: i64 },
+}
+
+struct Waiting {
+    job: Job,
+    reply: oneshot::Sender<Result<Answer, Error>>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// The way into the lanes.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    sender: ArcSwapOption<mpsc::UnboundedSender<Waiting>>,
+    lanes: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Writer {
+    pub(crate) fn start(core: &Arc<Core>) -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
+        let lanes = (0..core.config.lanes.max(1))
+            .map(|_| tokio::spawn(lane::run(Arc::clone(core), Arc::clone(&receiver))))
+            .collect();
+        Self {
+            sender: ArcSwapOption::from_pointee(sender),
+            lanes: Mutex::new(lanes),
+        }
+    }
+
+    /// Waits until the request is durable.
+    pub(crate) async fn submit(&self, job: Job) -> Result<Answer, Error> {
+        let place = match Arc::clone(&job.live.waiting).try_acquire_owned() {
+            Ok(place) => place,
+            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {
+                metrics::counter!("samplit_writer_refused_total").increment(1);
+                return Err(ErrorKind::Overloaded.into());
+            }
+        };
+        let (reply, answer) = oneshot::channel();
+        {
+            let sender = self.sender.load();
+            let sender = sender.as_ref().ok_or_else(Error::unavailable)?;
+            let sent = sender.send(Waiting {
+                job,
+                reply,
+                _place: place,
+            });
+            sent.map_err(|_| Error::unavailable())?;
+        }
+        answer.await.unwrap_or_else(|_| Err(Error::unavailable()))
+    }
+
+    /// Takes no more requests and waits until those in line are answered.
+    pub(crate) async fn drain(&self) {
+        self.sender.store(None);
+        let lanes = std::mem::take(&mut *self.lanes.lock());
+        for lane in lanes {
+            if let Err(error) = lane.await {
+                tracing::error!(%error, "a lane of the writer failed");
+            }
+        }
+    }
+}
