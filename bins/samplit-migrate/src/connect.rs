@@ -4,6 +4,7 @@ use std::future::poll_fn;
 
 use anyhow::Context;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls};
 
 pub(crate) async fn connect(config: &Config) -> anyhow::Result<Client> {
@@ -27,7 +28,13 @@ where
 {
     while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
         if let AsyncMessage::Notice(notice) = message {
-            tracing::info!(severity = notice.severity(), "{}", notice.message());
+            let code = notice.code();
+            // What `IF NOT EXISTS` says of what exists is no news.
+            if *code == SqlState::DUPLICATE_TABLE || *code == SqlState::DUPLICATE_COLUMN {
+                tracing::debug!("{}", notice.message());
+            } else {
+                tracing::info!(severity = notice.severity(), "{}", notice.message());
+            }
         }
     }
 }

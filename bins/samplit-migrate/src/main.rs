@@ -8,6 +8,7 @@ mod connect;
 mod dump;
 mod output;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -21,6 +22,7 @@ async fn main() -> ExitCode {
             EnvFilter::try_from_env("SAMPLIT_LOG")
                 .unwrap_or_else(|_| EnvFilter::new("warn,samplit_migrate=info,samplit_sql=info")),
         )
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     match cli.database() {

@@ -79,6 +79,7 @@ async fn from_empty_to_verified() {
 
     let up = run(&database, &["up"]);
     assert_eq!(code(&up), 0, "{}", stderr(&up));
+    assert_eq!(stderr(&up), "", "nothing to worry about");
     assert!(
         stdout(&up).starts_with("applied V1__core\n"),
         "{}",
