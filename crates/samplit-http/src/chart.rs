@@ -83,21 +83,21 @@ type DrawError<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::Er
 fn draw<'a>(svg: &'a mut String, steps: &[Step]) -> Result<(), DrawError<'a>> {
     let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     let end = steps.last().map_or(1.0, |step| step.seconds);
+    let (unit, unit_name) = unit(end);
     let mut chart = ChartBuilder::on(&area)
         .margin_top(8)
-        .margin_right(16)
+        .margin_right(28)
         .x_label_area_size(28)
         .y_label_area_size(48)
-        .build_cartesian_2d(0.0..end, 0.0..1.0)?;
+        .build_cartesian_2d(0.0..end / unit, 0.0..1.0)?;
 
     let arms = steps.first().map_or(0, |step| step.edges.len());
     for arm in 0..arms {
         let colour = COLOURS[arm % COLOURS.len()];
-        let upper = outline(steps, |step| step.edges[arm]);
-        let lower = outline(
-            steps,
-            |step| if arm == 0 { 0.0 } else { step.edges[arm - 1] },
-        );
+        let upper = outline(steps, unit, |step| step.edges[arm]);
+        let lower = outline(steps, unit, |step| {
+            if arm == 0 { 0.0 } else { step.edges[arm - 1] }
+        });
         let band: Vec<_> = upper
             .iter()
             .copied()
@@ -117,34 +117,33 @@ fn draw<'a>(svg: &'a mut String, steps: &[Step]) -> Result<(), DrawError<'a>> {
         .y_labels(5)
         .x_label_style(label.clone())
         .y_label_style(label)
-        .x_label_formatter(&|seconds| age(*seconds))
+        .x_label_formatter(&|age| format!("{} {unit_name}", tenths(*age)))
         .y_label_formatter(&|share| format!("{:.0} %", share * 100.0))
         .draw()?;
     area.present()
 }
 
-/// A step line: each value holds until the next step.
-fn outline(steps: &[Step], value: impl Fn(&Step) -> f64) -> Vec<(f64, f64)> {
+/// A step line over time in `unit`s: each value holds until the next step.
+fn outline(steps: &[Step], unit: f64, value: impl Fn(&Step) -> f64) -> Vec<(f64, f64)> {
     let mut line = Vec::with_capacity(steps.len() * 2);
     let mut before = None;
     for step in steps {
+        let age = step.seconds / unit;
         if let Some(before) = before {
-            line.push((step.seconds, before));
+            line.push((age, before));
         }
         let value = value(step);
-        line.push((step.seconds, value));
+        line.push((age, value));
         before = Some(value);
     }
     line
 }
 
-/// A time since the start, in the unit that suits it.
-fn age(seconds: f64) -> String {
+/// The unit in which so many seconds are told, with its name.
+fn unit(seconds: f64) -> (f64, &'static str) {
     const UNITS: [(f64, &str); 3] = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min")];
-    match UNITS.iter().find(|(unit, _)| seconds >= 2.0 * unit) {
-        Some((unit, name)) => format!("{} {name}", tenths(seconds / unit)),
-        None => format!("{} s", tenths(seconds)),
-    }
+    let fits = |(unit, _): &(f64, &str)| seconds >= 2.0 * unit;
+    UNITS.into_iter().find(fits).unwrap_or((1.0, "s"))
 }
 
 /// At most one digit after the point, and none that says nothing.
@@ -157,7 +156,7 @@ mod tests {
     use samplit_engine::TimelinePoint;
     use time::{Duration, OffsetDateTime};
 
-    use super::{MAX_STEPS, age, outline, steps, weights_svg};
+    use super::{MAX_STEPS, outline, steps, unit, weights_svg};
 
     fn timeline(weights: impl IntoIterator<Item = [u32; 2]>) -> Vec<TimelinePoint> {
         let point = |(index, weights): (u32, [u32; 2])| TimelinePoint {
@@ -175,7 +174,7 @@ mod tests {
         let until = OffsetDateTime::UNIX_EPOCH + Duration::seconds(9);
         let steps = steps(&timeline, 0, until);
         assert_eq!(
-            outline(&steps, |step| step.edges[0]),
+            outline(&steps, 1.0, |step| step.edges[0]),
             [
                 (0.0, 0.5),
                 (1.0, 0.5),
@@ -218,16 +217,16 @@ mod tests {
     }
 
     #[test]
-    fn ages_are_told_in_a_fitting_unit() {
+    fn times_are_told_in_a_fitting_unit() {
         let cases = [
-            (0.0, "0 s"),
-            (90.0, "90 s"),
-            (150.0, "2.5 min"),
-            (7200.0, "2 h"),
-            (259_200.0, "3 d"),
+            (0.0, "s"),
+            (119.0, "s"),
+            (120.0, "min"),
+            (7_200.0, "h"),
+            (259_200.0, "d"),
         ];
-        for (seconds, expected) in cases {
-            assert_eq!(age(seconds), expected);
+        for (seconds, name) in cases {
+            assert_eq!(unit(seconds).1, name, "{seconds}");
         }
     }
 }
