@@ -1,71 +1,128 @@
-//! Builds a small trail, checks it, alters one row the way an administrator of the database could,
-//! and shows where the check fails.
+//! Builds a small trail, verifies it, alters one row the way an administrator of the database
+//! could, and shows what the verifier says.
 
 use samplit_audit::{
-    DrawKey, EntryRef, Head, PidKey, TypedPayload, choose, genesis_hash, payload::Assignment, scale,
+    DrawKey, Entry, Failure, Head, Options, Payload, PerElement, PidKey, Report, TypedPayload,
+    Verifier, choose,
+    payload::{Assignment, Genesis, GenesisArm, GenesisElement, Mode, Policy, Prior, Strategy},
+    scale,
 };
 use uuid::Uuid;
 
+const EXPERIMENT: Uuid = Uuid::from_u128(0x5a);
+const WEIGHTS: [u32; 2] = [500_000_000, 500_000_000];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let experiment = Uuid::from_u128(0x5a);
     let (pid_key, draw_key) = (PidKey::from_bytes([1; 32]), DrawKey::from_bytes([2; 32]));
-    let mut head = Head::new(experiment);
-    let mut entries = Vec::new();
-    for number in 0..5_u16 {
-        let visitor = pid_key.pseudonym(experiment, &format!("visitor-{number}"));
-        let u64 = draw_key.draw(experiment, visitor, 0);
-        let arm = choose(&[500_000_000, 500_000_000], scale(u64)).ok_or("weights")?;
-        let payload = Assignment {
+    let mut head = Head::new(EXPERIMENT);
+    let genesis = genesis(&draw_key).to_payload()?;
+    let mut entries = vec![head.append(Uuid::from_u128(1), Genesis::DECISION_TYPE, 1, genesis)];
+    for number in 2..7_u16 {
+        let visitor = pid_key.pseudonym(EXPERIMENT, &format!("visitor-{number}"));
+        let u64 = draw_key.draw(EXPERIMENT, visitor, 0);
+        let arm = u16::try_from(choose(&WEIGHTS, scale(u64)).ok_or("weights")?)?;
+        let decision = Assignment {
             visitor,
             element: None,
             u64,
             r_ppb: scale(u64),
-            arm: u16::try_from(arm)?,
+            arm,
             snapshot_seq: 1,
-        }
-        .to_payload()?;
+        };
         let id = Uuid::from_u128(u128::from(number));
-        entries.push(head.append(id, Assignment::DECISION_TYPE, i64::from(number), payload));
+        let now_us = i64::from(number);
+        entries.push(head.append(
+            id,
+            Assignment::DECISION_TYPE,
+            now_us,
+            decision.to_payload()?,
+        ));
     }
-    say(&format!("{} entries, root {}", head.size(), head.root()));
+    let report = verify(&entries, &draw_key)?;
     say(&format!(
-        "as written: {:?}",
-        first_wrong(experiment, entries.iter().map(|e| e.as_ref()))
+        "as written: {} entries, root {}",
+        report.entries, report.root
     ));
 
-    let flattered = entries[2]
-        .payload
-        .as_str()
-        .replacen("\"arm\":1", "\"arm\":0", 1);
-    let flattered = if flattered == entries[2].payload.as_str() {
-        flattered.replacen("\"arm\":0", "\"arm\":1", 1)
-    } else {
-        flattered
-    };
-    let altered = entries.iter().map(|entry| match entry.sequence_number {
-        3 => EntryRef {
-            payload: flattered.as_bytes(),
-            ..entry.as_ref()
-        },
-        _ => entry.as_ref(),
-    });
-    say(&format!(
-        "row 3 altered: first wrong entry {:?}",
-        first_wrong(experiment, altered)
-    ));
+    // Somebody moves a visitor to the other arm, in the row only.
+    let mut decision = Assignment::parse(entries[2].payload.bytes())?;
+    decision.arm = 1 - decision.arm;
+    let sound = std::mem::replace(&mut entries[2].payload, decision.to_payload()?);
+    show("row 3 altered", verify(&entries, &draw_key));
+
+    // Somebody clever makes all hashes behind it right again; the draw still tells.
+    let forged: Vec<Payload> = entries.iter().map(|entry| entry.payload.clone()).collect();
+    let mut head = Head::new(EXPERIMENT);
+    let rewritten: Vec<Entry> = entries
+        .iter()
+        .zip(forged)
+        .map(|(entry, payload)| {
+            head.append(entry.id, entry.decision_type, entry.created_at_us, payload)
+        })
+        .collect();
+    show(
+        "row 3 altered, all hashes rewritten",
+        verify(&rewritten, &draw_key),
+    );
+
+    entries[2].payload = sound;
+    entries.remove(3);
+    show("row 4 removed", verify(&entries, &draw_key));
     Ok(())
 }
 
-/// The first entry whose hash or whose link to the entry before it is wrong.
-fn first_wrong<'a>(experiment: Uuid, entries: impl Iterator<Item = EntryRef<'a>>) -> Option<u64> {
-    let mut previous = genesis_hash(experiment);
-    for entry in entries {
-        if entry.previous_hash != previous || entry.compute_hash() != entry.current_hash {
-            return Some(entry.sequence_number);
-        }
-        previous = entry.current_hash;
+fn genesis(draw_key: &DrawKey) -> Genesis {
+    let arm = |name: &str, id| GenesisArm {
+        name: name.into(),
+        variants: vec![Uuid::from_u128(id)],
+    };
+    Genesis {
+        origin: format!("samplit.example/exp/{EXPERIMENT}"),
+        strategy: Strategy::Adaptive,
+        policy: Policy::Thompson,
+        prior: Prior {
+            alpha: 1.0,
+            beta: 1.0,
+        },
+        floor_ppb: 10_000_000,
+        warm_up: 100,
+        draw_key_commitment: draw_key.commitment(EXPERIMENT),
+        max_snapshot_lag_us: 5_000_000,
+        config_sha256: samplit_audit::Hash::of(b"configuration"),
+        hypothesis_sha256: None,
+        mode: Mode::Single,
+        elements: PerElement::One(GenesisElement {
+            element_id: None,
+            arms: vec![arm("control", 1), arm("green button", 2)],
+            weights_ppb: WEIGHTS.to_vec(),
+        }),
+        carried: Vec::new(),
     }
-    None
+}
+
+fn verify(entries: &[Entry], draw_key: &DrawKey) -> Result<Report, Failure> {
+    let options = Options {
+        replay: true,
+        draw_key: Some(draw_key.clone()),
+        ..Options::default()
+    };
+    let mut verifier = Verifier::new(EXPERIMENT, options);
+    for entry in entries {
+        verifier.push_entry(&entry.as_ref())?;
+    }
+    verifier.finish()
+}
+
+fn show(what: &str, result: Result<Report, Failure>) {
+    match result {
+        Ok(_) => say(&format!("{what}: not noticed")),
+        Err(failure) => {
+            say(&format!(
+                "{what}: {failure} (exit code {})",
+                failure.kind.exit_code()
+            ));
+        }
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "an example talks to its reader")]

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+pub mod bundle;
+pub mod checkpoint;
 mod draw;
 mod entry;
 mod hash;
@@ -9,10 +11,13 @@ mod key_ring;
 pub mod merkle;
 pub mod payload;
 pub mod sj1;
+pub mod verify;
 
+pub use checkpoint::{Checkpoint, NoteError, SignedCheckpoint, Signer, VerifyingKey};
 pub use draw::{DrawKey, PidKey, Pseudonym, choose, scale};
 pub use entry::{DecisionType, Entry, EntryRef, UnknownDecisionType, genesis_hash};
 pub use hash::{Hash, NotHex};
 pub use head::{BadHead, Head};
 pub use key_ring::{KeyRing, KeyRingError, Place, SealError};
 pub use payload::{Payload, PerElement, TypedPayload};
+pub use verify::{AllocationRule, ArmCount, Failure, FailureKind, Options, Report, Verifier};

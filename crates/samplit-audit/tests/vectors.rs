@@ -2,8 +2,8 @@
 //! Without it a few of them, kept inline, are still tested.
 
 use samplit_audit::{
-    DecisionType, DrawKey, Entry, Hash, Head, Payload, PidKey, choose, genesis_hash, merkle, scale,
-    sj1,
+    Checkpoint, DecisionType, DrawKey, Entry, Hash, Head, Options, Payload, PidKey,
+    SignedCheckpoint, Signer, Verifier, choose, genesis_hash, merkle, scale, sj1,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -86,9 +86,10 @@ fn draws() {
 }
 
 #[test]
-fn entries() {
+fn entries_and_their_checkpoint() {
     let Some(vectors) = vectors() else { return };
     let mut head = Head::new(experiment(&vectors));
+    let mut appended = Vec::new();
     let entries = vectors["entries"].as_array().expect("entries");
     assert_eq!(entries.len(), 3);
     for case in entries {
@@ -112,14 +113,35 @@ fn entries() {
             assert_eq!(entry.as_ref().compute_hash(), entry.current_hash);
         }
         let payload = Payload::from_text(text(case, "jcs").as_bytes()).expect("of the profile");
-        append(&mut head, case, payload);
+        appended.push(append(&mut head, case, payload));
     }
-    let note = text(&vectors["checkpoint"], "note");
-    assert!(note.contains("\nzSjtKjzUvbqTevn9zAbW3JFhDl6wn75QvUoS38cF7DU=\n"));
-    assert_eq!(
-        head.root().to_string(),
-        "cd28ed2a3cd4bdba937af9fdcc06d6dc91610e5eb09fbe50bd4a12dfc705ec35",
+    let case = &vectors["checkpoint"];
+    let vkey = text(case, "vkey");
+    let (name, _) = vkey.split_once('+').expect("a name");
+    let signer = Signer::from_seed(name, &bytes(text(case, "signing_seed_hex"))).expect("a name");
+    assert_eq!(signer.verifying_key().to_string(), vkey);
+    let checkpoint = Checkpoint {
+        origin: name.to_owned(),
+        size: head.size(),
+        root: head.root(),
+    };
+    assert_eq!(signer.sign(&checkpoint).as_deref(), Ok(text(case, "note")));
+    let signed = SignedCheckpoint::parse(text(case, "note")).expect("a note");
+    assert_eq!(signed.checkpoint(), &checkpoint);
+    assert_eq!(signed.verify(&[vkey.parse().expect("a key")]), Ok(1));
+
+    let mut verifier = Verifier::new(
+        head.experiment_id(),
+        Options {
+            keys: vec![vkey.parse().expect("a key")],
+            ..Options::default()
+        },
     );
+    for entry in &appended {
+        verifier.push_entry(&entry.as_ref()).expect("sound");
+    }
+    verifier.push_checkpoint(text(case, "note")).expect("sound");
+    assert_eq!(verifier.finish().expect("sound").signed_size, 3);
 }
 
 fn append(head: &mut Head, case: &Value, payload: Payload) -> Entry {

@@ -15,25 +15,14 @@ use crate::hex;
 /// # Errors
 /// The bytes are not the canonical form of any value of the profile.
 pub fn check(bytes: &[u8]) -> Result<(), Error> {
-    let mut cursor = Cursor::new(bytes);
-    if bytes.len() > MAX_BYTES {
-        return cursor.fail("larger than 16 KiB");
-    }
     if let Err(error) = std::str::from_utf8(bytes) {
         return Err(Error {
             at: error.valid_up_to(),
             what: "not UTF-8",
         });
     }
-    if cursor.take(b"{\"payload_sha256\":") {
-        cursor.hex::<32>()?;
-        cursor.expect(b"}")?;
-        return cursor.end();
-    }
-    if cursor.peek() != Some(b'{') {
-        return cursor.fail("the top level is not an object");
-    }
-    cursor.skip_value(1)?;
+    let mut cursor = Cursor::new(bytes);
+    cursor.payload()?;
     cursor.end()
 }
 
@@ -193,6 +182,23 @@ impl<'a> Cursor<'a> {
             }
             self.expect(b",")?;
         }
+    }
+
+    /// The bytes of a payload: an object of the profile, or the stub of a redacted one.
+    pub(crate) fn payload(&mut self) -> Result<&'a [u8], Error> {
+        let start = self.at;
+        if self.take(b"{\"payload_sha256\":") {
+            self.hex::<32>()?;
+            self.expect(b"}")?;
+        } else if self.peek() == Some(b'{') {
+            self.skip_value(1)?;
+        } else {
+            return self.fail("the top level is not an object");
+        }
+        if self.at - start > MAX_BYTES {
+            return self.fail("larger than 16 KiB");
+        }
+        Ok(&self.bytes[start..self.at])
     }
 
     fn skip_value(&mut self, depth: usize) -> Result<(), Error> {

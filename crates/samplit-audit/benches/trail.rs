@@ -1,0 +1,83 @@
+//! Entries per second: appending to a trail, and verifying one.
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use samplit_audit::{Head, Options, TypedPayload, bundle, payload::Mode};
+use support::{EXPERIMENT, World, draw_key, rule};
+use uuid::Uuid;
+
+const ENTRIES: u32 = 20_000;
+
+/// A trail of new visitors of whom every tenth converts, with a reallocation every 500.
+fn world() -> World {
+    let mut world = World::new(Mode::Single);
+    let mut number = 0;
+    while world.head.size() < u64::from(ENTRIES) {
+        world.assign(&format!("visitor-{number}"));
+        if number % 10 == 0 {
+            world.convert(number);
+        }
+        if number % 500 == 499 {
+            world.reallocate();
+        }
+        number += 1;
+    }
+    world
+}
+
+fn append(c: &mut Criterion) {
+    let world = world();
+    let decision = world.decide("visitor-1", 0);
+    let payload = decision.to_payload().expect("of the profile");
+    let mut group = c.benchmark_group("append");
+    group.throughput(Throughput::Elements(u64::from(ENTRIES)));
+    group.bench_function("payload: pseudonym, draw, canonical bytes, hash", |b| {
+        b.iter(|| {
+            (0..ENTRIES)
+                .map(|_| world.decide("visitor-1", 0).to_payload())
+                .collect::<Vec<_>>()
+        });
+    });
+    group.bench_function("chain under the lock", |b| {
+        b.iter_batched(
+            || vec![payload.clone(); ENTRIES as usize],
+            |payloads| {
+                let mut head = Head::new(EXPERIMENT);
+                let append = |payload| {
+                    let kind = samplit_audit::DecisionType::Assignment;
+                    head.append(Uuid::from_u128(1), kind, 0, payload)
+                };
+                payloads.into_iter().map(append).collect::<Vec<_>>()
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
+fn verify(c: &mut Criterion) {
+    let world = world();
+    let bundle = world.bundle();
+    let mut group = c.benchmark_group("verify");
+    group.throughput(Throughput::Elements(world.head.size()));
+    group.bench_function("bundle, chain and root", |b| {
+        b.iter(|| bundle::verify(bundle.as_slice(), Options::default()).expect("sound"));
+    });
+    group.bench_function("bundle, with replay, rule and draw key", |b| {
+        b.iter(|| {
+            let options = Options {
+                replay: true,
+                draw_key: Some(draw_key()),
+                rule: Some(Box::new(rule)),
+                ..Options::default()
+            };
+            bundle::verify(bundle.as_slice(), options).expect("sound")
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, append, verify);
+criterion_main!(benches);
