@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use samplit_bandit::{Beta, Weights, expected_loss, p_best, prob_beats, top_two};
+use samplit_bandit::*;
 use serde_json::Value;
 
 /// The cases of one section, or nothing where the vectors are not at hand.
@@ -113,5 +113,110 @@ fn top_two_sampling() {
     for case in section("top_two") {
         let w = top_two(&numbers(&case["p"])).unwrap();
         close(&w, &numbers(&case["w"]), number(&case["tol"]), &case);
+    }
+}
+
+#[test]
+fn relative_lift() {
+    for case in section("lift") {
+        let lift = lift(&beta(&case["arm"]), &beta(&case["control"]), 0.95).unwrap();
+        let expected = ["q025", "q500", "q975"].map(|q| number(&case[q]));
+        close(
+            &[lift.low, lift.median, lift.high],
+            &expected,
+            number(&case["tol"]),
+            &case,
+        );
+    }
+}
+
+#[test]
+fn wilson_intervals() {
+    for case in section("wilson") {
+        let counts = Counts {
+            n: case["n"].as_u64().unwrap(),
+            s: case["s"].as_u64().unwrap(),
+        };
+        let (low, high) = wilson(counts, 0.95).unwrap();
+        close(
+            &[low, high],
+            &numbers(&case["ci95"]),
+            number(&case["tol"]),
+            &case,
+        );
+    }
+}
+
+fn snapshots(case: &Value) -> Vec<Snapshot> {
+    let whole = |value: &Value| value.as_u64().unwrap();
+    let one = |snapshot: &Value| {
+        let ppb = snapshot["weights_ppb"].as_array().unwrap();
+        let ppb = ppb
+            .iter()
+            .map(|w| u32::try_from(whole(w)).unwrap())
+            .collect();
+        let n = snapshot["n"].as_array().unwrap();
+        // Cases of the split alone have no conversions.
+        let s = |i: usize| snapshot["s"].get(i).map_or(0, whole);
+        let arms: Vec<Counts> = n
+            .iter()
+            .enumerate()
+            .map(|(i, n)| Counts {
+                n: whole(n),
+                s: s(i),
+            })
+            .collect();
+        Snapshot::of_counts(Weights::from_ppb(ppb).unwrap(), &arms).unwrap()
+    };
+    case["snapshots"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(one)
+        .collect()
+}
+
+#[test]
+fn adaptive_sample_ratio() {
+    for case in section("srm") {
+        let split = sample_ratio(&snapshots(&case)).unwrap();
+        assert_eq!(split.degrees as u64, case["df"].as_u64().unwrap());
+        for (got, name) in [(split.chi_square, "chi2"), (split.p_value, "p_value")] {
+            let expected = number(&case[name]);
+            let tolerance = expected * number(&case["rel_tol"]) + 1e-300;
+            close(&[got], &[expected], tolerance, &case);
+        }
+    }
+}
+
+#[test]
+fn adaptively_weighted_means() {
+    for case in section("aipw") {
+        let snapshots = snapshots(&case);
+        let tolerance = number(&case["tol"]);
+        for (arm, expected) in case["arms"].as_array().unwrap().iter().enumerate() {
+            let got = adaptive_mean(&snapshots, arm).unwrap();
+            let expected = [number(&expected["estimate"]), number(&expected["se"])];
+            close(
+                &[got.value, got.standard_error],
+                &expected,
+                tolerance,
+                &case,
+            );
+        }
+        let sequence = &case["design_cs_1_vs_0"];
+        let got = confidence_sequence(
+            &snapshots,
+            Contrast::Difference { arm: 1, control: 0 },
+            Centring::None,
+            number(&sequence["eta"]),
+            number(&sequence["alpha"]),
+        )
+        .unwrap();
+        let expected = [
+            number(&sequence["estimate"]),
+            number(&sequence["half_width"]),
+        ];
+        close(&[got.estimate, got.half_width], &expected, tolerance, &case);
     }
 }

@@ -73,9 +73,41 @@ impl Gauss {
         out
     }
 
+    /// The Legendre series through values at the nodes.
+    pub(crate) fn series(&self, values: &[f64; NODES]) -> Series {
+        let mut half_sum = [0.0; NODES];
+        for ((x, w), v) in self.node.iter().zip(&self.weight).zip(values) {
+            let p = legendre(*x);
+            for (sum, p) in half_sum.iter_mut().zip(&p) {
+                *sum += 0.5 * w * v * p;
+            }
+        }
+        Series(half_sum)
+    }
+
     /// The nodes of the panel that starts at `left`.
     pub(crate) fn nodes(&self, left: f64, half: f64) -> [f64; NODES] {
         self.node.map(|x| left + half * (1.0 + x))
+    }
+}
+
+/// A function on \[-1, 1\] as a Legendre series: half its scalar products with the polynomials.
+#[derive(Debug)]
+pub(crate) struct Series([f64; NODES]);
+
+impl Series {
+    /// The integral from -1 to `x`.
+    pub(crate) fn integral_to(&self, x: f64) -> f64 {
+        // The integral of (2n + 1) P_n is P_(n+1) - P_(n-1); the two recur together.
+        let mut sum = self.0[0] * (x + 1.0);
+        let (mut before, mut here) = (1.0, x);
+        for (n, c) in self.0.iter().enumerate().skip(1) {
+            let m = size(n);
+            let next = ((2.0 * m + 1.0) * x * here - m * before) / (m + 1.0);
+            sum += c * (next - before);
+            (before, here) = (here, next);
+        }
+        sum
     }
 }
 

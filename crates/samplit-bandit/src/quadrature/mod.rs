@@ -11,11 +11,13 @@ mod beta;
 mod cumulative;
 mod gauss;
 mod race;
+mod student;
 
 pub(crate) use beta::BetaCurve;
 pub(crate) use cumulative::Cumulative;
-pub(crate) use gauss::{GAUSS, NODES};
+use gauss::{GAUSS, NODES};
 pub(crate) use race::race;
+pub(crate) use student::StudentCurve;
 
 /// `-ln` of the density, relative to its peak, at which a support ends: 1e-18.
 const SUPPORT_DEPTH: f64 = 41.5;
