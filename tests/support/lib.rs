@@ -1,1 +1,135 @@
-//! Shared support of the integration tests.
+//! What the integration tests share: a migrated database per test, engines over it, drafts.
+
+#![expect(clippy::missing_panics_doc, reason = "in a test a panic is the answer")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use samplit_devpg::{DevPg, TestDatabase};
+use samplit_domain::{
+    Allocation, ElementDraft, ExperimentDraft, Strategy, Transition, VariantDraft,
+};
+use samplit_engine::{Engine, EngineConfig, Experiment, KeyRing, Principal, SeededEntropy};
+use samplit_store::{Database, Settings};
+use serde_json::json;
+use tokio::sync::OnceCell;
+use tokio_postgres::{Client, NoTls};
+
+/// The database that all others are cloned from.
+const TEMPLATE: &str = "samplit_template";
+
+/// A migrated database of its own.
+pub async fn database() -> TestDatabase {
+    static MIGRATED: OnceCell<()> = OnceCell::const_new();
+    let pg = DevPg::shared().await;
+    MIGRATED.get_or_init(|| migrate_template(pg)).await;
+    pg.create_from_template(TEMPLATE)
+        .await
+        .expect("the template can be cloned")
+}
+
+async fn migrate_template(pg: &DevPg) {
+    pg.create_database(TEMPLATE)
+        .await
+        .expect("a fresh cluster has no template");
+    let mut client = connect(&pg.url(TEMPLATE)).await;
+    samplit_sql::up(&mut client, &samplit_sql::Options::default())
+        .await
+        .expect("the migrations run");
+}
+
+/// A plain connection, for looking behind the engine's back.
+pub async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls)
+        .await
+        .expect("it accepts");
+    tokio::spawn(connection);
+    client
+}
+
+/// Settings that fail fast.
+#[must_use]
+pub fn settings(url: &str) -> Settings {
+    Settings {
+        connect_retries: Vec::new(),
+        min_connections: 1,
+        acquire_timeout: Duration::from_secs(2),
+        connect_timeout: Duration::from_secs(2),
+        ..Settings::new(url)
+    }
+}
+
+/// A configuration whose keys and ids follow from `seed` and that learns before every batch.
+#[must_use]
+pub fn config(seed: u64) -> EngineConfig {
+    EngineConfig {
+        reallocate_every: Duration::ZERO,
+        entropy: Arc::new(SeededEntropy::new(seed)),
+        ..EngineConfig::new(KeyRing::new(&[[7; 32]]).expect("32 bytes are a key"))
+    }
+}
+
+/// An engine over `url`.
+pub async fn engine_with(url: &str, config: EngineConfig) -> Engine {
+    let database = Database::connect(settings(url))
+        .await
+        .expect("PostgreSQL is there");
+    Engine::start(database, config)
+        .await
+        .expect("the engine starts")
+}
+
+/// An engine over `url` with the usual configuration.
+pub async fn engine(url: &str, seed: u64) -> Engine {
+    engine_with(url, config(seed)).await
+}
+
+/// A draft with one element per entry of `elements`, each with that many variants: `A` (control),
+/// `B`, ...
+#[must_use]
+pub fn draft(elements: &[usize]) -> ExperimentDraft {
+    let variant = |index: usize| VariantDraft {
+        name: char::from(b'A' + u8::try_from(index).expect("few variants")).to_string(),
+        content: json!({ "text": format!("variant {index}") }),
+        is_control: index == 0,
+        weight: None,
+    };
+    let element = |(index, &variants): (usize, &usize)| ElementDraft {
+        name: format!("element {index}"),
+        selector: None,
+        fallback_selectors: Vec::new(),
+        element_type: None,
+        original_content: None,
+        variants: (0..variants).map(variant).collect(),
+    };
+    ExperimentDraft {
+        name: "test".to_owned(),
+        description: None,
+        target_url: None,
+        traffic_allocation: 1.0,
+        strategy: Strategy::Adaptive,
+        allocation: Allocation::default(),
+        elements: elements.iter().enumerate().map(element).collect(),
+        goals: Vec::new(),
+        metadata: json!({}),
+    }
+}
+
+/// Creates and starts an experiment.
+pub async fn start(engine: &Engine, draft: ExperimentDraft) -> Experiment {
+    let me = Principal::system();
+    let experiment = engine
+        .create_experiment(&me, draft)
+        .await
+        .expect("the draft is sound");
+    step(engine, &experiment, Transition::Start).await
+}
+
+/// Moves an experiment through its lifecycle.
+pub async fn step(engine: &Engine, experiment: &Experiment, transition: Transition) -> Experiment {
+    let (me, id) = (Principal::system(), experiment.id);
+    engine
+        .transition(&me, id, transition, Default::default(), None)
+        .await
+        .expect("the step is legal")
+}

@@ -16,7 +16,7 @@ statements! {
         created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     /// The last use, at most once a minute, so that a busy key does not write on every request.
     TOUCH_API_KEY = "UPDATE api_keys SET last_used_at = $2 WHERE id = $1 \
-        AND (last_used_at IS NULL OR last_used_at < $2 - interval '1 minute')";
+        AND (last_used_at IS NULL OR last_used_at < $2::timestamptz - interval '1 minute')";
     /// The account with an email, made where there is none. Its password can match nothing.
     ENSURE_USER = "INSERT INTO users (id, email, password_hash, role) VALUES ($1, $2, '!', $3) \
         ON CONFLICT (email) DO UPDATE SET email = excluded.email RETURNING id, role";
