@@ -87,15 +87,35 @@ pub struct Allocation {
 /// When no arm is active, some `s > n`, the prior or the floor is out of range, or fixed shares do
 /// not fit the arms.
 pub fn allocate(rule: &Rule, arms: &[ArmState]) -> Result<Allocation, Error> {
+    let posteriors = arms
+        .iter()
+        .map(|&ArmState { n, s, .. }| rule.prior.posterior(Counts { n, s }))
+        .collect::<Result<Vec<_>, _>>()?;
+    allocate_posteriors(rule, posteriors, arms)
+}
+
+/// The same from posteriors made elsewhere, such as those of discounted or matured counts.
+///
+/// Of `arms` only `n` (for the warm-up) and `active` count here; the rule's prior is not used.
+///
+/// # Errors
+/// As [`allocate`], and when the numbers of posteriors and arms differ.
+pub fn allocate_posteriors(
+    rule: &Rule,
+    posteriors: Vec<Beta>,
+    arms: &[ArmState],
+) -> Result<Allocation, Error> {
+    if posteriors.len() != arms.len() {
+        return Err(Error::new(
+            "posteriors",
+            format!("{} posteriors for {} arms", posteriors.len(), arms.len()),
+        ));
+    }
     let active: Vec<bool> = arms.iter().map(|arm| arm.active).collect();
     let playing: Vec<usize> = (0..arms.len()).filter(|&i| active[i]).collect();
     if playing.is_empty() {
         return Err(Error::new("arms", "no arm is active"));
     }
-    let posteriors = arms
-        .iter()
-        .map(|&ArmState { n, s, .. }| rule.prior.posterior(Counts { n, s }))
-        .collect::<Result<Vec<_>, _>>()?;
     let contenders: Vec<Beta> = playing.iter().map(|&i| posteriors[i]).collect();
     let p = p_best(&contenders)?;
     // Before the warm-up is decided, so that an impossible floor is refused at the start.

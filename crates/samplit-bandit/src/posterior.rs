@@ -1,8 +1,9 @@
 //! Beta-Bernoulli: from counts of visitors and conversions to a distribution over the rate.
 
-use crate::error::{Error, within};
+use crate::error::{Error, between, within};
 use crate::number::real;
 use crate::quadrature::{BetaCurve, Cumulative};
+use crate::recency::FadedCounts;
 
 /// What one arm has shown: visitors assigned to it and how many of them converted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,6 +64,17 @@ impl Prior {
         let Counts { n, s } = counts.check()?;
         let prior = Beta::new(self.alpha, self.beta)?;
         Beta::new(prior.alpha + real(s), prior.beta + real(n - s))
+    }
+
+    /// The posterior after counts that fade with age.
+    ///
+    /// # Errors
+    /// When `s > n`, either is negative or NaN, or a parameter of the prior is out of range.
+    pub fn posterior_faded(&self, counts: FadedCounts) -> Result<Beta, Error> {
+        let n = within("n", counts.n, 0.0, 1e12)?;
+        let s = within("s", counts.s, 0.0, n)?;
+        let prior = Beta::new(self.alpha, self.beta)?;
+        Beta::new(prior.alpha + s, prior.beta + (n - s))
     }
 }
 
@@ -132,7 +144,7 @@ impl Beta {
     /// # Errors
     /// When `q` is not strictly between 0 and 1.
     pub fn quantile(&self, q: f64) -> Result<f64, Error> {
-        let q = crate::error::between("q", q, 0.0, 1.0)?;
+        let q = between("q", q, 0.0, 1.0)?;
         Ok(self.cumulative()?.value_at(q))
     }
 
@@ -141,7 +153,7 @@ impl Beta {
     /// # Errors
     /// When `level` is not strictly between 0 and 1.
     pub fn interval(&self, level: f64) -> Result<(f64, f64), Error> {
-        let tail = 0.5 * (1.0 - crate::error::between("level", level, 0.0, 1.0)?);
+        let tail = 0.5 * (1.0 - between("level", level, 0.0, 1.0)?);
         let cumulative = self.cumulative()?;
         Ok((cumulative.value_at(tail), cumulative.value_at(1.0 - tail)))
     }

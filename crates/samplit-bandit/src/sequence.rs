@@ -146,7 +146,7 @@ pub fn confidence_sequence(
 }
 
 /// Half the width of the sum's interval at variance `s`.
-fn half_width(s: f64, eta: f64, alpha: f64) -> f64 {
+pub(crate) fn half_width(s: f64, eta: f64, alpha: f64) -> f64 {
     let eta2 = eta * eta;
     let grown = s * eta2 + 1.0;
     (grown / eta2 * (grown.ln() - 2.0 * alpha.ln())).sqrt()

@@ -1,0 +1,190 @@
+//! One simulated experiment.
+
+use rand::Rng;
+use rand_distr::{Binomial, Distribution};
+
+use super::{Scenario, approximate};
+use crate::error::Error;
+use crate::number::{real, size};
+use crate::policy::{Policy, top_two};
+use crate::sequence::{half_width, planned_variance, tune};
+use crate::stopping::StoppingRule;
+
+/// The error rate of the confidence sequences that a forecast may stop on, all arms together.
+const ALPHA: f64 = 0.05;
+
+/// How one run went.
+pub(super) struct Outcome {
+    pub(super) visitors: Vec<u64>,
+    pub(super) days: f64,
+    pub(super) stopped: bool,
+    pub(super) right: bool,
+    pub(super) regret: f64,
+    pub(super) gained: f64,
+}
+
+/// Running sums of the design-based confidence sequences against control.
+struct Sequences {
+    total: Vec<f64>,
+    variance: Vec<f64>,
+    eta: f64,
+    alpha: f64,
+}
+
+pub(super) fn run<R: Rng + ?Sized>(scenario: &Scenario, random: &mut R) -> Result<Outcome, Error> {
+    let arms = scenario.rates.len();
+    let batches = u64::from(scenario.batches_per_day);
+    let last = u64::from(scenario.days) * batches;
+    let (mut n, mut s) = (vec![0; arms], vec![0; arms]);
+    let mut p = vec![1.0 / size(arms); arms];
+    let mut odds = vec![(0.0, 0.0); arms];
+    let mut sequences = Sequences::new(scenario)?;
+    let (mut batch, mut stopped) = (0, false);
+    while batch < last && !stopped {
+        let weights = weights(scenario, &n, &p)?;
+        // Spread what does not divide evenly over the day.
+        let per_day = scenario.visitors_per_day;
+        let within_day = batch % batches;
+        let visitors = per_day * (within_day + 1) / batches - per_day * within_day / batches;
+        let assigned = split(visitors, &weights, random)?;
+        for arm in 0..arms {
+            let converted = binomial(assigned[arm], scenario.rates[arm], random)?;
+            n[arm] += assigned[arm];
+            s[arm] += converted;
+            sequences.add(arm, real(converted), weights[arm]);
+        }
+        for (arm, odds) in odds.iter_mut().enumerate() {
+            let prior = scenario.rule.prior;
+            *odds = approximate::log_odds(
+                prior.alpha + real(s[arm]),
+                prior.beta + real(n[arm] - s[arm]),
+            );
+        }
+        approximate::p_best(&odds, &mut p);
+        batch += 1;
+        stopped = enough(scenario, &n, real(batch) / real(batches))
+            && met(scenario, &n, &s, &p, &odds, &sequences);
+    }
+    let best = scenario.rates.iter().copied().fold(0.0, f64::max);
+    let mean = scenario.rates.iter().sum::<f64>() / size(arms);
+    let visitors = real(n.iter().sum());
+    let expected: f64 = n
+        .iter()
+        .zip(&scenario.rates)
+        .map(|(n, r)| real(*n) * r)
+        .sum();
+    Ok(Outcome {
+        days: real(batch) / real(batches),
+        stopped,
+        right: scenario.rates[leader(&p)] >= best,
+        regret: visitors * best - expected,
+        gained: expected - visitors * mean,
+        visitors: n,
+    })
+}
+
+/// The weights for the next batch, as [`crate::allocate`] would set them.
+fn weights(scenario: &Scenario, n: &[u64], p: &[f64]) -> Result<Vec<f64>, Error> {
+    let rule = &scenario.rule;
+    let rest = 1.0 - size(n.len()) * rule.floor;
+    let mix = |p: &[f64]| p.iter().map(|p| rule.floor + rest * p).collect();
+    Ok(match &rule.policy {
+        Policy::Fixed(shares) => shares.clone(),
+        _ if n.iter().any(|n| *n < rule.warm_up) => vec![1.0 / size(n.len()); n.len()],
+        Policy::Thompson => mix(p),
+        Policy::TopTwo => mix(&top_two(p)?),
+    })
+}
+
+/// A multinomial draw, as binomials of what is left.
+fn split<R: Rng + ?Sized>(
+    visitors: u64,
+    weights: &[f64],
+    random: &mut R,
+) -> Result<Vec<u64>, Error> {
+    let (mut left, mut weight_left) = (visitors, 1.0);
+    let mut assigned = vec![0; weights.len()];
+    for (assigned, weight) in assigned.iter_mut().zip(weights) {
+        let share = if weight_left > 1e-12 {
+            weight / weight_left
+        } else {
+            0.0
+        };
+        *assigned = binomial(left, share.min(1.0), random)?;
+        left -= *assigned;
+        weight_left -= weight;
+    }
+    // Rounding may leave a visitor over; the largest weight takes it.
+    assigned[leader(weights)] += left;
+    Ok(assigned)
+}
+
+fn binomial<R: Rng + ?Sized>(n: u64, p: f64, random: &mut R) -> Result<u64, Error> {
+    let distribution =
+        Binomial::new(n, p).map_err(|refused| Error::new("rates", refused.to_string()))?;
+    Ok(distribution.sample(random))
+}
+
+fn leader(p: &[f64]) -> usize {
+    (0..p.len()).fold(0, |best, i| if p[i] > p[best] { i } else { best })
+}
+
+fn enough(scenario: &Scenario, n: &[u64], days: f64) -> bool {
+    days >= scenario.minimums.days && n.iter().all(|n| *n >= scenario.minimums.visitors_per_arm)
+}
+
+/// Whether the evidence that the rule asks for is there.
+fn met(
+    scenario: &Scenario,
+    n: &[u64],
+    s: &[u64],
+    p: &[f64],
+    odds: &[(f64, f64)],
+    sequences: &Sequences,
+) -> bool {
+    let leader = leader(p);
+    let visitors: u64 = n.iter().sum();
+    match scenario.stopping {
+        StoppingRule::ExpectedLoss { below } => {
+            let prior = scenario.rule.prior;
+            let a = prior.alpha + real(s[leader]);
+            let mean = a / (prior.alpha + prior.beta + real(n[leader]));
+            approximate::mean_of_best(odds) - mean < below
+        }
+        StoppingRule::ProbabilityBest { at_least } => p[leader] >= at_least,
+        StoppingRule::Visitors { total } => visitors >= total,
+        StoppingRule::ConfidenceSequence if leader == 0 => {
+            (1..p.len()).all(|arm| sequences.exclude_zero(arm))
+        }
+        StoppingRule::ConfidenceSequence => sequences.exclude_zero(leader),
+    }
+}
+
+impl Sequences {
+    fn new(scenario: &Scenario) -> Result<Self, Error> {
+        let arms = scenario.rates.len();
+        let alpha = ALPHA / size(arms - 1);
+        let visitors = scenario.visitors_per_day * u64::from(scenario.days);
+        let even = 1.0 / size(arms);
+        let planned = planned_variance(visitors, scenario.rates[0], &[even, even])?;
+        Ok(Self {
+            total: vec![0.0; arms],
+            variance: vec![0.0; arms],
+            eta: tune(planned, alpha)?,
+            alpha,
+        })
+    }
+
+    fn add(&mut self, arm: usize, converted: f64, weight: f64) {
+        if weight > 0.0 {
+            self.total[arm] += converted / weight;
+            self.variance[arm] += converted / (weight * weight);
+        }
+    }
+
+    fn exclude_zero(&self, arm: usize) -> bool {
+        let difference = self.total[arm] - self.total[0];
+        let variance = self.variance[arm] + self.variance[0];
+        difference.abs() > half_width(variance, self.eta, self.alpha)
+    }
+}
