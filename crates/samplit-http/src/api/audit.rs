@@ -1,9 +1,6 @@
 //! The audit trail: its entries, its verification, and the bundle to verify elsewhere.
 
-use hyper::{
-    StatusCode,
-    header::{CONTENT_DISPOSITION, HeaderValue},
-};
+use hyper::StatusCode;
 use samplit_domain::EntryId;
 use samplit_engine::TrailEntry;
 use serde::Serialize;
@@ -13,7 +10,7 @@ use time::OffsetDateTime;
 use crate::{
     call::Call,
     problem::Problem,
-    response::{Reply, json, stream},
+    response::{Reply, json},
 };
 
 #[derive(Serialize)]
@@ -64,23 +61,4 @@ pub(crate) async fn entries(call: Call) -> Result<Reply, Problem> {
         next_after: last.map(|entry| entry.sequence_number),
     };
     Ok(json(StatusCode::OK, &body))
-}
-
-/// `GET /v1/experiments/{id}/audit/verify`
-pub(crate) async fn verify(call: Call) -> Result<Reply, Problem> {
-    let who = call.principal().await?;
-    let report = call.app.engine.verify(&who, call.experiment_id()).await?;
-    Ok(json(StatusCode::OK, &report))
-}
-
-/// `GET /v1/experiments/{id}/audit/bundle`
-pub(crate) async fn bundle(call: Call) -> Result<Reply, Problem> {
-    let who = call.principal().await?;
-    let id = call.experiment_id();
-    let lines = call.app.engine.bundle(&who, id);
-    let mut reply = stream("application/x-ndjson", lines).await?;
-    let name = HeaderValue::try_from(format!("attachment; filename=\"{id}.ndjson\""));
-    let name = name.expect("a UUID is legal in a header");
-    reply.headers_mut().insert(CONTENT_DISPOSITION, name);
-    Ok(reply)
 }

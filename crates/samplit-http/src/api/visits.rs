@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer, ser::SerializeSeq as _};
 use serde_json::Value as Json;
 use time::OffsetDateTime;
 
-use super::visit::{Visit, read_batch, read_one};
+use super::visit::{read_batch, read_one};
 use crate::{
     call::Call,
     problem::{Document, Problem},
@@ -72,7 +72,7 @@ pub(crate) async fn convert_batch(mut call: Call) -> Result<Reply, Problem> {
 }
 
 /// Asks the engine for all at once: its writer puts them into as few transactions as it can.
-async fn all<V: Visit, T, F>(
+async fn all<V, T, F>(
     requests: Vec<Result<V, Problem>>,
     ask: impl Fn(V) -> F,
 ) -> Vec<Result<T, Problem>>
@@ -80,11 +80,17 @@ where
     F: Future<Output = Result<T, samplit_engine::Error>>,
 {
     let ask = &ask;
-    join_all(requests.into_iter().map(|request| async move {
-        let outcome = ask(request?).await;
-        outcome.map_err(Problem::from)
-    }))
-    .await
+    let answers = requests
+        .into_iter()
+        .enumerate()
+        .map(|(index, request)| async move {
+            let outcome = match request {
+                Ok(request) => ask(request).await.map_err(Problem::from),
+                Err(problem) => Err(problem),
+            };
+            outcome.map_err(|problem| problem.below(&format!("/requests/{index}")))
+        });
+    join_all(answers).await
 }
 
 /// One result of a batch.
@@ -164,7 +170,7 @@ struct VariantReply<'a> {
 fn variants<S: Serializer>(assigned: &&Assigned, serializer: S) -> Result<S::Ok, S::Error> {
     let elements = &assigned.experiment.elements;
     let mut seq = serializer.serialize_seq(None)?;
-    for (element, chosen) in elements.iter().zip(&assigned.variants) {
+    for (element, chosen) in elements.iter().zip(assigned.variants.iter()) {
         let Some(variant) = element
             .variants
             .iter()
