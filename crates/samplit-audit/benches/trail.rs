@@ -1,10 +1,13 @@
 //! Entries per second: appending to a trail, and verifying one.
 
+#[expect(dead_code, reason = "only sound trails are used here")]
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use samplit_audit::{Head, Options, TypedPayload, bundle, payload::Mode};
+use samplit_audit::{
+    EntryRef, Head, Options, Payload, TypedPayload, Verifier, bundle, payload::Mode,
+};
 use support::{EXPERIMENT, World, draw_key, rule};
 use uuid::Uuid;
 
@@ -64,6 +67,25 @@ fn verify(c: &mut Criterion) {
     group.throughput(Throughput::Elements(world.head.size()));
     group.bench_function("bundle, chain and root", |b| {
         b.iter(|| bundle::verify(bundle.as_slice(), Options::default()).expect("sound"));
+    });
+    let texts: Vec<String> = world
+        .entries
+        .iter()
+        .map(|entry| entry.payload.to_json().to_string())
+        .collect();
+    group.bench_function("rows whose payload is JSON text, chain and root", |b| {
+        b.iter(|| {
+            let mut verifier = Verifier::new(EXPERIMENT, Options::default());
+            for (entry, text) in world.entries.iter().zip(&texts) {
+                let payload = Payload::from_text(text.as_bytes()).expect("of the profile");
+                let row = EntryRef {
+                    payload: payload.bytes(),
+                    ..entry.as_ref()
+                };
+                verifier.push_entry(&row).expect("sound");
+            }
+            verifier.finish().expect("sound")
+        });
     });
     group.bench_function("bundle, with replay, rule and draw key", |b| {
         b.iter(|| {

@@ -20,11 +20,9 @@ pub(crate) fn pair(byte: u8) -> [u8; 2] {
 
 /// The digits as a `String`.
 pub(crate) fn string(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| pair(*byte))
-        .map(char::from)
-        .collect()
+    let mut out = Vec::new();
+    push(&mut out, bytes);
+    String::from_utf8(out).expect("digits are ASCII")
 }
 
 /// Exactly `2 * N` lower-case digits, or nothing.

@@ -1,9 +1,10 @@
 //! Values sealed at rest: AES-256-GCM under a ring of keys, bound to their place.
 //!
-//! `version(1) || key_id(4) || nonce(12) || ciphertext || tag(16)`, standard base64 in TEXT columns.
-//! The additional data names table, row and column, so a value moved elsewhere does not open. The
-//! first key of the ring seals, every key opens; to rotate, put a new key in front and seal again
-//! whatever [`KeyRing::is_current`] does not accept.
+//! `version(1) || key_id(4) || nonce(12) || ciphertext || tag(16)`, in TEXT columns in standard
+//! base64. `key_id` is the first 4 bytes of SHA-256 of the key. The additional data is table, row
+//! and column, each behind its length in 4 bytes, big-endian: a value that was moved does not open.
+//! The first key of the ring seals, every key opens; to rotate, put a new key in front and seal
+//! again whatever [`KeyRing::is_current`] does not accept.
 
 use std::fmt;
 

@@ -1,5 +1,6 @@
 //! Bundles that were written once and must verify for ever.
 
+#[expect(dead_code, reason = "only the full trail is used here")]
 mod support;
 
 use samplit_audit::{Options, bundle, payload::Mode};

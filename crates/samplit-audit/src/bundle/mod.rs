@@ -3,10 +3,11 @@
 //! NDJSON: each line is one JSON object in the canonical form of [`sj1`](crate::sj1), followed by
 //! one LF. A reader compares bytes: another order of keys, a space or a CR is malformed. A line has
 //! at most [`MAX_LINE`] bytes. `decision_data` keeps the profile by itself; the envelope does not
-//! count toward its depth or size. The lines, in order:
+//! count toward its depth or size. The lines, in order (two are broken here, for the eye only):
 //!
 //! ```text
-//! {"alg":"samplit-audit-v1","experiment_id":"<uuid>","genesis":"<hash>","kind":"bundle","version":1}
+//! {"alg":"samplit-audit-v1","experiment_id":"<uuid>","genesis":"<hash>","kind":"bundle",
+//!  "version":1}
 //! {"draw_key_hex":"<64 digits>","kind":"reveal"}
 //! {"created_at_us":<int>,"current_hash":"<hash>","decision_data":{...},"decision_type":"<word>",
 //!  "id":"<uuid>","kind":"entry","previous_hash":"<hash>","sequence_number":<int>}
@@ -18,7 +19,7 @@
 //! * `bundle` comes first. `genesis` is the hash that stands before sequence 1.
 //! * `reveal` is the second line if and only if the trail has a `seal` entry, so that one pass can
 //!   replay every draw.
-//! * `entry` lines (one line each; broken above for the eye) have sequence 1, 2, 3, ...
+//! * `entry` lines have sequence 1, 2, 3, ...
 //! * `checkpoint`: every checkpoint of size n stands right behind entry n.
 //! * `abandoned`: a checkpoint that a restore gave up stands, with others of its kind and by size,
 //!   right before that `restore` entry, which names the size and root of the last of them.

@@ -77,6 +77,12 @@ impl Payload {
         &self.text
     }
 
+    /// The canonical bytes as text, given away.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.text
+    }
+
     /// As a value of `serde_json`, for a JSONB column or an answer.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "a payload is of the profile")]
@@ -223,7 +229,9 @@ fn write_weights(out: &mut Vec<u8>, weights: &[u32]) {
 
 /// A closed set of words in a payload.
 macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident => $word:literal),+ $(,)? }) => {
+    ($(#[$meta:meta])* $name:ident {
+        $($(#[$vmeta:meta])* $variant:ident => $word:literal),+ $(,)?
+    }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum $name {

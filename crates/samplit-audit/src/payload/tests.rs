@@ -180,7 +180,9 @@ proptest! {
     fn geneses(typed in genesis()) { check(&typed)?; }
 
     #[test]
-    fn notices(sequence in small(), reason in text(), root in bytes(), incarnation in any::<u32>()) {
+    fn notices(
+        sequence in small(), reason in text(), root in bytes(), incarnation in any::<u32>(),
+    ) {
         check(&Redaction { sequence, reason: reason.clone() })?;
         check(&Restore { incarnation, reason, size: sequence, root: Hash(root) })?;
     }

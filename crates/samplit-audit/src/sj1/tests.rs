@@ -101,7 +101,9 @@ proptest! {
 
     /// `check` accepts exactly those texts that `parse` would write back unchanged.
     #[test]
-    fn check_is_parse_and_write_back(value in value(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn check_is_parse_and_write_back(
+        value in value(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
+    ) {
         let mut bytes = value.canonical();
         let at = at.index(bytes.len());
         bytes[at] = byte;

@@ -142,7 +142,8 @@ impl State {
             for (arm, (claimed, counted)) in claimed.iter().zip(counted).enumerate() {
                 let more = |claimed: u64, counted: u64| {
                     claimed.checked_sub(counted).ok_or_else(|| {
-                        format!("counts {claimed} where there are {counted} (element {element}, arm {arm})")
+                        let place = format!("(element {element}, arm {arm})");
+                        format!("counts {claimed} where there are {counted} {place}")
                     })
                 };
                 assignments = assignments.saturating_add(more(claimed.n, counted.n)?);
@@ -158,5 +159,45 @@ impl State {
             return Err("counts assignments that are not there".into());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payload::GenesisArm;
+
+    fn counts() -> Counts {
+        let arm = GenesisArm {
+            name: "a".into(),
+            variants: Vec::new(),
+        };
+        let arms = vec![arm; 2];
+        let element = GenesisElement {
+            element_id: None,
+            arms,
+            weights_ppb: vec![1, 2],
+        };
+        Counts::new(&[element], &[])
+    }
+
+    #[test]
+    fn one_can_look_back_so_far_and_never_behind_a_reallocation() {
+        let total = |n, s| vec![vec![Total { n, s }, Total::default()]];
+        let mut counts = counts();
+        for sequence in 2..10 {
+            counts.assigned(sequence, 0, 0);
+        }
+        counts.converted(10, 0, 0);
+        assert_eq!(counts.compare(5, &total(4, 0)), Ok(()));
+        assert!(counts.compare(4, &total(3, 0)).is_err());
+        assert_eq!(counts.compare(10, &total(8, 1)), Ok(()));
+
+        let lag = u64::try_from(MAX_COUNT_LAG).expect("fits");
+        for sequence in 11..=11 + lag {
+            counts.assigned(sequence, 0, 0);
+        }
+        assert!(counts.compare(10, &total(8, 1)).is_err());
+        assert_eq!(counts.compare(11, &total(9, 1)), Ok(()));
     }
 }

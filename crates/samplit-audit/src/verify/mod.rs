@@ -1,10 +1,11 @@
 //! Verifying a trail in one pass, from a bundle or from the rows of a database.
 //!
 //! Every entry is checked in this order, and the first that is wrong ends the pass: its payload is
-//! canonical; its sequence follows without a gap; `genesis` comes first and only there; it links to
-//! the hash before it and its own hash is recomputed; its time does not go back; redactions and
-//! restores are in order; and then, if asked for, the decision is replayed. Every checkpoint is compared
-//! with the root at its size, and its signature is checked under keys that the *auditor* holds.
+//! canonical; its sequence follows without a gap; it links to the hash before it and its own hash
+//! is recomputed; `genesis` comes first and only there; its time does not go back; redactions and
+//! restores are in order; and then, if asked for, the decision is replayed. Every checkpoint is
+//! compared with the root at its size, and its signature is checked under keys that the *auditor*
+//! holds.
 //!
 //! What this shows: that nobody altered, moved, inserted or removed an entry behind a signed
 //! checkpoint, and that every decision followed the rule that the genesis entry announced. Behind
@@ -37,8 +38,8 @@ use replay::Replay;
 /// What to verify beside the chain, and with what.
 #[derive(Default)]
 pub struct Options {
-    /// Keys pinned by the auditor. If there are any, every checkpoint must be signed by one of them,
-    /// and there must be a checkpoint. If there are none, no signature is checked.
+    /// Keys pinned by the auditor. If there are any, every checkpoint must be signed by one of
+    /// them, and there must be a checkpoint. If there are none, no signature is checked.
     pub keys: Vec<VerifyingKey>,
     /// Checkpoints that the auditor kept; the trail must contain each of them as a prefix.
     pub known: Vec<Checkpoint>,

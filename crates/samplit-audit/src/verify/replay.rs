@@ -241,6 +241,7 @@ impl State {
         match self
             .snapshots
             .iter()
+            .rev()
             .find(|snapshot| snapshot.sequence == sequence)
         {
             None => wrong(format!(
@@ -432,8 +433,8 @@ fn check_weights(
     if weights.len() != block.weights_ppb.len() || !block.weights_ppb.iter().zip(&weights).all(near)
     {
         return wrong(format!(
-            "the weights {:?} do not follow from the counts; the rule gives {weights:?} (element {element})",
-            block.weights_ppb,
+            "the weights {:?} of element {element} do not follow from the counts, which give {:?}",
+            block.weights_ppb, weights,
         ));
     }
     Ok(())

@@ -1,5 +1,4 @@
 //! A small world that keeps a trail the way an engine would, or forges one.
-#![allow(dead_code, reason = "each test binary uses its own part")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail loudly")]
 
 use samplit_audit::{
