@@ -16,7 +16,14 @@ async fn after_the_warm_up_the_better_arm_gets_most() {
     let database = database().await;
     // Fixed time and seed fix the ids and the keys, and so every draw.
     let clock = Arc::new(ManualClock::new(from_micros(1_767_323_045_000_000)));
-    let engine = engine_with(database.url(), EngineConfig { clock, ..config(SEED) }).await;
+    let engine = engine_with(
+        database.url(),
+        EngineConfig {
+            clock,
+            ..config(SEED)
+        },
+    )
+    .await;
     let me = Principal::system();
     let mut three = draft(&[3]);
     three.allocation.warm_up = 5;
@@ -101,6 +108,10 @@ async fn elements_are_drawn_each_for_itself_or_together() {
                 assert_eq!(arm.assignments, combinations[&arm.variants], "{}", arm.name);
             }
         }
+        let report = engine.verify(&me, experiment.id).await.unwrap().unwrap();
+        let replay = report.replay.unwrap();
+        assert_eq!(replay.assignments, 200 * draws as u64, "{mode}");
+        assert!(replay.weights > 0, "{mode}");
         // A restarted engine knows nobody and reads the same from the rows.
         let other = samplit_tests::engine(database.url(), 9).await;
         for number in 0..20 {

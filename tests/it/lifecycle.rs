@@ -135,6 +135,7 @@ async fn a_deactivated_variant_is_not_drawn_any_more_and_kept_by_its_visitors() 
         let assigned = engine.assign(&me, experiment.id, late).await.unwrap();
         assert_ne!(assigned.variants[0], gone);
     }
+    engine.verify(&me, experiment.id).await.unwrap().unwrap();
     let early = visitor(kept.expect("one of sixty had it"));
     assert_eq!(
         engine

@@ -109,6 +109,24 @@ async fn three_engines_give_each_visitor_one_row_and_one_answer() {
         0,
         "the sequence has no gap"
     );
+    let report = engines[1]
+        .verify(&Principal::system(), experiment.id)
+        .await
+        .unwrap()
+        .unwrap();
+    let replay = report.replay.unwrap();
+    assert_eq!(
+        (replay.assignments, replay.conversions),
+        (visitors.cast_unsigned(), converted.cast_unsigned())
+    );
+    assert_eq!(
+        replay.draws, replay.assignments,
+        "every draw was recomputed from the key"
+    );
+    assert_eq!(
+        replay.weights, replay.reallocations,
+        "and every weight from the counts"
+    );
     for engine in engines {
         engine.shutdown().await;
     }

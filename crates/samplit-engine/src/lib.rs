@@ -9,6 +9,7 @@ mod engine;
 mod error;
 mod experiments;
 mod live;
+mod proof;
 mod reallocation;
 mod results;
 mod rule;
@@ -26,11 +27,12 @@ pub use convert::Converted;
 pub use engine::Engine;
 pub use error::{Error, ErrorKind};
 pub use experiments::{ExperimentChange, ExperimentFilter, Page, PageOf};
+pub use proof::Verdict;
 pub use results::{ArmResults, ElementResults, Results, TimelinePoint};
 pub use rule::BanditRule;
 pub use source::{Entropy, SeededEntropy, SystemClock, SystemEntropy};
 pub use trail_reader::TrailEntry;
 
 // What a caller of the engine needs of the crates below it.
-pub use samplit_audit::{DecisionType, KeyRing, KeyRingError};
+pub use samplit_audit::{DecisionType, Failure, FailureKind, KeyRing, KeyRingError, Report};
 pub use samplit_domain::*;

@@ -4,11 +4,29 @@
 //! run.
 
 use samplit_audit::payload::{Genesis, Policy as PolicyWord};
-use samplit_bandit::{ArmState, Policy, Prior, Rule, SCALE};
+use samplit_audit::{AllocationRule, ArmCount};
+use samplit_bandit::{ArmState, Policy, Prior, Rule, SCALE, allocate};
 
 /// Computes weights from counts as a genesis entry says.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BanditRule;
+
+impl AllocationRule for BanditRule {
+    fn weights(
+        &self,
+        genesis: &Genesis,
+        element: usize,
+        counts: &[ArmCount],
+    ) -> Result<Vec<u32>, String> {
+        let arms: Vec<_> = counts
+            .iter()
+            .map(|&ArmCount { n, s, active }| ArmState { n, s, active })
+            .collect();
+        let allocation =
+            allocate(&rule(genesis, element), &arms).map_err(|error| error.to_string())?;
+        Ok(allocation.weights.as_slice().to_vec())
+    }
+}
 
 /// The rule of one draw of an experiment.
 pub(crate) fn rule(genesis: &Genesis, element: usize) -> Rule {
