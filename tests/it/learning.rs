@@ -73,6 +73,7 @@ async fn elements_are_drawn_each_for_itself_or_together() {
     for (mode, draws) in [(Mode::Independent, 2), (Mode::Factorial, 1)] {
         let mut two = draft(&[2, 3]);
         two.allocation.mode = mode;
+        two.allocation.warm_up = 10;
         let experiment = start(&engine, two).await;
         let mut combinations = HashMap::<Vec<VariantId>, u64>::new();
         for number in 0..200 {

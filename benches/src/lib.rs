@@ -1,1 +1,0 @@
-//! Benchmarks of Samplit, each a ratio taken in one run.
