@@ -43,7 +43,7 @@ pub fn adaptive_mean(snapshots: &[Snapshot], arm: usize) -> Result<Estimate, Err
     for snapshot in snapshots {
         let (e, m, sums) = (
             snapshot.propensity(arm),
-            earlier.mean(),
+            earlier.mean(0.5),
             snapshot.arms()[arm],
         );
         if e > 0.0 {
@@ -77,7 +77,7 @@ pub fn adaptive_difference(
     for snapshot in snapshots {
         let (a, c) = (snapshot.arms()[arm], snapshot.arms()[control]);
         let (e, f) = (snapshot.propensity(arm), snapshot.propensity(control));
-        let (m, k) = (earlier[0].mean(), earlier[1].mean());
+        let (m, k) = (earlier[0].mean(0.5), earlier[1].mean(0.5));
         if e > 0.0 && f > 0.0 {
             scores.push(Group {
                 h: (e * f / (e + f)).sqrt(),
@@ -103,8 +103,9 @@ pub(crate) struct Earlier {
 }
 
 impl Earlier {
-    pub(crate) fn mean(self) -> f64 {
-        (self.sum + 0.5) / (self.n + 1.0)
+    /// The mean, with one more visitor of value `start`.
+    pub(crate) fn mean(self, start: f64) -> f64 {
+        (self.sum + start) / (self.n + 1.0)
     }
 
     pub(crate) fn add(&mut self, sums: &ValueSums) {

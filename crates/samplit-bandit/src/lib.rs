@@ -41,7 +41,7 @@ pub use proportion::{ZTest, newcombe, two_proportion_z, wilson};
 pub use recency::{Cohort, FadedCounts, discounted, matured};
 pub use sample_ratio::{SampleRatio, Verdict, sample_ratio};
 pub use sample_size::{Comparison, SampleSize, days, sample_size};
-pub use sequence::{Centring, Contrast, Sequence, confidence_sequence, planned_variance, tune};
+pub use sequence::{Contrast, Scores, Sequence, confidence_sequence, planned_variance, tune};
 pub use snapshot::Snapshot;
 pub use stopping::{Minimums, Missing, Standing, StoppingReport, StoppingRule, may_stop};
 pub use value::{StudentT, ValuePrior, ValueSums, expected_loss_value, p_best_value};

@@ -1,28 +1,44 @@
 //! Confidence sequences: intervals that hold at **every** look, under any logged weights.
 //!
-//! Design-based (Ham, Bojinov, Lindon & Tingley 2022, arXiv:2210.08639): outcomes are taken as
-//! fixed, only the assignment is random, with the logged propensities. The sum of inverse
-//! propensity scores minus its target is a martingale whose conditional variance is bounded by
-//! `S = sum of ((Y - m) / e)^2` over the arms compared; the asymptotic Gaussian mixture gives
-//! the half-width `(1 / T) sqrt((S eta^2 + 1) / eta^2 * ln((S eta^2 + 1) / alpha^2))`.
-//! With [`Centring::None`] m is 0, the paper's plain form. With [`Centring::Earlier`] m is the
-//! arm's mean over earlier snapshots: as valid, since m is known beforehand, and narrower.
+//! The scores of [`crate::adaptive_mean`], summed and less their target, are a martingale whose
+//! conditional variance is bounded by `S = sum of (h (Y - m) / e)^2` over the arms compared; the
+//! asymptotic Gaussian mixture gives the sum's half-width
+//! `sqrt((S eta^2 + 1) / eta^2 * ln((S eta^2 + 1) / alpha^2))`, to be divided by the sum of h.
+//! Three choices of m and h:
 //!
-//! Asymptotic: the first dozens of conversions are not covered by the theorem.
+//! - [`Scores::Plain`], m = 0 and h = 1: design-based inference as published (Ham, Bojinov, Lindon
+//!   & Tingley 2022, arXiv:2210.08639). Outcomes may drift at will.
+//! - [`Scores::Centred`], m the arm's mean over earlier snapshots and h = 1: the same guarantee,
+//!   narrower.
+//! - [`Scores::Weighted`], h also evens the scores' variances out (Hadad et al. 2021; asymptotic
+//!   sequences: Waudby-Smith et al., Annals of Statistics, 2024). Estimates the common mean if
+//!   arms' means do not drift, else a weighted one. Much the best under a bandit, whose rarely
+//!   played arms contribute scores of a hundred times an outcome to the other two.
+//!
+//! The theory is asymptotic, and S, being what was seen, is too small until the rarest arm has
+//! converted. So to S the last two forms add the score of one more conversion there: the greatest
+//! h / e so far, times the worth of a conversion (`sum of Y^2 / sum of |Y|`, 1 for rates). It is
+//! soon negligible, and keeps the promise from the start: under Thompson sampling with a floor of
+//! 1 %, 5,000 visitors, rates of 2 to 26 % and 20 looks, at most 2.1 % of sequences that promise
+//! 5 % ever miss the truth; without it 7.6 %, and 8 to 22 % of the plain form, which is kept for
+//! comparison with published numbers. `tests/coverage.rs` repeats the count.
 
 use crate::adaptive::{Earlier, Residuals};
 use crate::error::{Error, between, within};
 use crate::number::real;
 use crate::snapshot::{Snapshot, check};
 
-/// What outcomes are measured from.
+/// How visitors are scored; see the module's documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Centring {
-    /// From zero.
-    None,
-    /// From the arm's mean over earlier snapshots, `(sum + 0.5) / (n + 1)`.
+pub enum Scores {
+    /// Inverse propensity scores as they are. For weights that stay away from 0.
+    Plain,
+    /// Measured from the arm's mean over earlier snapshots, `sum / (n + 1)`: 0 at
+    /// first, which is nearer to most rates than 1/2 is.
+    Centred,
+    /// Centred, and weighted to even their variances out.
     #[default]
-    Earlier,
+    Weighted,
 }
 
 /// What is estimated.
@@ -80,9 +96,9 @@ impl Sequence {
 /// let even = Weights::from_ppb(vec![500_000_000, 500_000_000])?;
 /// let counts = [Counts { n: 5_000, s: 250 }, Counts { n: 5_000, s: 400 }];
 /// let snapshots = [Snapshot::of_counts(even, &counts)?];
-/// let eta = tune(planned_variance(10_000, 0.05, &[0.5, 0.5])?, 0.05)?;
+/// let eta = tune(planned_variance(Scores::Weighted, 10_000, 0.05, &[0.5, 0.5])?, 0.05)?;
 /// let contrast = Contrast::Difference { arm: 1, control: 0 };
-/// let now = confidence_sequence(&snapshots, contrast, Centring::None, eta, 0.05)?;
+/// let now = confidence_sequence(&snapshots, contrast, Scores::Weighted, eta, 0.05)?;
 /// assert!(now.excludes_zero());
 /// # Ok::<(), Error>(())
 /// ```
@@ -93,7 +109,7 @@ impl Sequence {
 pub fn confidence_sequence(
     snapshots: &[Snapshot],
     contrast: Contrast,
-    centring: Centring,
+    scores: Scores,
     eta: f64,
     alpha: f64,
 ) -> Result<Sequence, Error> {
@@ -111,32 +127,47 @@ pub fn confidence_sequence(
         &terms.iter().map(|term| term.0).collect::<Vec<_>>(),
     )?;
     let mut earlier = vec![Earlier::default(); terms.len()];
-    let (mut visitors, mut total, mut variance) = (0.0, 0.0, 0.0);
+    let (mut weight, mut total, mut variance) = (0.0, 0.0, 0.0);
+    let (mut worth, mut heaviest) = ((0.0, 0.0), 0.0_f64);
     for snapshot in snapshots {
-        let told = terms.iter().all(|(arm, _)| snapshot.propensity(*arm) > 0.0);
+        let inverse: f64 = terms
+            .iter()
+            .map(|(arm, _)| 1.0 / snapshot.propensity(*arm))
+            .sum();
+        let told = inverse.is_finite();
+        let h = match scores {
+            Scores::Plain | Scores::Centred => 1.0,
+            Scores::Weighted => inverse.recip().sqrt(),
+        };
         let all = real(snapshot.visitors());
         for ((arm, sign), earlier) in terms.iter().zip(&mut earlier) {
             let sums = snapshot.arms()[*arm];
             if told {
-                let m = match centring {
-                    Centring::None => 0.0,
-                    Centring::Earlier => earlier.mean(),
+                let m = match scores {
+                    Scores::Plain => 0.0,
+                    Scores::Centred | Scores::Weighted => earlier.mean(0.0),
                 };
                 let r = Residuals::new(&sums, m, sign / snapshot.propensity(*arm));
-                total += sign * m * all + r.sum;
-                variance += r.sum_squares;
+                total += h * (sign * m * all + r.sum);
+                variance += h * h * r.sum_squares;
+                heaviest = heaviest.max(h / snapshot.propensity(*arm));
+                worth = (worth.0 + sums.sum.abs(), worth.1 + sums.sum_squares);
             }
             earlier.add(&sums);
         }
         if told {
-            visitors += all;
+            weight += h * all;
         }
     }
-    let started = visitors > 0.0;
+    if scores != Scores::Plain && worth.0 > 0.0 {
+        // One more conversion in the rarest arm; see the module's documentation.
+        variance += (heaviest * worth.1 / worth.0).powi(2);
+    }
+    let started = weight > 0.0;
     Ok(Sequence {
-        estimate: if started { total / visitors } else { 0.0 },
+        estimate: if started { total / weight } else { 0.0 },
         half_width: if started && variance > 0.0 {
-            half_width(variance, eta, alpha) / visitors
+            half_width(variance, eta, alpha) / weight
         } else {
             f64::INFINITY
         },
@@ -169,16 +200,27 @@ pub fn tune(variance: f64, alpha: f64) -> Result<f64, Error> {
     Ok((x / variance).sqrt())
 }
 
-/// The variance bound to expect after `visitors` in all, when outcomes have the mean square
-/// `mean_square` (for conversions: the rate) and the compared arms have these `weights`.
+/// The variance bound to expect after `visitors` in all.
+///
+/// `mean_square` is that of an outcome's distance from what the scores measure it from: for
+/// conversions the rate p, or p (1 - p) when centred. `weights` are those of the compared arms.
 ///
 /// # Errors
 /// When `mean_square` is not positive, or a weight not within 0 (excluded) to 1.
-pub fn planned_variance(visitors: u64, mean_square: f64, weights: &[f64]) -> Result<f64, Error> {
+pub fn planned_variance(
+    scores: Scores,
+    visitors: u64,
+    mean_square: f64,
+    weights: &[f64],
+) -> Result<f64, Error> {
     within("mean_square", mean_square, 1e-12, 1e12)?;
-    let mut sum = 0.0;
+    let mut inverse = 0.0;
     for weight in weights {
-        sum += 1.0 / within("weights", *weight, 1e-9, 1.0)?;
+        inverse += 1.0 / within("weights", *weight, 1e-9, 1.0)?;
     }
-    Ok(real(visitors) * mean_square * sum)
+    let per_visitor = match scores {
+        Scores::Plain | Scores::Centred => mean_square * inverse,
+        Scores::Weighted => mean_square,
+    };
+    Ok(real(visitors) * per_visitor)
 }

@@ -208,7 +208,7 @@ fn adaptively_weighted_means() {
         let got = confidence_sequence(
             &snapshots,
             Contrast::Difference { arm: 1, control: 0 },
-            Centring::None,
+            Scores::Plain,
             number(&sequence["eta"]),
             number(&sequence["alpha"]),
         )

@@ -4,11 +4,13 @@ use rand::Rng;
 use rand_distr::{Binomial, Distribution};
 
 use super::{Scenario, approximate};
+use crate::adaptive::{Earlier, Residuals};
 use crate::error::Error;
 use crate::number::{real, size};
 use crate::policy::{Policy, top_two};
-use crate::sequence::{half_width, planned_variance, tune};
+use crate::sequence::{Scores, half_width, planned_variance, tune};
 use crate::stopping::StoppingRule;
+use crate::value::ValueSums;
 
 /// The error rate of the confidence sequences that a forecast may stop on, all arms together.
 const ALPHA: f64 = 0.05;
@@ -23,10 +25,13 @@ pub(super) struct Outcome {
     pub(super) gained: f64,
 }
 
-/// Running sums of the design-based confidence sequences against control.
+/// Running sums of the weighted confidence sequences against control.
 struct Sequences {
+    earlier: Vec<Earlier>,
     total: Vec<f64>,
     variance: Vec<f64>,
+    /// The greatest score that one conversion has had, per arm.
+    heaviest: Vec<f64>,
     eta: f64,
     alpha: f64,
 }
@@ -38,6 +43,7 @@ pub(super) fn run<R: Rng + ?Sized>(scenario: &Scenario, random: &mut R) -> Resul
     let (mut n, mut s) = (vec![0; arms], vec![0; arms]);
     let mut p = vec![1.0 / size(arms); arms];
     let mut odds = vec![(0.0, 0.0); arms];
+    let mut converted = vec![0; arms];
     let mut sequences = Sequences::new(scenario)?;
     let (mut batch, mut stopped) = (0, false);
     while batch < last && !stopped {
@@ -48,10 +54,12 @@ pub(super) fn run<R: Rng + ?Sized>(scenario: &Scenario, random: &mut R) -> Resul
         let visitors = per_day * (within_day + 1) / batches - per_day * within_day / batches;
         let assigned = split(visitors, &weights, random)?;
         for arm in 0..arms {
-            let converted = binomial(assigned[arm], scenario.rates[arm], random)?;
+            converted[arm] = binomial(assigned[arm], scenario.rates[arm], random)?;
             n[arm] += assigned[arm];
-            s[arm] += converted;
-            sequences.add(arm, real(converted), weights[arm]);
+            s[arm] += converted[arm];
+        }
+        if scenario.stopping == StoppingRule::ConfidenceSequence {
+            sequences.add(&weights, &assigned, &converted);
         }
         for (arm, odds) in odds.iter_mut().enumerate() {
             let prior = scenario.rule.prior;
@@ -165,26 +173,47 @@ impl Sequences {
         let arms = scenario.rates.len();
         let alpha = ALPHA / size(arms - 1);
         let visitors = scenario.visitors_per_day * u64::from(scenario.days);
-        let even = 1.0 / size(arms);
-        let planned = planned_variance(visitors, scenario.rates[0], &[even, even])?;
+        let rate = scenario.rates[0];
+        let planned = planned_variance(Scores::Weighted, visitors, rate * (1.0 - rate), &[])?;
         Ok(Self {
+            earlier: vec![Earlier::default(); arms],
             total: vec![0.0; arms],
             variance: vec![0.0; arms],
+            heaviest: vec![0.0; arms],
             eta: tune(planned, alpha)?,
             alpha,
         })
     }
 
-    fn add(&mut self, arm: usize, converted: f64, weight: f64) {
-        if weight > 0.0 {
-            self.total[arm] += converted / weight;
-            self.variance[arm] += converted / (weight * weight);
+    /// Adds a batch, as [`crate::confidence_sequence`] adds a snapshot.
+    fn add(&mut self, weights: &[f64], assigned: &[u64], converted: &[u64]) {
+        let visitors = real(assigned.iter().sum());
+        let scored: Vec<(f64, Residuals)> = (0..weights.len())
+            .map(|arm| {
+                let sums = ValueSums {
+                    n: assigned[arm],
+                    sum: real(converted[arm]),
+                    sum_squares: real(converted[arm]),
+                };
+                let m = self.earlier[arm].mean(0.0);
+                self.earlier[arm].add(&sums);
+                (m, Residuals::new(&sums, m, 1.0 / weights[arm]))
+            })
+            .collect();
+        let (m_control, control) = scored[0];
+        for arm in (1..weights.len()).filter(|&arm| weights[arm] > 0.0 && weights[0] > 0.0) {
+            let (m, residuals) = scored[arm];
+            let h2 = 1.0 / (1.0 / weights[arm] + 1.0 / weights[0]);
+            let sum = visitors * (m - m_control) + residuals.sum - control.sum;
+            self.total[arm] += h2.sqrt() * sum;
+            let heaviest = h2.sqrt() / weights[arm].min(weights[0]);
+            self.heaviest[arm] = self.heaviest[arm].max(heaviest);
+            self.variance[arm] += h2 * (residuals.sum_squares + control.sum_squares);
         }
     }
 
     fn exclude_zero(&self, arm: usize) -> bool {
-        let difference = self.total[arm] - self.total[0];
-        let variance = self.variance[arm] + self.variance[0];
-        difference.abs() > half_width(variance, self.eta, self.alpha)
+        let variance = self.variance[arm] + self.heaviest[arm] * self.heaviest[arm];
+        self.total[arm].abs() > half_width(variance, self.eta, self.alpha)
     }
 }
