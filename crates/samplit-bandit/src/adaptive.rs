@@ -61,6 +61,15 @@ pub fn adaptive_mean(snapshots: &[Snapshot], arm: usize) -> Result<Estimate, Err
 
 /// The difference of mean outcomes, `arm` minus `control`.
 ///
+/// ```
+/// use samplit_bandit::{Counts, Snapshot, Weights, adaptive_difference};
+/// let weights = Weights::from_ppb(vec![200_000_000, 800_000_000])?;
+/// let counts = [Counts { n: 2_000, s: 100 }, Counts { n: 8_000, s: 560 }];
+/// let difference = adaptive_difference(&[Snapshot::of_counts(weights, &counts)?], 1, 0)?;
+/// assert!((difference.value - 0.02).abs() < 1e-9);
+/// # Ok::<(), samplit_bandit::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`adaptive_mean`], for both arms; and when they are the same.
 pub fn adaptive_difference(

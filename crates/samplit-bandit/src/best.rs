@@ -28,6 +28,13 @@ pub fn p_best(arms: &[Beta]) -> Result<Vec<f64>, Error> {
 ///
 /// In conversions per visitor; never negative. Small for every arm worth choosing.
 ///
+/// ```
+/// use samplit_bandit::{Beta, expected_loss};
+/// let loss = expected_loss(&[Beta::new(51.0, 951.0)?, Beta::new(66.0, 936.0)?])?;
+/// assert!((loss[0] - 0.015325).abs() < 1e-6 && (loss[1] - 0.000355).abs() < 1e-6);
+/// # Ok::<(), samplit_bandit::Error>(())
+/// ```
+///
 /// # Errors
 /// When there is no arm.
 pub fn expected_loss(arms: &[Beta]) -> Result<Vec<f64>, Error> {
@@ -37,6 +44,13 @@ pub fn expected_loss(arms: &[Beta]) -> Result<Vec<f64>, Error> {
 }
 
 /// The probability that the rate of `arm` exceeds the rate of `control`.
+///
+/// ```
+/// use samplit_bandit::{Beta, prob_beats};
+/// let p = prob_beats(&Beta::new(66.0, 936.0)?, &Beta::new(51.0, 951.0)?)?;
+/// assert!((p - 0.92448).abs() < 1e-5);
+/// # Ok::<(), samplit_bandit::Error>(())
+/// ```
 ///
 /// # Errors
 /// When the quadrature cannot be certified, which no valid Beta is known to cause.

@@ -67,6 +67,19 @@ pub struct Cuped {
 ///
 /// A covariate without variance leaves the plain difference.
 ///
+/// ```
+/// use samplit_bandit::{CovariateSums, cuped};
+/// let (mut arm, mut control) = (CovariateSums::default(), CovariateSums::default());
+/// for (before, after) in [(1.0, 3.0), (2.0, 5.1), (3.0, 6.9)] {
+///     arm.add(after, before);
+///     control.add(after - 1.0, before);
+/// }
+/// let adjusted = cuped(&arm, &control)?;
+/// assert!((adjusted.difference.value - 1.0).abs() < 1e-9);
+/// assert!(adjusted.variance_removed > 0.9);
+/// # Ok::<(), samplit_bandit::Error>(())
+/// ```
+///
 /// # Errors
 /// When an arm has fewer than 2 visitors or a sum is not finite.
 pub fn cuped(arm: &CovariateSums, control: &CovariateSums) -> Result<Cuped, Error> {

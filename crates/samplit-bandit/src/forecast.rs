@@ -69,6 +69,23 @@ pub struct Forecast {
 
 /// Simulates `runs` experiments.
 ///
+/// ```
+/// use rand::{SeedableRng, rngs::ChaCha12Rng};
+/// use samplit_bandit::{Minimums, Rule, Scenario, StoppingRule, forecast};
+/// let scenario = Scenario {
+///     rates: vec![0.05, 0.06],
+///     visitors_per_day: 2_000,
+///     days: 14,
+///     batches_per_day: 2,
+///     rule: Rule { floor: 0.05, ..Rule::default() },
+///     stopping: StoppingRule::ProbabilityBest { at_least: 0.95 },
+///     minimums: Minimums::default(),
+/// };
+/// let told = forecast(&scenario, 200, &mut ChaCha12Rng::seed_from_u64(1))?;
+/// assert!(told.right_choice > 0.9 && told.shares[1] > told.shares[0]);
+/// # Ok::<(), samplit_bandit::Error>(())
+/// ```
+///
 /// # Errors
 /// When there are fewer than 2 arms, a rate is out of range, a count is 0 or the rule does not fit
 /// the arms.

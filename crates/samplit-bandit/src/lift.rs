@@ -41,6 +41,13 @@ pub fn lift(arm: &Beta, control: &Beta, level: f64) -> Result<Lift, Error> {
 }
 
 /// What serving `arm` instead of `control` gains, in conversions per 1,000 visitors.
+///
+/// ```
+/// use samplit_bandit::{Beta, expected_gain};
+/// let gain = expected_gain(&Beta::new(66.0, 934.0)?, &Beta::new(51.0, 949.0)?);
+/// assert!((gain - 15.0).abs() < 1e-9);
+/// # Ok::<(), samplit_bandit::Error>(())
+/// ```
 #[must_use]
 pub fn expected_gain(arm: &Beta, control: &Beta) -> f64 {
     1_000.0 * (arm.mean() - control.mean())

@@ -5,6 +5,12 @@ use crate::number::size;
 
 /// The error rate left for each of `comparisons` (Bonferroni): holds at every look.
 ///
+/// ```
+/// # use samplit_bandit::bonferroni;
+/// assert_eq!(bonferroni(0.05, 4)?, 0.0125);
+/// # Ok::<(), samplit_bandit::Error>(())
+/// ```
+///
 /// # Errors
 /// When `alpha` is not strictly between 0 and 1 or there is no comparison.
 pub fn bonferroni(alpha: f64, comparisons: usize) -> Result<f64, Error> {

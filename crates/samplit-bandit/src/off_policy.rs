@@ -42,6 +42,15 @@ impl Logged {
 
 /// The log that snapshots stand for. Visitors of arms with weight 0 (leaks) are left out.
 ///
+/// ```
+/// use samplit_bandit::{Counts, Snapshot, Weights, logged, off_policy};
+/// let weights = Weights::from_ppb(vec![250_000_000, 750_000_000])?;
+/// let counts = [Counts { n: 250, s: 10 }, Counts { n: 750, s: 60 }];
+/// let log = logged(&[Snapshot::of_counts(weights, &counts)?])?;
+/// assert!((off_policy(&log, &[1.0, 0.0])?.snips.value - 0.04).abs() < 1e-12);
+/// # Ok::<(), samplit_bandit::Error>(())
+/// ```
+///
 /// # Errors
 /// When snapshots disagree on the number of arms.
 pub fn logged(snapshots: &[Snapshot]) -> Result<Vec<Logged>, Error> {

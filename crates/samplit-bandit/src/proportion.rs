@@ -9,6 +9,13 @@ use crate::special::{critical_value, normal_above};
 
 /// Wilson's score interval (1927) for one rate, as (low, high); (0, 1) without visitors.
 ///
+/// ```
+/// use samplit_bandit::{Counts, wilson};
+/// let (low, high) = wilson(Counts::new(431, 13)?, 0.95)?;
+/// assert!((low - 0.01772).abs() < 1e-5 && (high - 0.05092).abs() < 1e-5);
+/// # Ok::<(), samplit_bandit::Error>(())
+/// ```
+///
 /// # Errors
 /// When `s > n` or `level` is not strictly between 0 and 1.
 pub fn wilson(counts: Counts, level: f64) -> Result<(f64, f64), Error> {
@@ -22,6 +29,13 @@ pub fn wilson(counts: Counts, level: f64) -> Result<(f64, f64), Error> {
 }
 
 /// Newcombe's hybrid score interval (1998, method 10) for `rate(arm) - rate(control)`.
+///
+/// ```
+/// use samplit_bandit::{Counts, newcombe};
+/// let (low, high) = newcombe(Counts::new(56, 5)?, Counts::new(29, 0)?, 0.95)?;
+/// assert!((low + 0.0381).abs() < 1e-4 && (high - 0.1926).abs() < 1e-4);
+/// # Ok::<(), samplit_bandit::Error>(())
+/// ```
 ///
 /// # Errors
 /// When `s > n`, an arm has no visitors, or `level` is not strictly between 0 and 1.
@@ -46,6 +60,13 @@ pub struct ZTest {
 /// Tests `rate(arm) = rate(control)` with the pooled variance, without continuity correction.
 ///
 /// Equal rates of exactly 0 or 1 give z = 0.
+///
+/// ```
+/// use samplit_bandit::{Counts, two_proportion_z};
+/// let test = two_proportion_z(Counts::new(1_000, 66)?, Counts::new(1_000, 51)?)?;
+/// assert!((test.z - 1.429).abs() < 1e-3 && (test.p_value - 0.153).abs() < 1e-3);
+/// # Ok::<(), samplit_bandit::Error>(())
+/// ```
 ///
 /// # Errors
 /// When `s > n` or an arm has no visitors.

@@ -30,6 +30,14 @@ pub struct FadedCounts {
 /// Discounted Thompson sampling (Raj & Kalyani 2017) for rates that drift. The posterior of the
 /// result is [`Prior::posterior_faded`](crate::Prior::posterior_faded).
 ///
+/// ```
+/// use samplit_bandit::{Cohort, Counts, discounted};
+/// let cohort = |age, n, s| Cohort { age, counts: Counts { n, s } };
+/// let faded = discounted(&[cohort(0.0, 100, 4), cohort(7.0, 100, 10)], 7.0)?;
+/// assert_eq!((faded.n, faded.s), (150.0, 9.0));
+/// # Ok::<(), samplit_bandit::Error>(())
+/// ```
+///
 /// # Errors
 /// When `half_life` is not positive, an age is negative or some `s > n`.
 pub fn discounted(cohorts: &[Cohort], half_life: f64) -> Result<FadedCounts, Error> {
@@ -48,6 +56,14 @@ pub fn discounted(cohorts: &[Cohort], half_life: f64) -> Result<FadedCounts, Err
 ///
 /// Without this an arm is punished for visitors who just arrived, the more the more traffic it
 /// gets.
+///
+/// ```
+/// use samplit_bandit::{Cohort, Counts, matured};
+/// let cohort = |age, n, s| Cohort { age, counts: Counts { n, s } };
+/// let counts = matured(&[cohort(0.5, 100, 1), cohort(3.0, 100, 10)], 2.0)?;
+/// assert_eq!(counts, Counts { n: 100, s: 10 });
+/// # Ok::<(), samplit_bandit::Error>(())
+/// ```
 ///
 /// # Errors
 /// When `maturation` or an age is negative or NaN, or some `s > n`.

@@ -63,6 +63,12 @@ pub fn sample_size(comparison: Comparison) -> Result<SampleSize, Error> {
 
 /// The days that `visitors` take at `visitors_per_day`.
 ///
+/// ```
+/// # use samplit_bandit::days;
+/// assert_eq!(days(16_000, 2_000.0)?, 8.0);
+/// # Ok::<(), samplit_bandit::Error>(())
+/// ```
+///
 /// # Errors
 /// When `visitors_per_day` is not positive.
 pub fn days(visitors: u64, visitors_per_day: f64) -> Result<f64, Error> {

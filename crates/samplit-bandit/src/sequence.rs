@@ -187,6 +187,12 @@ pub(crate) fn half_width(s: f64, eta: f64, alpha: f64) -> f64 {
 ///
 /// Narrowest there, valid everywhere. It must not depend on the data.
 ///
+/// ```
+/// use samplit_bandit::tune;
+/// assert!((tune(1_000.0, 0.05)? - 0.0901).abs() < 1e-3);
+/// # Ok::<(), samplit_bandit::Error>(())
+/// ```
+///
 /// # Errors
 /// When `variance` is not within 1e-6 to 1e15 or `alpha` not strictly between 0 and 1.
 pub fn tune(variance: f64, alpha: f64) -> Result<f64, Error> {
@@ -204,6 +210,13 @@ pub fn tune(variance: f64, alpha: f64) -> Result<f64, Error> {
 ///
 /// `mean_square` is that of an outcome's distance from what the scores measure it from: for
 /// conversions the rate p, or p (1 - p) when centred. `weights` are those of the compared arms.
+///
+/// ```
+/// use samplit_bandit::{Scores, planned_variance};
+/// assert_eq!(planned_variance(Scores::Plain, 1_000, 0.05, &[0.5, 0.5])?, 200.0);
+/// assert_eq!(planned_variance(Scores::Weighted, 1_000, 0.05, &[0.5, 0.5])?, 50.0);
+/// # Ok::<(), samplit_bandit::Error>(())
+/// ```
 ///
 /// # Errors
 /// When `mean_square` is not positive, or a weight not within 0 (excluded) to 1.

@@ -156,6 +156,26 @@ pub struct StoppingReport {
 
 impl StoppingReport {
     /// Whether rule and minimums are met.
+    ///
+    /// ```
+    /// use samplit_bandit::{Minimums, Standing, StoppingRule, may_stop};
+    /// let arm = |visitors, p_best| Standing {
+    ///     visitors,
+    ///     visitors_per_day: 100.0,
+    ///     p_best,
+    ///     expected_loss: 0.001,
+    ///     versus_control: None,
+    /// };
+    /// let rule = StoppingRule::ProbabilityBest { at_least: 0.95 };
+    /// let arms = [arm(1_200, 0.03), arm(900, 0.97)];
+    /// let report = may_stop(rule, Minimums::default(), &arms, 8.0)?;
+    /// assert_eq!(report.leader, 1);
+    /// assert_eq!(
+    ///     report.missing[0].to_string(),
+    ///     "100 more visitors for arm 1, about 1 days at this pace"
+    /// );
+    /// # Ok::<(), samplit_bandit::Error>(())
+    /// ```
     #[must_use]
     pub fn may_stop(&self) -> bool {
         self.missing.is_empty()

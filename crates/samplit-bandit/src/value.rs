@@ -215,6 +215,13 @@ pub fn p_best_value(arms: &[StudentT]) -> Result<Vec<f64>, Error> {
 
 /// The expected loss of choosing each arm: the mean of (the best mean value - this arm's).
 ///
+/// ```
+/// use samplit_bandit::{StudentT, expected_loss_value};
+/// let loss = expected_loss_value(&[StudentT::new(1.0, 0.1, 90.0)?, StudentT::new(1.2, 0.1, 90.0)?])?;
+/// assert!(loss[1] < 0.01 && (loss[0] - loss[1] - 0.2).abs() < 1e-9);
+/// # Ok::<(), samplit_bandit::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`p_best_value`].
 pub fn expected_loss_value(arms: &[StudentT]) -> Result<Vec<f64>, Error> {
