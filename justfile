@@ -1,0 +1,48 @@
+# What you type is what CI runs. `./run` makes sure of the tools first.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+# list the recipes
+default:
+    @just --list --unsorted
+
+# a private PostgreSQL, a live experiment, a page to watch; Ctrl-C leaves nothing behind
+demo *ARGS:
+    cargo run --quiet --release --bin samplit-server -- demo {{ARGS}}
+
+# everything that has to be green before a change lands
+test: fmt clippy doc test-rust
+
+# formatting
+fmt:
+    cargo fmt --all --check
+
+# lints
+clippy:
+    cargo clippy --quiet --workspace --all-targets -- -D warnings
+
+# documentation
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps
+
+# all tests, and at the end how many ran
+test-rust:
+    mkdir -p target
+    cargo test --workspace 2>&1 | tee target/test.log
+    @awk '/^test result:/ { p += $4; f += $6; i += $8 } END { printf "%d passed, %d failed, %d skipped\n", p, f, i; exit f > 0 }' target/test.log
+
+# what may be linked in (needs cargo-deny)
+deny:
+    cargo deny check bans licenses sources
+
+# assignments a second, as a ratio taken in one run
+bench *ARGS:
+    cargo run --quiet --release --bin write-path -- {{ARGS}}
+
+# replay recorded tests through the server's own write path
+backtest FILE *ARGS:
+    cargo run --quiet --release --bin samplit-server -- backtest {{FILE}} {{ARGS}}
+
+# format everything
+fix:
+    cargo fmt --all
