@@ -328,6 +328,59 @@ fn signatures_of_others_do_not_count() {
     refused(foreign.verify(), FailureKind::Integrity, size);
 }
 
+#[test]
+fn a_right_chain_of_wrong_entries_is_named() {
+    // The last entry goes back in time; its hash is right.
+    let mut early = World::new(Mode::Single);
+    early.assign("first");
+    early.assign("second");
+    let last = early.entries.last_mut().expect("entries");
+    last.created_at_us -= 2;
+    last.current_hash = last.as_ref().compute_hash();
+    let unsigned = || Options {
+        keys: Vec::new(),
+        ..strict()
+    };
+    let result = bundle::verify(early.bundle().as_slice(), unsigned());
+    refused(result, FailureKind::Integrity, 3);
+
+    let mut twice = World::new(Mode::Single);
+    let genesis = twice.genesis.clone();
+    twice.append(&genesis);
+    refused(
+        bundle::verify(twice.bundle().as_slice(), unsigned()),
+        FailureKind::Integrity,
+        2,
+    );
+
+    let mut headless = World::new(Mode::Single);
+    headless.assign("first");
+    headless.entries.remove(0);
+    headless.rechain();
+    for options in [unsigned(), Options::default()] {
+        let result = bundle::verify(headless.bundle().as_slice(), options);
+        refused(result, FailureKind::Integrity, 1);
+    }
+
+    // Without replay, too, the revealed key is the sealed one.
+    let text = String::from_utf8(small().bundle()).expect("text");
+    let other = text.replacen("\"07", "\"08", 1);
+    let result = bundle::verify(other.as_bytes(), Options::default());
+    refused(result, FailureKind::Integrity, 7);
+}
+
+#[test]
+fn the_head_never_goes_back_in_time() {
+    let mut world = World::new(Mode::Single);
+    let last = world.head.last_us();
+    world.now_us -= 100;
+    world.assign("first");
+    assert_eq!(world.head.last_us(), last);
+    assert_eq!(world.entries[1].created_at_us, last);
+    world.checkpoint();
+    world.verify().expect("sound");
+}
+
 /// A world in which one visitor is assigned and one more would be next.
 fn begun(mode: Mode) -> World {
     let mut world = World::new(mode);

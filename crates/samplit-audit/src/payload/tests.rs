@@ -269,3 +269,45 @@ fn a_stub_keeps_the_hash_and_nothing_else() {
     );
     assert!(Payload::from_text(br#"{"payload_sha256":"00"}"#).is_err());
 }
+
+#[test]
+fn a_genesis_has_no_second_spelling() {
+    let id = Uuid::from_u128(1);
+    let genesis = Genesis {
+        origin: "o".into(),
+        strategy: genesis::Strategy::Fixed,
+        policy: Policy::Fixed,
+        prior: Prior {
+            alpha: 1.0,
+            beta: 1.0,
+        },
+        floor_ppb: 0,
+        warm_up: 0,
+        draw_key_commitment: Hash([0; 32]),
+        max_snapshot_lag_us: 0,
+        config_sha256: Hash([0; 32]),
+        hypothesis_sha256: None,
+        mode: Mode::Single,
+        elements: PerElement::One(GenesisElement {
+            element_id: None,
+            arms: vec![GenesisArm {
+                name: "a".into(),
+                variants: vec![id],
+            }],
+            weights_ppb: vec![PPB],
+        }),
+        carried: Vec::new(),
+    };
+    let text = genesis.to_payload().unwrap().into_string();
+    for (from, to) in [
+        ("}],\"config", "}],\"carried\":[],\"config"),
+        ("\"mode\":\"single\"", "\"mode\":\"factorial\""),
+        ("\"mode\":\"single\"", "\"mode\":\"independent\""),
+        ("samplit-audit-v1", "samplit-audit-v2"),
+    ] {
+        let other = text.replacen(from, to, 1);
+        assert_ne!(other, text);
+        assert!(sj1::check(other.as_bytes()).is_ok());
+        assert!(Genesis::parse(other.as_bytes()).is_err(), "{to}");
+    }
+}
