@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod adopt;
+mod faults;
 mod learning;
 mod lifecycle;
 mod races;

@@ -1,0 +1,115 @@
+//! A database that the original program made, with visitors in it, served by the engine.
+
+use std::process::Command;
+
+use samplit_devpg::DevPg;
+use samplit_engine::{ExperimentId, Principal};
+use samplit_tests::{connect, engine};
+use uuid::Uuid;
+
+use crate::{conversion, visitor};
+
+/// An active experiment with one element and two variants, and a thousand visitors of 60 % and 40 %.
+const ROWS: &str = "
+    INSERT INTO users (id, email, password_hash) VALUES
+        ('00000000-0000-4000-8000-000000000001', 'ana@example.com', 'x');
+    INSERT INTO experiments (id, user_id, name, status, traffic_allocation) VALUES
+        ('00000000-0000-4000-8000-000000000002', '00000000-0000-4000-8000-000000000001',
+         'Hero', 'active', 0.5);
+    INSERT INTO experiment_elements (id, experiment_id, name, selector_type, selector_value,
+            fallback_selectors) VALUES
+        ('00000000-0000-4000-8000-000000000003', '00000000-0000-4000-8000-000000000002',
+         'Headline', 'css', 'h1', '[\".headline\", {\"type\": \"id\", \"value\": \"title\"}]');
+    INSERT INTO element_variants (id, element_id, name, content, is_control, variant_order) VALUES
+        ('00000000-0000-4000-8000-00000000000a', '00000000-0000-4000-8000-000000000003',
+         'A', '{\"text\": \"a\"}', TRUE, 0),
+        ('00000000-0000-4000-8000-00000000000b', '00000000-0000-4000-8000-000000000003',
+         'B', '{\"text\": \"b\"}', FALSE, 1);
+    INSERT INTO assignments (experiment_id, variant_id, user_identifier, converted_at)
+        SELECT '00000000-0000-4000-8000-000000000002',
+            CASE WHEN n % 5 < 3 THEN '00000000-0000-4000-8000-00000000000a'::uuid
+            ELSE '00000000-0000-4000-8000-00000000000b' END,
+            'visitor ' || n, CASE WHEN n % 5 = 3 THEN now() END
+        FROM generate_series(1, 1000) n;
+";
+
+#[tokio::test]
+async fn old_visitors_keep_their_variant_and_new_ones_profit_from_what_was_learnt() {
+    let pg = DevPg::shared().await;
+    let database = pg.create_from_template("template1").await.unwrap();
+    let seed = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../sql/tests/fixtures/seed.sql"
+    );
+    let psql = Command::new(pg.bin("psql"))
+        .args([
+            "-X",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-f",
+            seed,
+            database.url(),
+        ])
+        .status()
+        .unwrap();
+    assert!(psql.success());
+    let mut client = connect(database.url()).await;
+    client.batch_execute(ROWS).await.unwrap();
+    let options = samplit_sql::Options::default();
+    samplit_sql::baseline(&mut client, &options).await.unwrap();
+    samplit_sql::up(&mut client, &options).await.unwrap();
+
+    let engine = engine(database.url(), 1).await;
+    let me = Principal::system();
+    let id = ExperimentId(Uuid::from_u128(0x0000_0000_0000_4000_8000_0000_0000_0002));
+    let b = Uuid::from_u128(0x0000_0000_0000_4000_8000_0000_0000_000b);
+    // The original let everybody in by another gate; whoever has a row keeps it.
+    for number in 1..=40 {
+        let old = engine
+            .assign(&me, id, visitor(format!("visitor {number}")))
+            .await
+            .unwrap();
+        assert!(old.in_experiment && !old.is_new, "visitor {number}");
+        assert_eq!(old.variants[0].0 == b, number % 5 >= 3, "visitor {number}");
+    }
+    let twice = engine
+        .convert(&me, id, conversion("visitor 3"))
+        .await
+        .unwrap();
+    assert!(twice.duplicate, "it had converted before");
+    let once = engine
+        .convert(&me, id, conversion("visitor 1"))
+        .await
+        .unwrap();
+    assert!(!once.duplicate);
+
+    let results = engine.results(&me, id).await.unwrap();
+    let arms = &results.elements[0].arms;
+    assert_eq!((arms[0].assignments, arms[0].conversions), (600, 1));
+    assert_eq!((arms[1].assignments, arms[1].conversions), (400, 200));
+    assert!(
+        arms[1].weight > 0.9,
+        "200 of 400 against 0 of 600: {arms:?}"
+    );
+    assert_eq!(results.experiment.elements[0].fallback_selectors.len(), 2);
+
+    let mut inside = 0;
+    for number in 0..200 {
+        let new = engine
+            .assign(&me, id, visitor(format!("new {number}")))
+            .await
+            .unwrap();
+        inside += u64::from(new.in_experiment);
+    }
+    // Half of the traffic, give or take four standard deviations.
+    assert!((72..=128).contains(&inside), "{inside}");
+    let report = engine.verify(&me, id).await.unwrap().unwrap();
+    let replay = report.replay.unwrap();
+    assert_eq!(replay.assignments, inside);
+    assert_eq!(
+        replay.totals[0].iter().map(|total| total.n).sum::<u64>(),
+        1_000 + inside
+    );
+    engine.shutdown().await;
+}

@@ -1,0 +1,283 @@
+//! PostgreSQL away, connections cut, a crowd, a row that is refused: what callers are told, and
+//! what is in the database afterwards.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use samplit_devpg::{DevPg, Mode};
+use samplit_engine::{EngineConfig, ErrorKind, NotRecorded, Principal};
+use samplit_store::{BreakerState, Database, Settings};
+use samplit_tests::{config, connect, database, draft, engine_with, settings, start};
+
+use crate::{conversion, visitor};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_postgresql_is_away_known_visitors_are_served_and_new_ones_get_control() {
+    // Durable, or the crash would take the experiment with it.
+    let pg = DevPg::start().await.unwrap();
+    pg.create_database("samplit").await.unwrap();
+    let url = pg.url("samplit");
+    let mut client = connect(&url).await;
+    samplit_sql::up(&mut client, &samplit_sql::Options::default())
+        .await
+        .unwrap();
+    let recovery_timeout = Duration::from_millis(200);
+    let database = Database::connect(Settings {
+        recovery_timeout,
+        ..settings(&url)
+    })
+    .await
+    .unwrap();
+    let engine = samplit_engine::Engine::start(database.clone(), config(1))
+        .await
+        .unwrap();
+    let me = Principal::system();
+    let experiment = start(&engine, draft(&[2])).await;
+    let id = experiment.id;
+    let known = engine.assign(&me, id, visitor("known")).await.unwrap();
+
+    pg.stop(Mode::Immediate).await.unwrap();
+    // More than the five failures that open the breaker.
+    for number in 0..8 {
+        let new = engine
+            .assign(&me, id, visitor(format!("new-{number}")))
+            .await
+            .unwrap();
+        assert_eq!(new.reason, Some(NotRecorded::Degraded));
+        assert_eq!(
+            new.variants[0], experiment.elements[0].variants[0].id,
+            "control"
+        );
+        assert_eq!(new.assignment_id, None);
+    }
+    assert_eq!(database.breaker_state(), BreakerState::Open);
+    let again = engine.assign(&me, id, visitor("known")).await.unwrap();
+    assert_eq!((again.variants, again.reason), (known.variants, None));
+    let refused = engine
+        .convert(&me, id, conversion("known"))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused.kind(), ErrorKind::Unavailable { .. }),
+        "{refused:?}"
+    );
+
+    pg.restart().await.unwrap();
+    let recovered = async {
+        loop {
+            let back = engine.assign(&me, id, visitor("back")).await.unwrap();
+            if back.in_experiment {
+                return back;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let back = tokio::time::timeout(Duration::from_secs(60), recovered)
+        .await
+        .unwrap();
+    assert!(back.is_new);
+    assert_eq!(database.breaker_state(), BreakerState::Closed);
+    engine.convert(&me, id, conversion("known")).await.unwrap();
+    let report = engine.verify(&me, id).await.unwrap().unwrap();
+    assert_eq!(
+        report.replay.unwrap().assignments,
+        2,
+        "nothing of the outage was recorded"
+    );
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cut_connections_lose_and_double_nothing() {
+    let database = database().await;
+    let engine = engine_with(database.url(), config(1)).await;
+    let me = Principal::system();
+    let id = start(&engine, draft(&[2])).await.id;
+    let client = connect(database.url()).await;
+
+    let done = Arc::new(AtomicBool::new(false));
+    let cutter = {
+        let (done, client) = (Arc::clone(&done), connect(database.url()).await);
+        tokio::spawn(async move {
+            let mut cut = 0_i64;
+            while !done.load(Ordering::Relaxed) {
+                let row = client
+                    .query_one(
+                        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                         WHERE datname = current_database() AND application_name = 'samplit' \
+                         AND state <> 'idle'",
+                        &[],
+                    )
+                    .await
+                    .unwrap();
+                cut += row.get::<_, i64>(0);
+                tokio::task::yield_now().await;
+            }
+            cut
+        })
+    };
+    let mut answered = Vec::new();
+    for wave in 0..40 {
+        let visits = (0..50).map(|number| {
+            let (engine, me) = (engine.clone(), me.clone());
+            tokio::spawn(async move {
+                let name = format!("visitor-{wave}-{number}");
+                let assigned = engine.assign(&me, id, visitor(&name)).await.unwrap();
+                (name, assigned)
+            })
+        });
+        for visit in visits.collect::<Vec<_>>() {
+            answered.push(visit.await.unwrap());
+        }
+    }
+    done.store(true, Ordering::Relaxed);
+    assert!(
+        cutter.await.unwrap() > 0,
+        "connections were cut in the middle of their work"
+    );
+
+    for (name, assigned) in answered
+        .iter()
+        .filter(|(_, assigned)| assigned.in_experiment)
+    {
+        let rows = client
+            .query(
+                "SELECT id, variant_id FROM assignments \
+                 WHERE experiment_id = $1 AND user_identifier = $2",
+                &[&id.0, &name],
+            )
+            .await
+            .unwrap();
+        assert_eq!(rows.len(), 1, "{name}");
+        assert_eq!(
+            Some(rows[0].get::<_, uuid::Uuid>(0)),
+            assigned.assignment_id.map(|id| id.0)
+        );
+        assert_eq!(
+            rows[0].get::<_, uuid::Uuid>(1),
+            assigned.variants[0].0,
+            "{name}"
+        );
+    }
+    engine.shutdown().await;
+
+    let engine = engine_with(database.url(), config(2)).await;
+    let report = engine.verify(&me, id).await.unwrap().unwrap();
+    let rows = client
+        .query_one("SELECT count(*) FROM assignments", &[])
+        .await
+        .unwrap();
+    let rows: i64 = rows.get(0);
+    assert_eq!(report.replay.unwrap().assignments, rows.cast_unsigned());
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_queue_refuses_at_once_and_records_nothing_of_it() {
+    const PLACES: usize = 8;
+    let database = database().await;
+    let engine = engine_with(
+        database.url(),
+        EngineConfig {
+            queue_capacity: PLACES,
+            lanes: 1,
+            ..config(1)
+        },
+    )
+    .await;
+    let me = Principal::system();
+    let id = start(&engine, draft(&[2])).await.id;
+
+    // Somebody holds the head, so nothing moves.
+    let mut client = connect(database.url()).await;
+    let tx = client.transaction().await.unwrap();
+    tx.query("SELECT * FROM audit_heads FOR UPDATE", &[])
+        .await
+        .unwrap();
+    let mut waiting = Vec::new();
+    let refused = loop {
+        let (engine, me, number) = (engine.clone(), me.clone(), waiting.len());
+        let visit = tokio::spawn(async move {
+            engine
+                .assign(&me, id, visitor(format!("visitor-{number}")))
+                .await
+        });
+        // A refusal comes at once; whoever has a place waits for the head.
+        tokio::task::yield_now().await;
+        waiting.push(visit);
+        assert!(waiting.len() < 1_000, "the queue never fills");
+        if waiting.len() > PLACES
+            && let Some(at) = waiting
+                .iter()
+                .position(tokio::task::JoinHandle::is_finished)
+        {
+            break waiting.swap_remove(at).await.unwrap().unwrap_err();
+        }
+    };
+    assert_eq!(refused.kind(), &ErrorKind::Overloaded);
+    tx.rollback().await.unwrap();
+    let mut served = 0;
+    for visit in waiting {
+        served += i64::from(visit.await.unwrap().is_ok());
+    }
+    let rows = client
+        .query_one("SELECT count(*) FROM assignments", &[])
+        .await
+        .unwrap();
+    assert_eq!(rows.get::<_, i64>(0), served);
+    assert!(served >= 8);
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_row_does_not_take_its_neighbours_down() {
+    let database = database().await;
+    let engine = engine_with(
+        database.url(),
+        EngineConfig {
+            lanes: 1,
+            ..config(1)
+        },
+    )
+    .await;
+    let me = Principal::system();
+    let id = start(&engine, draft(&[2])).await.id;
+    let mut client = connect(database.url()).await;
+    client
+        .batch_execute(
+            "CREATE FUNCTION refuse_poison() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             IF NEW.user_identifier = 'poison' THEN RAISE EXCEPTION 'no'; END IF; \
+             RETURN NEW; END $$; \
+             CREATE TRIGGER refuse_poison BEFORE INSERT ON assignments FOR EACH ROW \
+             EXECUTE FUNCTION refuse_poison()",
+        )
+        .await
+        .unwrap();
+    // Held up, they all meet in one batch.
+    let tx = client.transaction().await.unwrap();
+    tx.query("SELECT * FROM audit_heads FOR UPDATE", &[])
+        .await
+        .unwrap();
+    let visits: Vec<_> = (0..21)
+        .map(|number| {
+            let name = if number == 10 {
+                "poison".to_owned()
+            } else {
+                format!("v-{number}")
+            };
+            let (engine, me) = (engine.clone(), me.clone());
+            tokio::spawn(async move { (number, engine.assign(&me, id, visitor(name)).await) })
+        })
+        .collect();
+    tx.rollback().await.unwrap();
+    for visit in visits {
+        let (number, outcome) = visit.await.unwrap();
+        match number {
+            10 => assert_eq!(outcome.unwrap_err().kind(), &ErrorKind::Internal),
+            _ => assert!(outcome.unwrap().in_experiment),
+        }
+    }
+    engine.verify(&me, id).await.unwrap().unwrap();
+    engine.shutdown().await;
+}
