@@ -37,18 +37,25 @@ impl CovariateSums {
 
     /// Centred sums of squares and products: (yy, xx, xy).
     fn centred(&self, argument: &'static str) -> Result<(f64, f64, f64), Error> {
-        for sum in [self.y, self.yy, self.x, self.xx, self.xy] {
+        for sum in [self.y, self.x, self.xy] {
             within(argument, sum, -1e150, 1e150)?;
+        }
+        for square in [self.yy, self.xx] {
+            within(argument, square, 0.0, 1e150)?;
         }
         if self.n < 2 {
             return Err(Error::new(argument, "fewer than 2 visitors"));
         }
         let n = real(self.n);
-        Ok((
-            (self.yy - self.y * self.y / n).max(0.0),
-            (self.xx - self.x * self.x / n).max(0.0),
-            self.xy - self.x * self.y / n,
-        ))
+        let yy = (self.yy - self.y * self.y / n).max(0.0);
+        let xx = (self.xx - self.x * self.x / n).max(0.0);
+        let xy = self.xy - self.x * self.y / n;
+        // Cauchy and Schwarz, with room for the rounding of long sums.
+        let room = 1e-6 * self.xx.sqrt() * self.yy.sqrt();
+        if xy.abs() > xx.sqrt() * yy.sqrt() + room {
+            return Err(Error::new(argument, "its sums contradict each other"));
+        }
+        Ok((yy, xx, xy))
     }
 }
 
@@ -85,7 +92,12 @@ pub struct Cuped {
 pub fn cuped(arm: &CovariateSums, control: &CovariateSums) -> Result<Cuped, Error> {
     let (a, c) = (arm.centred("arm")?, control.centred("control")?);
     let xx = a.1 + c.1;
-    let theta = if xx > 0.0 { (a.2 + c.2) / xx } else { 0.0 };
+    // Less than rounding leaves of a constant covariate is no variance.
+    let theta = if xx > 1e-12 * (arm.xx + control.xx) {
+        (a.2 + c.2) / xx
+    } else {
+        0.0
+    };
     let (n, m) = (real(arm.n), real(control.n));
     let variance = |theta: f64| {
         let one = |(yy, xx, xy): (f64, f64, f64), n: f64| {

@@ -33,10 +33,12 @@ pub struct Lift {
 pub fn lift(arm: &Beta, control: &Beta, level: f64) -> Result<Lift, Error> {
     let tail = 0.5 * (1.0 - between("level", level, 0.0, 1.0)?);
     let ratio = Ratio::new(arm, control)?;
+    let median = ratio.quantile(0.5)?.exp_m1();
     Ok(Lift {
-        low: ratio.quantile(tail)?.exp_m1(),
-        median: ratio.quantile(0.5)?.exp_m1(),
-        high: ratio.quantile(1.0 - tail)?.exp_m1(),
+        // Rates squeezed against 1 can tell the three apart no more than f64 can.
+        low: ratio.quantile(tail)?.exp_m1().min(median),
+        median,
+        high: ratio.quantile(1.0 - tail)?.exp_m1().max(median),
     })
 }
 

@@ -53,7 +53,7 @@ pub fn sample_size(comparison: Comparison) -> Result<SampleSize, Error> {
     let z_beta = normal_quantile_above(1.0 - between("power", power, 0.0, 1.0)?);
     let root = z_alpha * (2.0 * mean * (1.0 - mean)).sqrt()
         + z_beta * (p * (1.0 - p) + q * (1.0 - q)).sqrt();
-    let n = (root / size).powi(2);
+    let n = (root.max(0.0) / size).powi(2).max(1.0);
     let corrected = 0.25 * n * (1.0 + (1.0 + 4.0 / (n * size)).sqrt()).powi(2);
     Ok(SampleSize {
         per_arm: whole(n.ceil()),

@@ -83,6 +83,7 @@ pub(crate) fn normal_quantile_above(p: f64) -> f64 {
     if p > 0.5 {
         return -normal_quantile_above(1.0 - p);
     }
+    let p = p.max(1e-300);
     // Hastings' approximation, then Newton on ln of the tail, which is nearly quadratic.
     let t = (-2.0 * p.ln()).sqrt();
     let mut z = t

@@ -166,7 +166,7 @@ impl StudentT {
         if x.is_nan() {
             return Err(Error::new("x", "it is not a number"));
         }
-        Ok(Cumulative::new(self.curve())?.below(x))
+        Ok(self.standard()?.below((x - self.location) / self.scale))
     }
 
     /// The value below which lies a share `q` of the probability. Accurate to 1e-9 of the scale.
@@ -175,7 +175,7 @@ impl StudentT {
     /// When `q` is not strictly between 0 and 1.
     pub fn quantile(&self, q: f64) -> Result<f64, Error> {
         let q = between("q", q, 0.0, 1.0)?;
-        Ok(Cumulative::new(self.curve())?.value_at(q))
+        Ok(self.location + self.scale * self.standard()?.quantile(q))
     }
 
     /// The equal-tailed credible interval of probability `level`, such as 0.95.
@@ -188,8 +188,14 @@ impl StudentT {
         Ok((2.0 * self.location - high, high))
     }
 
-    fn curve(&self) -> StudentCurve {
-        StudentCurve::new(self.location, self.scale, self.degrees)
+    /// The distribution with location 0 and scale 1.
+    fn standard(&self) -> Result<Cumulative<StudentCurve>, Error> {
+        Cumulative::new(StudentCurve::new(0.0, 1.0, self.degrees))
+    }
+
+    /// The curve as seen from `origin`.
+    fn curve(&self, origin: f64) -> StudentCurve {
+        StudentCurve::new(self.location - origin, self.scale, self.degrees)
     }
 }
 
@@ -210,7 +216,7 @@ impl StudentT {
 /// # Errors
 /// When there is no arm, or scales differ so much that no quadrature spans them.
 pub fn p_best_value(arms: &[StudentT]) -> Result<Vec<f64>, Error> {
-    Ok(race(&curves(arms)?)?.p)
+    Ok(race(&curves(arms)?.0)?.p)
 }
 
 /// The expected loss of choosing each arm: the mean of (the best mean value - this arm's).
@@ -225,14 +231,17 @@ pub fn p_best_value(arms: &[StudentT]) -> Result<Vec<f64>, Error> {
 /// # Errors
 /// As [`p_best_value`].
 pub fn expected_loss_value(arms: &[StudentT]) -> Result<Vec<f64>, Error> {
-    let best = race(&curves(arms)?)?.mean_of_best;
-    let loss = |arm: &StudentT| (best - arm.mean()).max(0.0);
+    let (curves, origin) = curves(arms)?;
+    let best = race(&curves)?.mean_of_best;
+    let loss = |arm: &StudentT| (best - (arm.mean() - origin)).max(0.0);
     Ok(arms.iter().map(loss).collect())
 }
 
-fn curves(arms: &[StudentT]) -> Result<Vec<StudentCurve>, Error> {
-    if arms.is_empty() {
+/// The curves and the origin they are seen from, so that large values keep their differences.
+fn curves(arms: &[StudentT]) -> Result<(Vec<StudentCurve>, f64), Error> {
+    let Some(first) = arms.first() else {
         return Err(Error::new("arms", "there is no arm"));
-    }
-    Ok(arms.iter().map(StudentT::curve).collect())
+    };
+    let origin = first.location;
+    Ok((arms.iter().map(|arm| arm.curve(origin)).collect(), origin))
 }

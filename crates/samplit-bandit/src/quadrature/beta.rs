@@ -14,10 +14,11 @@ use super::{Curve, SUPPORT_DEPTH};
 /// A Beta(a, b) density over the logit of the rate.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BetaCurve {
-    total: f64,
-    mean: f64,
-    mode: f64,
+    /// The smaller parameter, the sum of both, and the ratio of the two.
     smaller: f64,
+    total: f64,
+    share: f64,
+    mode: f64,
     /// 1, or -1 when the smaller parameter is b and the axis is turned round.
     direction: f64,
     low: f64,
@@ -27,28 +28,71 @@ pub(crate) struct BetaCurve {
 impl BetaCurve {
     /// The curve of Beta(a, b); both are finite and positive.
     pub(crate) fn new(a: f64, b: f64) -> Self {
+        let smaller = a.min(b);
         let mode = (a / b).ln();
-        Self {
+        let mut curve = Self {
+            smaller,
             total: a + b,
-            mean: a / (a + b),
+            share: smaller / (a + b),
             mode,
-            smaller: a.min(b),
             direction: if a <= b { 1.0 } else { -1.0 },
-            low: mode - reach(a, b),
-            high: mode + reach(b, a),
-        }
+            low: mode,
+            high: mode,
+        };
+        let reaches = (curve.reach(-1.0), curve.reach(1.0));
+        let (below, above) = if a <= b {
+            reaches
+        } else {
+            (reaches.1, reaches.0)
+        };
+        curve.low -= below;
+        curve.high += above;
+        curve
+    }
+
+    /// The directed distance of `y` from the mode.
+    fn distance(&self, y: f64) -> f64 {
+        (y - self.mode) * self.direction
     }
 
     fn log_density(&self, d: f64) -> f64 {
-        let d = d * self.direction;
-        let share = self.smaller / self.total;
-        self.smaller * d - self.total * (share * d.exp_m1()).ln_1p()
+        let grown = if d < 30.0 {
+            (self.share * d.exp_m1()).ln_1p()
+        } else {
+            // The same, where the exponential might overflow.
+            d + (self.share + (1.0 - self.share) * (-d).exp()).ln()
+        };
+        self.smaller * d - self.total * grown
+    }
+
+    /// The derivative of the log density, arranged so that nothing cancels near the mode.
+    fn slope(&self, d: f64) -> f64 {
+        let rest = 1.0 - self.share;
+        let fall = (-d).min(700.0);
+        self.smaller * rest * fall.exp_m1() / (self.share + rest * fall.exp())
+    }
+
+    /// How far from the mode the support reaches on one side, `sign` -1 or 1.
+    ///
+    /// The log density is concave, so a Newton step from anywhere on that side lands outside the
+    /// crossing and later ones close in from there: every iterate after the first is a bound.
+    fn reach(&self, sign: f64) -> f64 {
+        let curvature = self.smaller * (1.0 - self.share);
+        let mut d = sign * (2.0 * SUPPORT_DEPTH / curvature).sqrt();
+        for _ in 0..100 {
+            let short = self.log_density(d) + SUPPORT_DEPTH;
+            if (-1.0..=0.0).contains(&short) {
+                break;
+            }
+            d -= short / self.slope(d);
+        }
+        d.abs()
     }
 }
 
 impl Curve for BetaCurve {
     fn density(&self, y: f64) -> f64 {
-        self.log_density(y - self.mode).exp()
+        self.log_density(self.distance(y)).exp()
     }
 
     fn support(&self) -> (f64, f64) {
@@ -56,13 +100,11 @@ impl Curve for BetaCurve {
     }
 
     fn step(&self, y: f64) -> f64 {
-        let x = logistic(y);
+        let d = self.distance(y);
         // Near the peak the curve is a bell of this width ...
-        let bell = 1.5 / (self.total * x * (1.0 - x)).sqrt();
+        let bell = 1.5 / (self.total * logistic(y) * logistic(-y)).sqrt();
         // ... far out an exponential, of which little needs to be resolved once it is low ...
-        let slope = (self.total * (self.mean - x)).abs();
-        let depth = -self.log_density(y - self.mode);
-        let decay = (3.5 + 0.2 * depth) / slope;
+        let decay = (3.5 - 0.2 * self.log_density(d)) / self.slope(d).abs();
         // ... and the change from one to the other has its complex singularities at +-i pi.
         let bend = 0.5 * y.hypot(PI);
         bell.min(decay).min(bend)
@@ -74,32 +116,11 @@ impl Curve for BetaCurve {
 }
 
 /// `1 / (1 + exp(-y))`, without loss of relative accuracy for very negative `y`.
-pub(crate) fn logistic(y: f64) -> f64 {
+fn logistic(y: f64) -> f64 {
     if y < 0.0 {
         let e = y.exp();
         e / (1.0 + e)
     } else {
         1.0 / (1.0 + (-y).exp())
     }
-}
-
-/// How far to the left of its mode the logit of a Beta(a, b) variable reaches.
-///
-/// The log density is concave, so a Newton step from anywhere left of the mode lands outside the
-/// crossing and later ones close in from there: every iterate after the first is a valid bound.
-fn reach(a: f64, b: f64) -> f64 {
-    let total = a + b;
-    let mean = a / total;
-    let mut d = -(2.0 * SUPPORT_DEPTH * total / (a * b)).sqrt();
-    for _ in 0..100 {
-        let grown = mean * d.exp_m1();
-        let short = a * d - total * grown.ln_1p() + SUPPORT_DEPTH;
-        if (-1.0..=0.0).contains(&short) {
-            break;
-        }
-        // a - total * x, with x the rate at d, arranged so that nothing cancels at small d
-        let slope = -total * (mean * (1.0 - mean) * d.exp_m1()) / (1.0 + grown);
-        d -= short / slope;
-    }
-    -d
 }

@@ -39,6 +39,13 @@ pub(crate) trait Curve {
 
 /// The step at `y`, reduced when the far end of the panel needs a finer one.
 fn step<C: Curve>(curve: &C, y: f64) -> f64 {
-    let here = curve.step(y);
-    here.min(curve.step(y + here))
+    let (_, end) = curve.support();
+    let mut width = curve.step(y);
+    let mut there = curve.step((y + width).min(end));
+    // Not straight to `there`: a far end that is much finer than here is too far.
+    while there < 0.5 * width {
+        width *= 0.5;
+        there = curve.step((y + width).min(end));
+    }
+    width.min(there)
 }
