@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use samplit_sql::Options;
-use tokio_postgres::Config;
+use samplit_store::Server;
 
 /// Brings a PostgreSQL database to the schema of Samplit.
 ///
@@ -108,20 +108,20 @@ impl Usage {
 
 impl Cli {
     /// The database to work on.
-    pub(crate) fn database(&self) -> Result<Config, Usage> {
+    pub(crate) fn database(&self) -> Result<Server, Usage> {
         let url = self.database_url.as_deref().ok_or_else(|| {
             Usage::new(
                 ErrorKind::MissingRequiredArgument,
                 "give the database by --database-url or SAMPLIT_DATABASE_URL",
             )
         })?;
-        // The parser's own message may quote the string, and with it a password.
-        url.parse().map_err(|_| {
+        let server = Server::parse(url).map_err(|_| {
             Usage::new(
                 ErrorKind::ValueValidation,
                 "the connection string cannot be read",
             )
-        })
+        })?;
+        Ok(server.named("samplit-migrate"))
     }
 
     pub(crate) fn options(&self) -> Options {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use tokio_postgres::Config;
+use samplit_store::Server;
 
 use crate::cli::{Cli, Command};
 use crate::connect::connect;
@@ -11,8 +11,8 @@ use crate::{dump, output};
 /// A difference was found.
 const DIFFERENCE: u8 = 3;
 
-pub(crate) async fn run(cli: &Cli, config: &Config) -> ExitCode {
-    match execute(cli, config).await {
+pub(crate) async fn run(cli: &Cli, server: &Server) -> ExitCode {
+    match execute(cli, server).await {
         Ok(code) => code,
         Err(error) => {
             output::print_error(cli.output, &error);
@@ -25,8 +25,8 @@ pub(crate) async fn run(cli: &Cli, config: &Config) -> ExitCode {
     }
 }
 
-async fn execute(cli: &Cli, config: &Config) -> anyhow::Result<ExitCode> {
-    let mut client = connect(config).await?;
+async fn execute(cli: &Cli, server: &Server) -> anyhow::Result<ExitCode> {
+    let mut client = connect(server).await?;
     let format = cli.output;
     match &cli.command {
         Command::Up => {
@@ -55,11 +55,11 @@ async fn execute(cli: &Cli, config: &Config) -> anyhow::Result<ExitCode> {
             output::print(format, &baseline, output::baseline)?;
         }
         Command::Backup { file, force } => {
-            let done = dump::backup(config, &client, file, *force).await?;
+            let done = dump::backup(server, &client, file, *force).await?;
             output::print(format, &done, ToString::to_string)?;
         }
         Command::Restore { file, force } => {
-            let done = dump::restore(config, &client, file, *force).await?;
+            let done = dump::restore(server, &client, file, *force).await?;
             output::print(format, &done, ToString::to_string)?;
         }
     }

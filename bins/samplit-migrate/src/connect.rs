@@ -1,32 +1,19 @@
 //! The one connection that a command works on.
 
-use std::future::poll_fn;
-
-use anyhow::Context;
-use tokio::io::{AsyncRead, AsyncWrite};
+use samplit_store::Server;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls};
+use tokio_postgres::{AsyncMessage, Client};
 
-pub(crate) async fn connect(config: &Config) -> anyhow::Result<Client> {
-    let mut config = config.clone();
-    if config.get_application_name().is_none() {
-        config.application_name("samplit-migrate");
-    }
-    let (client, connection) = config
-        .connect(NoTls)
-        .await
-        .context("cannot connect to PostgreSQL")?;
-    tokio::spawn(drive(connection));
+pub(crate) async fn connect(server: &Server) -> anyhow::Result<Client> {
+    let (client, messages) = server.connect().await?;
+    tokio::spawn(tell(messages));
     Ok(client)
 }
 
-/// Drives the connection, and passes on what the server has to say on the way.
-async fn drive<S, T>(mut connection: Connection<S, T>)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    T: AsyncRead + AsyncWrite + Unpin,
-{
-    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+/// Passes on what the server has to say on the way.
+async fn tell(mut messages: UnboundedReceiver<AsyncMessage>) {
+    while let Some(message) = messages.recv().await {
         if let AsyncMessage::Notice(notice) = message {
             let code = notice.code();
             // What `IF NOT EXISTS` says of what exists is no news.

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, bail, ensure};
+use samplit_store::Server;
 use serde::Serialize;
 use tokio::process::Command;
-use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{Client, Config};
+use tokio_postgres::Client;
+use tokio_postgres::config::Host;
 
 /// The database roles that a dump names. They belong to the cluster and are not in the dump.
 const ROLES: [&str; 4] = [
@@ -50,7 +51,7 @@ impl fmt::Display for Done {
 
 /// Writes the database to `file`, which appears only when it is complete.
 pub(crate) async fn backup(
-    config: &Config,
+    server: &Server,
     client: &Client,
     file: &Path,
     force: bool,
@@ -72,7 +73,7 @@ pub(crate) async fn backup(
         .open(&partial)
         .with_context(|| format!("cannot write {}", partial.display()))?;
     let dumped = run(
-        config,
+        server,
         "pg_dump",
         ["-Fc".as_ref(), "-f".as_ref(), partial.as_os_str()],
     )
@@ -88,7 +89,7 @@ pub(crate) async fn backup(
 
 /// Loads `file` in one transaction.
 pub(crate) async fn restore(
-    config: &Config,
+    server: &Server,
     client: &Client,
     file: &Path,
     force: bool,
@@ -111,6 +112,7 @@ pub(crate) async fn restore(
     }
     let has_roles = ensure_roles(client, may_create_roles).await?;
 
+    let config = server.config();
     let database = config
         .get_dbname()
         .or(config.get_user())
@@ -130,7 +132,7 @@ pub(crate) async fn restore(
         .into_iter()
         .map(OsStr::new)
         .chain([file.as_os_str()]);
-    run(config, "pg_restore", arguments).await?;
+    run(server, "pg_restore", arguments).await?;
     done("restored", client, file).await
 }
 
@@ -171,14 +173,14 @@ async fn done(action: &'static str, client: &Client, file: &Path) -> anyhow::Res
 /// Runs one of PostgreSQL's programs against the database. The connection goes by environment, for
 /// every process can read another's command line.
 async fn run<A: AsRef<OsStr>>(
-    config: &Config,
+    server: &Server,
     program: &'static str,
     arguments: impl IntoIterator<Item = A>,
 ) -> anyhow::Result<()> {
     let output = Command::new(program)
         .args(arguments)
         .arg("--no-password")
-        .envs(environment(config))
+        .envs(environment(server))
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()
@@ -199,21 +201,17 @@ async fn run<A: AsRef<OsStr>>(
 }
 
 /// The variables by which libpq takes a connection.
-fn environment(config: &Config) -> Vec<(&'static str, String)> {
+fn environment(server: &Server) -> Vec<(&'static str, String)> {
+    let config = server.config();
     let hosts = config.get_hosts().iter().map(|host| match host {
         Host::Tcp(name) => name.clone(),
         Host::Unix(path) => path.display().to_string(),
     });
     let ports = config.get_ports().iter().map(ToString::to_string);
-    let ssl_mode = match config.get_ssl_mode() {
-        SslMode::Disable => "disable",
-        SslMode::Require => "require",
-        _ => "prefer",
-    };
     let mut variables = vec![
         ("PGHOST", hosts.collect::<Vec<_>>().join(",")),
         ("PGPORT", ports.collect::<Vec<_>>().join(",")),
-        ("PGSSLMODE", ssl_mode.to_owned()),
+        ("PGSSLMODE", server.ssl_mode().to_owned()),
         ("PGAPPNAME", "samplit-migrate".to_owned()),
     ];
     for (name, value) in [
@@ -222,6 +220,8 @@ fn environment(config: &Config) -> Vec<(&'static str, String)> {
     ] {
         variables.extend(value.map(|value| (name, value.to_owned())));
     }
+    let roots = server.ssl_root_certificate();
+    variables.extend(roots.map(|path| ("PGSSLROOTCERT", path.display().to_string())));
     let password = config.get_password().map(String::from_utf8_lossy);
     variables.extend(password.map(|password| ("PGPASSWORD", password.into_owned())));
     variables

@@ -26,7 +26,7 @@ async fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     match cli.database() {
-        Ok(config) => commands::run(&cli, &config).await,
+        Ok(server) => commands::run(&cli, &server).await,
         Err(usage) => usage.into_exit_code(),
     }
 }

@@ -8,11 +8,11 @@ use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, R
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use tokio_postgres::{Config, NoTls, config::SslMode};
+use tokio_postgres::NoTls;
 
 use crate::breaker::{Admission, BreakerState, CircuitBreaker};
 use crate::statement::Session;
-use crate::{Error, Settings, tls};
+use crate::{Error, Server, Settings, tls};
 
 /// How often a transaction is run again when PostgreSQL says that this may help.
 const MAX_RETRIES: u32 = 5;
@@ -29,9 +29,8 @@ pub struct Database {
 
 struct Inner {
     pool: Pool,
-    config: Config,
+    server: Server,
     settings: Settings,
-    tls: tls::TlsSettings,
     breaker: Mutex<CircuitBreaker>,
     started: Instant,
 }
@@ -103,22 +102,17 @@ impl Database {
     /// # Errors
     /// When the settings make no sense.
     pub fn lazy(settings: Settings) -> Result<Self, Error> {
-        let (url, tls) = tls::split_settings(&settings.url);
-        let mut config: Config = url
-            .parse()
-            // The parser's message may quote the string, and so the password.
-            .map_err(|_| Error::settings("the connection string cannot be read"))?;
+        let mut server = Server::parse(&settings.url)?.named(&settings.application_name);
+        let config = server.config_mut();
         config.connect_timeout(settings.connect_timeout);
-        if config.get_application_name().is_none() {
-            config.application_name(&settings.application_name);
-        }
+        let config = config.clone();
         let recycle = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
-        let manager = if config.get_ssl_mode() == SslMode::Disable {
-            Manager::from_config(config.clone(), NoTls, recycle)
+        let manager = if server.is_plain() {
+            Manager::from_config(config, NoTls, recycle)
         } else {
-            Manager::from_config(config.clone(), tls::connector(&tls)?, recycle)
+            Manager::from_config(config, tls::connector(server.tls())?, recycle)
         };
         let prepare = Arc::<str>::from(session_settings(&settings));
         let pool = Pool::builder(manager)
@@ -141,9 +135,8 @@ impl Database {
         let breaker = CircuitBreaker::new(settings.failure_threshold, settings.recovery_timeout);
         let inner = Arc::new(Inner {
             pool,
-            config,
+            server,
             settings,
-            tls,
             breaker: Mutex::new(breaker),
             started: Instant::now(),
         });
@@ -267,12 +260,8 @@ impl Database {
         self.inner.pool.close();
     }
 
-    pub(crate) fn config(&self) -> &Config {
-        &self.inner.config
-    }
-
-    pub(crate) fn tls(&self) -> &tls::TlsSettings {
-        &self.inner.tls
+    pub(crate) fn server(&self) -> &Server {
+        &self.inner.server
     }
 
     async fn fill(&self) -> Result<(), Error> {

@@ -4,6 +4,7 @@ pub mod access;
 pub mod assignments;
 mod breaker;
 mod database;
+pub mod doctor;
 pub mod elements;
 mod error;
 pub mod experiments;
@@ -11,6 +12,7 @@ pub mod heads;
 pub mod keys;
 mod notify;
 pub mod schema;
+mod server;
 mod settings;
 mod statement;
 pub mod statistics;
@@ -21,6 +23,7 @@ pub use breaker::{Admission, BreakerState, CircuitBreaker};
 pub use database::{Connection, Database, TxError};
 pub use error::Error;
 pub use notify::Notifications;
+pub use server::Server;
 pub use settings::{Settings, redact};
 pub use statement::{Session, Statement};
 
@@ -30,6 +33,7 @@ pub fn statements() -> Vec<Statement> {
     [
         access::STATEMENTS,
         assignments::STATEMENTS,
+        doctor::STATEMENTS,
         elements::STATEMENTS,
         experiments::STATEMENTS,
         heads::STATEMENTS,

@@ -1,15 +1,14 @@
 //! LISTEN: hearing from other processes that an experiment changed.
 
-use futures_util::{StreamExt as _, stream};
 use tokio::sync::mpsc;
-use tokio_postgres::{AsyncMessage, NoTls, config::SslMode};
+use tokio_postgres::AsyncMessage;
 
-use crate::{Database, Error, tls};
+use crate::{Database, Error};
 
 /// The payloads of one channel, as they arrive. Ends when the connection is lost.
 #[derive(Debug)]
 pub struct Notifications {
-    receiver: mpsc::UnboundedReceiver<String>,
+    messages: mpsc::UnboundedReceiver<AsyncMessage>,
     // Dropping the client ends the connection.
     _client: tokio_postgres::Client,
 }
@@ -17,7 +16,11 @@ pub struct Notifications {
 impl Notifications {
     /// The next payload; `None` once the connection is lost.
     pub async fn next(&mut self) -> Option<String> {
-        self.receiver.recv().await
+        loop {
+            if let AsyncMessage::Notification(notification) = self.messages.recv().await? {
+                return Some(notification.payload().to_owned());
+            }
+        }
     }
 }
 
@@ -27,46 +30,17 @@ impl Database {
     /// # Errors
     /// When PostgreSQL cannot be reached or refuses.
     pub async fn listen(&self, channel: &'static str) -> Result<Notifications, Error> {
-        let during = "LISTEN";
-        let mut config = self.config().clone();
+        let mut server = self.server().clone();
         // An idle listener would not notice a host that vanished.
-        config.keepalives_idle(std::time::Duration::from_secs(30));
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let client = if config.get_ssl_mode() == SslMode::Disable {
-            let connected = config.connect(NoTls).await;
-            let (client, connection) =
-                connected.map_err(|source| Error::postgres(during, source))?;
-            tokio::spawn(forward(connection, sender));
-            client
-        } else {
-            let connected = config.connect(tls::connector(self.tls())?).await;
-            let (client, connection) =
-                connected.map_err(|source| Error::postgres(during, source))?;
-            tokio::spawn(forward(connection, sender));
-            client
-        };
+        server
+            .config_mut()
+            .keepalives_idle(std::time::Duration::from_secs(30));
+        let (client, messages) = server.connect().await?;
         let listen = client.batch_execute(&format!("LISTEN {channel}")).await;
-        listen.map_err(|source| Error::postgres(during, source))?;
+        listen.map_err(|source| Error::postgres("LISTEN", source))?;
         Ok(Notifications {
-            receiver,
+            messages,
             _client: client,
         })
-    }
-}
-
-async fn forward<S, T>(
-    mut connection: tokio_postgres::Connection<S, T>,
-    sender: mpsc::UnboundedSender<String>,
-) where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-{
-    let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
-    while let Some(Ok(message)) = messages.next().await {
-        if let AsyncMessage::Notification(notification) = message
-            && sender.send(notification.payload().to_owned()).is_err()
-        {
-            return;
-        }
     }
 }
