@@ -40,7 +40,7 @@ pub use posterior::{Beta, Counts, Prior};
 pub use proportion::{ZTest, newcombe, two_proportion_z, wilson};
 pub use recency::{Cohort, FadedCounts, discounted, matured};
 pub use sample_ratio::{SampleRatio, Verdict, sample_ratio};
-pub use sample_size::{Comparison, SampleSize, days, sample_size};
+pub use sample_size::{Comparison, SampleSize, days_needed, sample_size};
 pub use sequence::{Contrast, Scores, Sequence, confidence_sequence, planned_variance, tune};
 pub use snapshot::Snapshot;
 pub use stopping::{Minimums, Missing, Standing, StoppingReport, StoppingRule, may_stop};

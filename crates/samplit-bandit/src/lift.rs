@@ -76,8 +76,8 @@ impl Ratio {
             (control, arm)
         };
         let mut nodes = Cumulative::new(sharp.curve())?.nodes();
-        // A rate below the smallest real has no logarithm, nor any weight worth the name.
-        nodes.retain(|(x, _)| *x > 0.0);
+        // A rate below the smallest real has no logarithm, and most of the support no weight.
+        nodes.retain(|(x, weight)| *x > 0.0 && *weight > 1e-16);
         for (x, _) in &mut nodes {
             *x = x.ln();
         }
@@ -114,7 +114,7 @@ impl Ratio {
         let excess = |u: f64| self.below(u) - q;
         let guess = self.centre + self.spread * normal_quantile_above(1.0 - q);
         let (mut low, mut high) = (guess, guess);
-        let mut reach = 0.1 * self.spread;
+        let mut reach = 0.02 * self.spread;
         let (mut at_low, mut at_high) = (excess(low), excess(high));
         while at_low > 0.0 || at_high < 0.0 {
             reach *= 2.0;
@@ -149,7 +149,7 @@ impl Ratio {
                 (low, at_low) = (u, at_u);
                 at_high *= 0.5;
             }
-            if at_u.abs() < 1e-13 || high - low < 1e-12 * self.spread {
+            if at_u.abs() < 1e-11 || high - low < 1e-11 * self.spread {
                 return Ok(u);
             }
         }

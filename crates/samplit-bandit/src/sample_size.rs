@@ -64,13 +64,13 @@ pub fn sample_size(comparison: Comparison) -> Result<SampleSize, Error> {
 /// The days that `visitors` take at `visitors_per_day`.
 ///
 /// ```
-/// # use samplit_bandit::days;
-/// assert_eq!(days(16_000, 2_000.0)?, 8.0);
+/// # use samplit_bandit::days_needed;
+/// assert_eq!(days_needed(16_000, 2_000.0)?, 8.0);
 /// # Ok::<(), samplit_bandit::Error>(())
 /// ```
 ///
 /// # Errors
 /// When `visitors_per_day` is not positive.
-pub fn days(visitors: u64, visitors_per_day: f64) -> Result<f64, Error> {
+pub fn days_needed(visitors: u64, visitors_per_day: f64) -> Result<f64, Error> {
     Ok(real(visitors) / within("visitors_per_day", visitors_per_day, 1e-9, f64::MAX)?)
 }

@@ -20,7 +20,7 @@
 //! h / e so far, times the worth of a conversion (`sum of Y^2 / sum of |Y|`, 1 for rates). It is
 //! soon negligible, and keeps the promise from the start: under Thompson sampling with a floor of
 //! 1 %, 5,000 visitors, rates of 2 to 26 % and 20 looks, at most 2.1 % of sequences that promise
-//! 5 % ever miss the truth; without it 7.6 %, and 8 to 22 % of the plain form, which is kept for
+//! 5 % ever miss the truth; without it 7.6 %, and 8 to 24 % of the plain form, which is kept for
 //! comparison with published numbers. `tests/coverage.rs` repeats the count.
 
 use crate::adaptive::{Earlier, Residuals};

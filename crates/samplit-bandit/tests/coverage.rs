@@ -125,6 +125,53 @@ fn the_sequence_holds_at_every_look() {
 }
 
 #[test]
+fn it_holds_for_one_arm_for_five_and_under_top_two() {
+    let difference = Contrast::Difference { arm: 1, control: 0 };
+    let top_two = Rule {
+        policy: Policy::TopTwo,
+        ..Rule::default()
+    };
+    for (seed, rates, rule, contrast, truth) in [
+        (
+            20,
+            vec![0.05, 0.07],
+            Rule::default(),
+            Contrast::Mean(0),
+            0.05,
+        ),
+        (
+            21,
+            vec![0.05, 0.07],
+            Rule::default(),
+            Contrast::Mean(1),
+            0.07,
+        ),
+        (22, vec![0.1; 5], Rule::default(), difference, 0.0),
+        (23, vec![0.05, 0.07, 0.06], top_two, difference, 0.02),
+    ] {
+        let planned = planned_variance(Scores::Weighted, 5_000, rates[0], &[]).unwrap();
+        let eta = tune(planned, 0.05).unwrap();
+        let mut random = ChaCha12Rng::seed_from_u64(seed);
+        let mut missed = 0;
+        for _ in 0..RUNS {
+            let mut miss = false;
+            experiment(&rates, &rule, &mut random, |snapshots| {
+                let now =
+                    confidence_sequence(snapshots, contrast, Scores::Weighted, eta, 0.05).unwrap();
+                let (low, high) = now.interval();
+                miss |= truth < low || high < truth;
+            });
+            missed += u32::from(miss);
+        }
+        println!(
+            "{:?} {contrast:?} of {rates:?}: missed {missed} of {RUNS}",
+            rule.policy
+        );
+        assert!(share(missed) <= 0.05 + margin(0.05));
+    }
+}
+
+#[test]
 fn adaptive_intervals_cover_where_plain_means_are_biased() {
     let rates = [0.1, 0.1];
     let mut random = ChaCha12Rng::seed_from_u64(3);

@@ -142,7 +142,7 @@ fn holm_and_sample_size() {
         assert_eq!(size.per_arm, per_arm);
         assert!(size.per_arm_corrected > per_arm);
     }
-    near(days(16_316, 1_000.0).unwrap(), 16.316, 1e-12);
+    near(days_needed(16_316, 1_000.0).unwrap(), 16.316, 1e-12);
 }
 
 #[test]

@@ -210,6 +210,28 @@ fn a_lone_arm_gets_everything() {
 }
 
 #[test]
+fn equal_posteriors_are_played_like_an_even_split() {
+    let even = Rule {
+        policy: Policy::Fixed(vec![0.25; 4]),
+        ..Rule::default()
+    };
+    let arms = [ArmState {
+        n: 5_000,
+        s: 300,
+        active: true,
+    }; 4];
+    let fixed = allocate(&even, &arms).unwrap().weights;
+    for policy in [Policy::Thompson, Policy::TopTwo] {
+        let rule = Rule {
+            policy,
+            ..Rule::default()
+        };
+        let weights = allocate(&rule, &arms).unwrap().weights;
+        assert!(weights.max_move(&fixed) <= 1, "{weights:?}");
+    }
+}
+
+#[test]
 fn fixed_shares_need_no_warm_up() {
     let rule = Rule {
         policy: Policy::Fixed(vec![0.9, 0.1, 0.0]),

@@ -7,6 +7,18 @@ use crate::number::size;
 /// Nodes per panel.
 pub(crate) const NODES: usize = 16;
 
+/// Bonnet's recurrence `P_(n+1) = up x P_n - down P_(n-1)`, by n.
+const RECURRENCE: [(f64, f64); NODES] = {
+    let mut table = [(1.0, 0.0); NODES];
+    let (mut n, mut m) = (0, 0.0);
+    while n < NODES {
+        table[n] = ((2.0 * m + 1.0) / (m + 1.0), m / (m + 1.0));
+        n += 1;
+        m += 1.0;
+    }
+    table
+};
+
 /// The rule, computed once per process.
 pub(crate) static GAUSS: LazyLock<Gauss> = LazyLock::new(Gauss::new);
 
@@ -101,9 +113,8 @@ impl Series {
         // The integral of (2n + 1) P_n is P_(n+1) - P_(n-1); the two recur together.
         let mut sum = self.0[0] * (x + 1.0);
         let (mut before, mut here) = (1.0, x);
-        for (n, c) in self.0.iter().enumerate().skip(1) {
-            let m = size(n);
-            let next = ((2.0 * m + 1.0) * x * here - m * before) / (m + 1.0);
+        for (c, (up, down)) in self.0.iter().zip(&RECURRENCE).skip(1) {
+            let next = up * x * here - down * before;
             sum += c * (next - before);
             (before, here) = (here, next);
         }
@@ -116,8 +127,8 @@ fn legendre(x: f64) -> [f64; NODES + 1] {
     let mut p = [1.0; NODES + 1];
     p[1] = x;
     for n in 1..NODES {
-        let m = size(n);
-        p[n + 1] = ((2.0 * m + 1.0) * x * p[n] - m * p[n - 1]) / (m + 1.0);
+        let (up, down) = RECURRENCE[n];
+        p[n + 1] = up * x * p[n] - down * p[n - 1];
     }
     p
 }
