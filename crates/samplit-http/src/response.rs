@@ -1,14 +1,18 @@
 //! How answers are made: JSON from a serde value, text, and streams.
 
 use bytes::Bytes;
-use http_body_util::Full;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use http_body_util::{BodyExt as _, Either, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     Response, StatusCode,
+    body::Frame,
     header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue},
 };
+use samplit_engine::Error;
 use serde::Serialize;
 
-pub(crate) type Body = Full<Bytes>;
+/// Nearly every body is in memory; only the bundle is a stream.
+pub(crate) type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, Error>>;
 
 pub(crate) type Reply = Response<Body>;
 
@@ -16,7 +20,7 @@ pub(crate) type Reply = Response<Body>;
 const JSON_CAPACITY: usize = 512;
 
 pub(crate) fn full(bytes: Bytes) -> Body {
-    Full::new(bytes)
+    Either::Left(Full::new(bytes))
 }
 
 /// An answer whose whole body is at hand.
@@ -34,6 +38,21 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Reply {
     let mut reply = content("application/json", body);
     *reply.status_mut() = status;
     reply
+}
+
+/// A streamed answer. Its first part is waited for, so that a refusal is still a status.
+pub(crate) async fn stream(
+    content_type: &'static str,
+    parts: impl Stream<Item = Result<Bytes, Error>> + Send + 'static,
+) -> Result<Reply, Error> {
+    let mut parts = Box::pin(parts);
+    let first = parts.next().await.transpose()?;
+    let first = futures_util::stream::iter(first.map(Ok));
+    let body = StreamBody::new(first.chain(parts).map_ok(Frame::data));
+    let mut reply = Response::new(Either::Right(body.boxed_unsync()));
+    let content_type = HeaderValue::from_static(content_type);
+    reply.headers_mut().insert(CONTENT_TYPE, content_type);
+    Ok(reply)
 }
 
 /// The entity tag of a version.

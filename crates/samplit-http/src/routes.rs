@@ -36,6 +36,14 @@ fn patch(pattern: &'static str, handler: Handler) -> Route {
     }
 }
 
+/// The answer takes as long as the trail is long.
+fn untimed(route: Route) -> Route {
+    Route {
+        timed: false,
+        ..route
+    }
+}
+
 fn table() -> Vec<Route> {
     vec![
         post("/v1/experiments/{id}/assign", |call| {
@@ -95,6 +103,12 @@ fn table() -> Vec<Route> {
         get("/v1/experiments/{id}/audit/entries", |call| {
             Box::pin(audit::entries(call))
         }),
+        untimed(get("/v1/experiments/{id}/audit/verify", |call| {
+            Box::pin(audit::verify(call))
+        })),
+        untimed(get("/v1/experiments/{id}/audit/bundle", |call| {
+            Box::pin(audit::bundle(call))
+        })),
         get("/experiments/{id}", |call| Box::pin(page::live(call))),
         get("/assets/live.css", |_call| {
             Box::pin(async { Ok(page::stylesheet()) })

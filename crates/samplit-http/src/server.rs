@@ -23,7 +23,7 @@ use crate::{
     service::Service,
 };
 
-/// The most bytes that the head of a request may have; beyond: 431.
+/// The most bytes of an unfinished head to hold; beyond: 431.
 const HEAD_LIMIT: usize = 64 * 1024;
 
 /// Connections open at once on the ops listener: probes and scrapers, nobody else.
@@ -111,8 +111,7 @@ impl Acceptor {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(config.header_timeout)
-            .max_buf_size(HEAD_LIMIT)
-            .pipeline_flush(true);
+            .max_buf_size(HEAD_LIMIT);
         Self {
             listener,
             name,

@@ -1,6 +1,11 @@
 //! The audit trail: its entries, its verification, and the bundle to verify elsewhere.
 
-use hyper::StatusCode;
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use hyper::{
+    StatusCode,
+    header::{CONTENT_DISPOSITION, HeaderValue},
+};
 use samplit_domain::EntryId;
 use samplit_engine::TrailEntry;
 use serde::Serialize;
@@ -10,7 +15,7 @@ use time::OffsetDateTime;
 use crate::{
     call::Call,
     problem::Problem,
-    response::{Reply, json},
+    response::{Reply, json, stream},
 };
 
 #[derive(Serialize)]
@@ -61,4 +66,44 @@ pub(crate) async fn entries(call: Call) -> Result<Reply, Problem> {
         next_after: last.map(|entry| entry.sequence_number),
     };
     Ok(json(StatusCode::OK, &body))
+}
+
+/// What a verification came to.
+#[derive(Serialize)]
+struct VerdictJson<R, F> {
+    sound: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<R>,
+    /// The first thing that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<F>,
+}
+
+/// `GET /v1/experiments/{id}/audit/verify`
+pub(crate) async fn verify(call: Call) -> Result<Reply, Problem> {
+    let who = call.principal().await?;
+    let verdict = call.app.engine.verify(&who, call.experiment_id()).await?;
+    let sound = verdict.is_ok();
+    let (report, failure) = match verdict {
+        Ok(report) => (Some(report), None),
+        Err(failure) => (None, Some(failure)),
+    };
+    let body = VerdictJson {
+        sound,
+        report,
+        failure,
+    };
+    Ok(json(StatusCode::OK, &body))
+}
+
+/// `GET /v1/experiments/{id}/audit/bundle`
+pub(crate) async fn bundle(call: Call) -> Result<Reply, Problem> {
+    let who = call.principal().await?;
+    let id = call.experiment_id();
+    let lines = call.app.engine.bundle(&who, id).await?;
+    let mut reply = stream("application/x-ndjson", lines.map_ok(Bytes::from)).await?;
+    let name = HeaderValue::try_from(format!("attachment; filename=\"{id}.ndjson\""));
+    let name = name.expect("a UUID is legal in a header");
+    reply.headers_mut().insert(CONTENT_DISPOSITION, name);
+    Ok(reply)
 }

@@ -1,0 +1,7 @@
+//! The HTTP service over a real engine and a real PostgreSQL.
+
+mod bad_input;
+mod connections;
+mod outage;
+mod support;
+mod walk;

@@ -1,0 +1,66 @@
+//! PostgreSQL goes away and comes back.
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+use samplit_devpg::{DevPg, Mode};
+use samplit_engine::Engine;
+use samplit_http::HttpConfig;
+use samplit_store::{Database, Settings};
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+
+use crate::support::Server;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_database_the_service_says_so_and_recovers() {
+    let pg = DevPg::start().await.unwrap();
+    pg.create_database("away").await.unwrap();
+    let mut client = samplit_tests::connect(&pg.url("away")).await;
+    let options = samplit_sql::Options::default();
+    samplit_sql::up(&mut client, &options).await.unwrap();
+    let settings = Settings {
+        recovery_timeout: Duration::from_millis(200),
+        ..samplit_tests::settings(&pg.url("away"))
+    };
+    let database = Database::connect(settings).await.unwrap();
+    let engine = Engine::start(database, samplit_tests::config(1))
+        .await
+        .unwrap();
+    let server = Server::start(engine, HttpConfig::default()).await;
+    let path = server.started().await;
+    let (assign, convert) = (format!("{path}/assign"), format!("{path}/convert"));
+    let known = json!({"visitor_id": "known"});
+    let before = server.post(&assign, &known).await.json();
+
+    pg.stop(Mode::Immediate).await.unwrap();
+    assert_eq!(server.get_ops("/livez").await.summary(), "200");
+    let ready = server.get_ops("/readyz").await;
+    assert_eq!(ready.summary(), "503 database_unavailable");
+    assert!(ready.headers.contains_key("retry-after"));
+    let again = server.post(&assign, &known).await.json();
+    assert_eq!(again["variants"], before["variants"]);
+    let new = server
+        .post(&assign, &json!({"visitor_id": "new"}))
+        .await
+        .json();
+    assert_eq!(
+        (&new["degraded"], &new["in_experiment"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(new["reason"], "degraded");
+    let converted = server.post(&convert, &known).await;
+    assert_eq!(converted.summary(), "503 database_unavailable");
+    assert!(converted.headers.contains_key("retry-after"));
+
+    pg.restart().await.unwrap();
+    let recovered = async {
+        while server.post(&convert, &known).await.status != StatusCode::OK {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), recovered)
+        .await
+        .expect("it comes back by itself");
+    assert_eq!(server.get_ops("/readyz").await.summary(), "200");
+}
