@@ -43,8 +43,9 @@ pub(crate) struct LiveTrail {
     pub(crate) pid_key: Option<PidKey>,
     pub(crate) genesis: Genesis,
     pub(crate) snapshot: ArcSwap<Snapshot>,
-    /// When the posteriors were last looked at, in microseconds since the epoch.
-    pub(crate) evaluated_us: AtomicI64,
+    /// When the posteriors were last looked at, in microseconds since the epoch; stays the same
+    /// number when the experiment is read anew.
+    pub(crate) evaluated_us: Arc<AtomicI64>,
 }
 
 /// The weights in force.
@@ -195,6 +196,10 @@ impl Core {
             trail = self.load_trail(id).await?;
         }
         let before = self.registry.get(id);
+        let before_trail = before.as_ref().and_then(|before| before.trail.as_ref());
+        if let (Some(trail), Some(before)) = (&mut trail, before_trail) {
+            trail.evaluated_us = Arc::clone(&before.evaluated_us);
+        }
         let waiting = before.map_or_else(
             || Arc::new(Semaphore::new(self.config.queue_capacity)),
             |before| Arc::clone(&before.waiting),
@@ -240,7 +245,7 @@ impl Core {
             pid_key: pid_key.map(PidKey::from_bytes),
             genesis,
             snapshot: ArcSwap::from_pointee(snapshot),
-            evaluated_us: AtomicI64::new(0),
+            evaluated_us: Arc::default(),
         }))
     }
 

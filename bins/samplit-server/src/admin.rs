@@ -1,0 +1,123 @@
+//! `admin`: makes keys.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Args, Subcommand};
+use samplit_engine::{
+    Clock as _, Engine, EngineConfig, Entropy as _, KeyRing, NewApiKey, Role, Scope, SystemClock,
+    SystemEntropy,
+};
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::database;
+use crate::output::{self, Output};
+use crate::settings::DatabaseSettings;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminCommand {
+    /// Print a new key for `SAMPLIT_KEYS` or `--keys-file`.
+    GenerateKey,
+    /// Make an API key, and the account it belongs to if there is none. The token is shown once.
+    CreateKey(CreateKeyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateKeyArgs {
+    #[command(flatten)]
+    database: DatabaseSettings,
+
+    /// The email of the account.
+    #[arg(long)]
+    email: String,
+
+    /// The role that a new account gets: `admin` sees everybody's experiments, `client` its own.
+    #[arg(long, default_value = "client")]
+    role: Role,
+
+    /// What people call the key.
+    #[arg(long)]
+    name: String,
+
+    /// What it may do: any of `manage`, `assign`, `read`.
+    #[arg(long, value_delimiter = ',', required = true)]
+    scopes: Vec<Scope>,
+
+    /// For how long it is good; without this, for ever.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    expires_in_days: Option<u16>,
+
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// What is printed of a new API key.
+#[derive(Serialize)]
+struct Created {
+    id: String,
+    user_id: String,
+    email: String,
+    name: String,
+    scopes: Vec<&'static str>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    expires_at: Option<OffsetDateTime>,
+    token: String,
+}
+
+pub(crate) async fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        AdminCommand::GenerateKey => output::line(&STANDARD.encode(random_key()))?,
+        AdminCommand::CreateKey(args) => create_key(args).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// 32 bytes from the operating system.
+pub(crate) fn random_key() -> [u8; 32] {
+    let mut key = [0; 32];
+    SystemEntropy::default().fill(&mut key);
+    key
+}
+
+/// A ring that nobody will ever have again, for work that seals nothing worth keeping.
+pub(crate) fn throwaway_ring() -> anyhow::Result<KeyRing> {
+    KeyRing::new(&[random_key()]).context("cannot make a key")
+}
+
+async fn create_key(args: CreateKeyArgs) -> anyhow::Result<()> {
+    let database = database::connect(args.database.to_store()?).await?;
+    // API keys are hashed, not sealed: whoever makes one need not hold the ring.
+    let engine = Engine::start(database, EngineConfig::new(throwaway_ring()?)).await?;
+    let expires_at = args
+        .expires_in_days
+        .map(|days| SystemClock.now() + time::Duration::days(days.into()));
+    let new = NewApiKey {
+        email: args.email.clone(),
+        role: args.role,
+        name: args.name.clone(),
+        scopes: args.scopes,
+        expires_at,
+    };
+    let key = engine.create_api_key(new).await;
+    engine.shutdown().await;
+    let key = key.context("cannot make the key")?;
+    let created = Created {
+        id: key.id.to_string(),
+        user_id: key.user_id.to_string(),
+        email: args.email,
+        name: args.name,
+        scopes: key.scopes.iter().map(|scope| scope.as_str()).collect(),
+        expires_at,
+        token: key.token,
+    };
+    output::print(args.output, &created, |created| {
+        format!(
+            "{}\nkeep it now, it is not shown again (key {} of {})",
+            created.token, created.id, created.email
+        )
+    })
+}

@@ -1,0 +1,153 @@
+//! One old test as an experiment.
+
+use futures_util::future::try_join_all;
+use samplit_engine::{
+    Allocation, Assign, Convert, ElementDraft, Engine, Error, ExperimentDraft, ExperimentId,
+    Principal, Strategy, Transition, VariantDraft, VariantId,
+};
+use serde_json::json;
+
+use super::outcomes::Outcomes;
+use super::records::Record;
+
+/// An old test under way.
+#[derive(Debug)]
+pub(super) struct Test {
+    pub(super) record: Record,
+    pub(super) id: ExperimentId,
+    /// In order of the arms.
+    variants: Vec<VariantId>,
+    outcomes: Vec<Outcomes>,
+    arrived: u64,
+    /// Visitors whose behaviour is on record, per arm.
+    pub(super) visitors: Vec<u64>,
+    pub(super) conversions: u64,
+    pub(super) is_over: bool,
+}
+
+/// Visitors who were assigned and want to convert.
+type Clicks = Vec<String>;
+
+impl Test {
+    /// Creates and starts the experiment.
+    pub(super) async fn start(
+        engine: &Engine,
+        record: Record,
+        allocation: &Allocation,
+        seed: u64,
+        position: usize,
+    ) -> Result<Self, Error> {
+        let system = Principal::system();
+        let draft = draft(&record, allocation);
+        let created = engine.create_experiment(&system, draft).await?;
+        let id = created.id;
+        engine
+            .transition(&system, id, Transition::Start, Default::default(), None)
+            .await?;
+        let variants = created.elements[0].variants.iter().map(|v| v.id).collect();
+        let arms = record.arms.iter().enumerate();
+        Ok(Self {
+            outcomes: arms
+                .map(|(arm, of)| Outcomes::new(of, seed, position, arm))
+                .collect(),
+            visitors: vec![0; record.arms.len()],
+            record,
+            id,
+            variants,
+            arrived: 0,
+            conversions: 0,
+            is_over: false,
+        })
+    }
+
+    /// Lets `size` visitors arrive at once; returns those who will click. The test is over as soon
+    /// as one is given an arm whose record is used up.
+    ///
+    /// The very first visitor comes alone. The engine thinks about the weights of a trail that holds
+    /// more than its genesis entry, so in a larger first wave it would depend on how the wave fell
+    /// into batches whether it already does so there.
+    pub(super) async fn arrive(&mut self, engine: &Engine, size: u64) -> Result<Clicks, Error> {
+        let system = Principal::system();
+        let size = if self.arrived == 0 { 1 } else { size };
+        let wave = self.arrived + 1..=self.arrived + size;
+        self.arrived += size;
+        let names: Vec<String> = wave.map(|number| format!("visitor-{number}")).collect();
+        let assigned = names.iter().map(|name| {
+            let request = Assign {
+                visitor: name.clone(),
+                ..Assign::default()
+            };
+            engine.assign(&system, self.id, request)
+        });
+        let assigned = try_join_all(assigned).await?;
+        let mut clicks = Vec::new();
+        for (name, assigned) in names.into_iter().zip(assigned) {
+            let shown = assigned.variants[0];
+            let arm = self.variants.iter().position(|variant| *variant == shown);
+            let arm = arm.expect("an experiment shows its own variants");
+            let Some(clicked) = self.outcomes[arm].next() else {
+                self.is_over = true;
+                break;
+            };
+            self.visitors[arm] += 1;
+            if clicked {
+                clicks.push(name);
+            }
+        }
+        Ok(clicks)
+    }
+
+    /// Reports the clicks of a wave.
+    pub(super) async fn click(&mut self, engine: &Engine, clicks: Clicks) -> Result<(), Error> {
+        let system = Principal::system();
+        let counted = clicks.into_iter().map(|visitor| {
+            let request = Convert {
+                visitor,
+                ..Convert::default()
+            };
+            engine.convert(&system, self.id, request)
+        });
+        let counted = try_join_all(counted).await?;
+        let fresh = counted.iter().filter(|converted| !converted.duplicate);
+        self.conversions += fresh.count() as u64;
+        Ok(())
+    }
+
+    /// Completes the experiment.
+    pub(super) async fn complete(&self, engine: &Engine) -> Result<(), Error> {
+        let system = Principal::system();
+        let step = Transition::Complete;
+        engine
+            .transition(&system, self.id, step, Default::default(), None)
+            .await
+            .map(drop)
+    }
+}
+
+fn draft(record: &Record, allocation: &Allocation) -> ExperimentDraft {
+    let variants = record.arms.iter().enumerate();
+    let variants = variants.map(|(position, arm)| VariantDraft {
+        name: arm.name.clone(),
+        content: json!({ "text": arm.name }),
+        is_control: position == 0,
+        weight: None,
+    });
+    ExperimentDraft {
+        name: record.name.clone(),
+        description: None,
+        target_url: None,
+        traffic_allocation: 1.0,
+        strategy: Strategy::Adaptive,
+        allocation: allocation.clone(),
+        elements: vec![ElementDraft {
+            name: "arm".to_owned(),
+            selector: None,
+            fallback_selectors: Vec::new(),
+            element_type: None,
+            original_content: None,
+            variants: variants.collect(),
+        }],
+        goals: Vec::new(),
+        metadata: json!({}),
+    }
+}

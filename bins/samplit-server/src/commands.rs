@@ -1,0 +1,18 @@
+//! From a subcommand to the module that does it.
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+use crate::{admin, audit, backtest, config, demo, doctor, serve};
+
+pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Serve(settings) => serve::run(&settings).await,
+        Command::Demo(args) => demo::run(&args).await,
+        Command::Backtest(args) => backtest::run(&args).await,
+        Command::Audit(command) => audit::run(command).await,
+        Command::Doctor(args) => doctor::run(&args).await,
+        Command::Admin(command) => admin::run(command).await,
+        Command::Config(command) => config::run(command, &cli.log),
+    }
+}

@@ -1,0 +1,32 @@
+//! The settings of the server: one struct per concern, each by flag and `SAMPLIT_*` environment.
+
+mod database;
+mod duration;
+mod engine;
+mod http;
+mod keys;
+mod log;
+mod secret;
+
+use clap::Args;
+use serde::Serialize;
+
+pub(crate) use database::DatabaseSettings;
+pub(crate) use engine::EngineSettings;
+pub(crate) use http::HttpSettings;
+pub(crate) use keys::KeySettings;
+pub(crate) use log::LogSettings;
+pub(crate) use secret::Secret;
+
+/// Everything that `serve` needs to know.
+#[derive(Clone, Debug, Args, Serialize)]
+pub(crate) struct ServerSettings {
+    #[command(flatten)]
+    pub(crate) database: DatabaseSettings,
+    #[command(flatten)]
+    pub(crate) engine: EngineSettings,
+    #[command(flatten)]
+    pub(crate) http: HttpSettings,
+    #[command(flatten)]
+    pub(crate) keys: KeySettings,
+}

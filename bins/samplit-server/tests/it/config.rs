@@ -1,0 +1,81 @@
+//! Settings: what is in force, and what is never shown.
+
+use crate::support::{Json, KEYS, code, command, run, stderr, stdout};
+
+#[test]
+fn config_check_shows_everything_but_secrets() {
+    for output in ["text", "json"] {
+        let checked = command(&[
+            "config",
+            "check",
+            "--output",
+            output,
+            "--queue-capacity",
+            "77",
+        ])
+        .env("SAMPLIT_DATABASE_URL", "postgresql://me:hunter2@db/x")
+        .env("SAMPLIT_KEYS", KEYS)
+        .env("SAMPLIT_DRAIN_TIMEOUT", "90s")
+        .output()
+        .unwrap();
+        let text = stdout(&checked);
+        assert_eq!(code(&checked), 0, "{text}");
+        for shown in ["me:***@db/x", "queue_capacity", "77", "90s"] {
+            assert!(text.contains(shown), "{shown} in {text}");
+        }
+        for hidden in ["hunter2", KEYS] {
+            assert!(!text.contains(hidden), "{text}");
+            assert!(!stderr(&checked).contains(hidden));
+        }
+    }
+}
+
+#[test]
+fn config_check_says_what_is_wrong_without_repeating_it() {
+    let checked = command(&["config", "check", "--output", "json"])
+        .env("SAMPLIT_DATABASE_URL", "postgresql://me:hunter2@[/x")
+        .env("SAMPLIT_KEYS", "not-a-key")
+        .output()
+        .unwrap();
+    assert_eq!(code(&checked), 1);
+    let text = stdout(&checked);
+    let report: Json = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["problems"].as_array().unwrap().len(), 2, "{text}");
+    for hidden in ["hunter2", "not-a-key"] {
+        assert!(!text.contains(hidden), "{text}");
+    }
+}
+
+#[test]
+fn help_does_not_show_what_the_environment_holds() {
+    for arguments in [&["serve", "--help"][..], &["admin", "create-key", "--help"]] {
+        let help = command(arguments)
+            .env("SAMPLIT_DATABASE_URL", "postgresql://me:hunter2@db/x")
+            .env("SAMPLIT_KEYS", KEYS)
+            .output()
+            .unwrap();
+        assert_eq!(code(&help), 0);
+        let text = stdout(&help);
+        assert!(text.contains("SAMPLIT_DATABASE_URL"), "{text}");
+        assert!(!text.contains("hunter2") && !text.contains(KEYS), "{text}");
+    }
+}
+
+#[test]
+fn a_generated_key_is_a_key_and_another_each_time() {
+    let key = || stdout(&run(&["admin", "generate-key"])).trim().to_owned();
+    let (one, other) = (key(), key());
+    assert_ne!(one, other);
+    let checked = command(&["config", "check", "--database-url", "postgresql://h/d"])
+        .env("SAMPLIT_KEYS", format!("{one},{other}"))
+        .output()
+        .unwrap();
+    assert_eq!(code(&checked), 0, "{}", stdout(&checked));
+}
+
+#[test]
+fn wrong_usage_has_its_own_exit_code() {
+    assert_eq!(code(&run(&["serve", "--drain-timeout", "soon"])), 64);
+    assert_eq!(code(&run(&["audit", "verify"])), 64);
+    assert_eq!(code(&run(&["--version"])), 0);
+}

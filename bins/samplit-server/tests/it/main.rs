@@ -1,0 +1,10 @@
+//! The binary as a user meets it.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod audit;
+mod backtest;
+mod config;
+mod demo;
+mod serve;
+mod support;
