@@ -102,7 +102,8 @@ impl Curve for BetaCurve {
     fn step(&self, y: f64) -> f64 {
         let d = self.distance(y);
         // Near the peak the curve is a bell of this width ...
-        let bell = 1.5 / (self.total * logistic(y) * logistic(-y)).sqrt();
+        let e = (-y.abs()).exp();
+        let bell = 1.5 * (1.0 + e) / (self.total * e).sqrt();
         // ... far out an exponential, of which little needs to be resolved once it is low ...
         let decay = (3.5 - 0.2 * self.log_density(d)) / self.slope(d).abs();
         // ... and the change from one to the other has its complex singularities at +-i pi.
