@@ -5,7 +5,7 @@ use samplit_audit::payload::{
     Carried, Genesis, GenesisArm, GenesisElement, Mode as ModeWord, Policy as PolicyWord,
     Prior as PriorPayload, Strategy as StrategyWord,
 };
-use samplit_audit::{DrawKey, Hash, PerElement, PidKey, Place};
+use samplit_audit::{DrawKey, Hash, PerElement, PidKey, Place, TypedPayload as _};
 use samplit_bandit::{SCALE, Weights};
 use samplit_domain::{ArmSet, Experiment, PolicyKind, Strategy, arm_sets, to_micros};
 use samplit_store::assignments::{self, AssignmentCount};
@@ -50,6 +50,15 @@ pub(crate) async fn begin(
     };
 
     let genesis = genesis(core, experiment, &draw_key, carried)?;
+    if let Err(error) = genesis.to_payload() {
+        return Err(Error::conflict(
+            "too_large_to_start",
+            format!(
+                "the first entry of the trail lists every arm and cannot hold these ({error}); use \
+                 fewer combinations or shorter names"
+            ),
+        ));
+    }
     let mut trail = Trail::begin(experiment.id);
     let now = to_micros(core.config.clock.now());
     trail.append_snapshot(core.ids.next(), now, &genesis)?;

@@ -119,7 +119,7 @@ impl Trail {
             experiment_id: entry.experiment_id,
             sequence_number: signed(entry.sequence_number),
             decision_type: decision_type.as_str(),
-            decision_data: RawJson(entry.payload.as_str().to_owned()),
+            decision_data: RawJson(entry.payload.into_string()),
             previous_hash: entry.previous_hash.to_string(),
             current_hash: entry.current_hash.to_string(),
             created_at: from_micros(entry.created_at_us),
