@@ -5,6 +5,7 @@
 mod audit;
 mod backtest;
 mod config;
+mod crash;
 mod demo;
 mod serve;
 mod support;

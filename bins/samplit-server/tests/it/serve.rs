@@ -7,7 +7,7 @@ use crate::support::{
     Json, KEYS, Running, code, command, empty, execute, http, migrated, on, run_on, stderr, stdout,
 };
 
-const ANY_PORT: [&str; 7] = [
+pub(crate) const ANY_PORT: [&str; 7] = [
     "serve",
     "--listen",
     "127.0.0.1:0",
@@ -59,7 +59,7 @@ async fn serve_refuses_a_schema_that_it_does_not_know() {
     );
 }
 
-fn create_key(arguments: &[&str], database: &samplit_devpg::TestDatabase) -> String {
+pub(crate) fn create_key(arguments: &[&str], database: &samplit_devpg::TestDatabase) -> String {
     let all = [&["admin", "create-key", "--output", "json"], arguments].concat();
     // Without the ring: it is not needed for this.
     let made = on(database, &all)

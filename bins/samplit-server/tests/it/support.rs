@@ -172,7 +172,18 @@ pub(crate) fn http(
     token: Option<&str>,
     body: Option<&Json>,
 ) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
+    try_http(address, method, path, token, body).unwrap()
+}
+
+/// One HTTP request to a server that may be gone.
+pub(crate) fn try_http(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: Option<&Json>,
+) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address)?;
     let body = body.map(Json::to_string).unwrap_or_default();
     let authorization = token.map_or(String::new(), |token| {
         format!("Authorization: Bearer {token}\r\n")
@@ -182,11 +193,14 @@ pub(crate) fn http(
         "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{authorization}\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
-    )
-    .unwrap();
+    )?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, body.to_owned())
+    stream.read_to_string(&mut answer)?;
+    let cut = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(cut)?;
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    Ok((status.ok_or_else(cut)?, body.to_owned()))
 }
