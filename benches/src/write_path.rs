@@ -14,9 +14,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use samplit_devpg::DevPg;
-use samplit_domain::{
-    Allocation, ElementDraft, ExperimentDraft, Strategy, Transition, VariantDraft,
-};
+use samplit_domain::{ElementDraft, ExperimentDraft, Transition, VariantDraft};
 use samplit_engine::{Assign, Engine, EngineConfig, Experiment, KeyRing, Principal};
 use samplit_store::{Database, Settings};
 use tokio::time::Instant;
@@ -84,31 +82,13 @@ async fn main() -> anyhow::Result<()> {
 
 async fn started(engine: &Engine) -> anyhow::Result<Experiment> {
     let me = Principal::system();
-    let variant = |name: &str, is_control| VariantDraft {
-        name: name.to_owned(),
-        content: serde_json::json!({ "text": name }),
-        is_control,
-        weight: None,
-    };
-    let element = ElementDraft {
-        name: "headline".to_owned(),
-        selector: None,
-        fallback_selectors: Vec::new(),
-        element_type: None,
-        original_content: None,
-        variants: vec![variant("A", true), variant("B", false), variant("C", false)],
-    };
-    let draft = ExperimentDraft {
-        name: "bench".to_owned(),
-        description: None,
-        target_url: None,
-        traffic_allocation: 1.0,
-        strategy: Strategy::Adaptive,
-        allocation: Allocation::default(),
-        elements: vec![element],
-        goals: Vec::new(),
-        metadata: serde_json::json!({}),
-    };
+    let text = |name: &str| serde_json::json!({ "text": name });
+    let variants = vec![
+        VariantDraft::control("A", text("A")),
+        VariantDraft::new("B", text("B")),
+        VariantDraft::new("C", text("C")),
+    ];
+    let draft = ExperimentDraft::new("bench", vec![ElementDraft::new("headline", variants)]);
     let id = engine.create_experiment(&me, draft).await?.id;
     Ok(engine
         .transition(&me, id, Transition::Start, Default::default(), None)

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use samplit_devpg::{DevPg, TestDatabase};
-use samplit_domain::{
-    Allocation, ElementDraft, ExperimentDraft, Strategy, Transition, VariantDraft,
-};
+use samplit_domain::{ElementDraft, ExperimentDraft, Transition, VariantDraft};
 use samplit_engine::{Engine, EngineConfig, Experiment, KeyRing, Principal, SeededEntropy};
 use samplit_store::{Database, Settings};
 use serde_json::json;
@@ -88,31 +86,22 @@ pub async fn engine(url: &str, seed: u64) -> Engine {
 /// `B`, ...
 #[must_use]
 pub fn draft(elements: &[usize]) -> ExperimentDraft {
-    let variant = |index: usize| VariantDraft {
-        name: char::from(b'A' + u8::try_from(index).expect("few variants")).to_string(),
-        content: json!({ "text": format!("variant {index}") }),
-        is_control: index == 0,
-        weight: None,
+    let variant = |index: usize| {
+        let name = char::from(b'A' + u8::try_from(index).expect("few variants")).to_string();
+        let content = json!({ "text": format!("variant {index}") });
+        if index == 0 {
+            VariantDraft::control(name, content)
+        } else {
+            VariantDraft::new(name, content)
+        }
     };
-    let element = |(index, &variants): (usize, &usize)| ElementDraft {
-        name: format!("element {index}"),
-        selector: None,
-        fallback_selectors: Vec::new(),
-        element_type: None,
-        original_content: None,
-        variants: (0..variants).map(variant).collect(),
+    let element = |(index, &variants): (usize, &usize)| {
+        ElementDraft::new(
+            format!("element {index}"),
+            (0..variants).map(variant).collect(),
+        )
     };
-    ExperimentDraft {
-        name: "test".to_owned(),
-        description: None,
-        target_url: None,
-        traffic_allocation: 1.0,
-        strategy: Strategy::Adaptive,
-        allocation: Allocation::default(),
-        elements: elements.iter().enumerate().map(element).collect(),
-        goals: Vec::new(),
-        metadata: json!({}),
-    }
+    ExperimentDraft::new("test", elements.iter().enumerate().map(element).collect())
 }
 
 /// Creates and starts an experiment.

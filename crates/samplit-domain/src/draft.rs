@@ -85,6 +85,43 @@ pub struct GoalDraft {
     pub default_value: f64,
 }
 
+impl VariantDraft {
+    /// A variant to compare with the control.
+    #[must_use]
+    pub fn new(name: impl Into<String>, content: Json) -> Self {
+        Self {
+            name: name.into(),
+            content,
+            is_control: false,
+            weight: None,
+        }
+    }
+
+    /// The variant that the others are compared with.
+    #[must_use]
+    pub fn control(name: impl Into<String>, content: Json) -> Self {
+        Self {
+            is_control: true,
+            ..Self::new(name, content)
+        }
+    }
+}
+
+impl ElementDraft {
+    /// An element decided on a server: no selector.
+    #[must_use]
+    pub fn new(name: impl Into<String>, variants: Vec<VariantDraft>) -> Self {
+        Self {
+            name: name.into(),
+            selector: None,
+            fallback_selectors: Vec::new(),
+            element_type: None,
+            original_content: None,
+            variants,
+        }
+    }
+}
+
 impl SelectorDraft {
     fn check(&self, pointer: &str, violations: &mut Violations) {
         if self.kind.parse::<SelectorType>().is_err() {
@@ -112,6 +149,22 @@ impl SelectorDraft {
 }
 
 impl ExperimentDraft {
+    /// An adaptive experiment with the defaults: everybody takes part, Thompson sampling, one goal.
+    #[must_use]
+    pub fn new(name: impl Into<String>, elements: Vec<ElementDraft>) -> Self {
+        Self {
+            name: name.into(),
+            description: None,
+            target_url: None,
+            traffic_allocation: 1.0,
+            strategy: Strategy::Adaptive,
+            allocation: Allocation::default(),
+            elements,
+            goals: Vec::new(),
+            metadata: Json::Object(serde_json::Map::new()),
+        }
+    }
+
     /// Checks every rule, and puts the variants' weights into `allocation`.
     ///
     /// # Errors
@@ -300,39 +353,20 @@ mod tests {
     use serde_json::json;
 
     use super::{ElementDraft, ExperimentDraft, SelectorDraft, VariantDraft};
-    use crate::{Allocation, Mode, Strategy};
+    use crate::{Mode, Strategy};
 
     fn variant(name: &str, is_control: bool) -> VariantDraft {
         VariantDraft {
-            name: name.to_owned(),
-            content: json!({}),
             is_control,
-            weight: None,
-        }
-    }
-
-    fn element(name: &str, variants: Vec<VariantDraft>) -> ElementDraft {
-        ElementDraft {
-            name: name.to_owned(),
-            selector: None,
-            fallback_selectors: Vec::new(),
-            element_type: None,
-            original_content: None,
-            variants,
+            ..VariantDraft::new(name, json!({}))
         }
     }
 
     fn draft(elements: Vec<ElementDraft>) -> ExperimentDraft {
+        let target_url = Some("https://example.com/".to_owned());
         ExperimentDraft {
-            name: "headline".to_owned(),
-            description: None,
-            target_url: Some("https://example.com/".to_owned()),
-            traffic_allocation: 1.0,
-            strategy: Strategy::Adaptive,
-            allocation: Allocation::default(),
-            elements,
-            goals: Vec::new(),
-            metadata: json!({}),
+            target_url,
+            ..ExperimentDraft::new("headline", elements)
         }
     }
 
@@ -355,15 +389,15 @@ mod tests {
 
     #[test]
     fn a_sound_draft_passes() {
-        check(draft(vec![element("h1", pair())]), &[]);
+        check(draft(vec![ElementDraft::new("h1", pair())]), &[]);
     }
 
     #[test]
     fn bad_fields_are_all_named() {
         let mut bad = draft(vec![
-            element("h1", vec![variant("a", true)]),
-            element("h1", vec![variant("a", true), variant("a", true)]),
-            element("h3", Vec::new()),
+            ElementDraft::new("h1", vec![variant("a", true)]),
+            ElementDraft::new("h1", vec![variant("a", true), variant("a", true)]),
+            ElementDraft::new("h3", Vec::new()),
         ]);
         bad.name = " ".to_owned();
         bad.traffic_allocation = f64::NAN;
@@ -392,7 +426,7 @@ mod tests {
 
     #[test]
     fn weights_have_to_sum_and_belong_to_fixed() {
-        let mut weighted = draft(vec![element("h1", pair())]);
+        let mut weighted = draft(vec![ElementDraft::new("h1", pair())]);
         weighted.elements[0].variants[0].weight = Some(0.7);
         weighted.elements[0].variants[1].weight = Some(0.2);
         check(
@@ -414,7 +448,10 @@ mod tests {
                 .map(|i| variant(&i.to_string(), i == 0))
                 .collect::<Vec<_>>()
         };
-        let mut factorial = draft(vec![element("a", many(9)), element("b", many(8))]);
+        let mut factorial = draft(vec![
+            ElementDraft::new("a", many(9)),
+            ElementDraft::new("b", many(8)),
+        ]);
         check(factorial.clone(), &[]);
         factorial.allocation.mode = Mode::Factorial;
         factorial.allocation.floor = 0.001;
@@ -423,7 +460,7 @@ mod tests {
 
     #[test]
     fn the_floor_has_to_leave_room() {
-        let mut tight = draft(vec![element("h1", pair())]);
+        let mut tight = draft(vec![ElementDraft::new("h1", pair())]);
         tight.allocation.floor = 0.5;
         check(tight, &["/allocation/floor out_of_range"]);
     }

@@ -147,6 +147,15 @@ impl Experiment {
         self.elements.len() > 1 && self.allocation.mode == Mode::Factorial
     }
 
+    /// The variant with an id, whatever its element.
+    #[must_use]
+    pub fn variant(&self, id: VariantId) -> Option<&Variant> {
+        self.elements
+            .iter()
+            .flat_map(|element| &element.variants)
+            .find(|v| v.id == id)
+    }
+
     /// The variant of each element that everybody gets once the experiment is completed.
     #[must_use]
     pub fn winners(&self) -> Vec<VariantId> {
