@@ -53,7 +53,7 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Installs the recorder that `/metrics` renders.
-pub(crate) fn recorder() -> anyhow::Result<PrometheusHandle> {
+fn recorder() -> anyhow::Result<PrometheusHandle> {
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_batch_requests".to_owned()), &BATCH_SIZES)?;

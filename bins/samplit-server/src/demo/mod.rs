@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use metrics_exporter_prometheus::PrometheusHandle;
 use samplit_engine::{
     Allocation, ElementDraft, Engine, EngineConfig, ExperimentDraft, ExperimentId, NewApiKey,
     Principal, Role, Scope, Strategy, Transition, VariantDraft,
@@ -22,7 +21,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::private_cluster::PrivateCluster;
-use crate::{admin, output, serve, signals};
+use crate::{admin, output, signals};
 
 /// The address when none is asked for and it is free.
 const USUAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -72,14 +71,12 @@ struct Demo {
     // Dropped in this order: the database last.
     engine: Engine,
     listener: TcpListener,
-    metrics: PrometheusHandle,
     experiment: ExperimentId,
     _cluster: PrivateCluster,
 }
 
 impl Demo {
     async fn start(args: &DemoArgs) -> anyhow::Result<Self> {
-        let metrics = serve::recorder()?;
         let cluster = PrivateCluster::start().await?;
         let database = Database::connect(Settings::new(cluster.url())).await?;
         let config = EngineConfig {
@@ -102,7 +99,6 @@ impl Demo {
         Ok(Self {
             engine,
             listener,
-            metrics,
             experiment,
             _cluster: cluster,
         })
@@ -118,10 +114,6 @@ impl Demo {
             public: self.listener,
             ops: None,
         };
-        let http = HttpConfig {
-            metrics: Some(self.metrics),
-            ..HttpConfig::default()
-        };
         let engine = &self.engine;
         let visitors = traffic::run(engine, self.experiment, args.rate, args.seed);
         let watching = status::run(engine, self.experiment);
@@ -132,7 +124,7 @@ impl Demo {
             }
         };
         let outcome = tokio::select! {
-            _ = samplit_http::serve(listeners, engine.clone(), http, over) => Ok(()),
+            _ = samplit_http::serve(listeners, engine.clone(), HttpConfig::default(), over) => Ok(()),
             outcome = visitors => outcome,
             outcome = watching => outcome,
         };
