@@ -29,7 +29,7 @@ pub struct ExperimentDraft {
     pub allocation: Allocation,
     /// 1 to 20 elements with distinct names.
     pub elements: Vec<ElementDraft>,
-    /// What counts as success; empty: one primary goal named `conversion`.
+    /// What counts as success; empty: one goal named `conversion`. At most one so far.
     pub goals: Vec<GoalDraft>,
     /// Free to the user; a JSON object.
     pub metadata: Json,
@@ -231,6 +231,13 @@ impl ExperimentDraft {
     }
 
     fn check_goals(&self, violations: &mut Violations) {
+        if self.goals.len() > 1 {
+            violations.add(
+                "/goals",
+                "out_of_range",
+                "a visitor's row holds one conversion, so there is one goal",
+            );
+        }
         let mut names = HashSet::new();
         for (index, goal) in self.goals.iter().enumerate() {
             let pointer = format!("/goals/{index}");
