@@ -36,6 +36,10 @@ pub(crate) async fn weights_svg(call: Call) -> Result<Reply, Problem> {
     query.finish()?;
     let (engine, id) = (&call.app.engine, call.experiment_id());
     let points = engine.timeline(&who, id).await?;
+    let draws = points.first().map_or(0, |point| point.weights_ppb.len());
+    if element >= draws {
+        return Err(Problem::not_found("element"));
+    }
     let until = engine.results(&who, id).await?.as_of;
     let drawn = tokio::task::spawn_blocking(move || chart::weights_svg(&points, element, until));
     let svg = drawn.await.expect("drawing does not panic");

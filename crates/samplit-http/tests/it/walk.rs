@@ -89,6 +89,8 @@ async fn an_experiment_lives_from_draft_to_archive() {
     let svg = server.get(&format!("{path}/weights.svg")).await;
     assert_eq!(svg.header("content-type"), "image/svg+xml");
     assert!(svg.text().starts_with("<svg"));
+    let svg = server.get(&format!("{path}/weights.svg?element=1")).await;
+    assert_eq!(svg.summary(), "404 not_found");
 
     let page = server
         .get(&format!("{path}/audit/entries?limit=2"))
