@@ -23,6 +23,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use indicatif::{ProgressBar, ProgressStyle};
 use samplit_engine::{
     Allocation, Engine, EngineConfig, ManualClock, Principal, SeededEntropy, Violations,
@@ -45,6 +46,9 @@ const BEGINNING: time::OffsetDateTime = datetime!(2020-01-01 00:00 UTC);
 /// How far the clock moves from one wave to the next: so little that no snapshot of weights ever
 /// gets old, which would have it written anew at a time that depends on the other tests.
 const WAVE_TAKES: time::Duration = time::Duration::MILLISECOND;
+
+/// Trails that are verified at once: one is read while another is hashed.
+const VERIFIED_AT_ONCE: usize = 4;
 
 #[derive(Debug, Args)]
 pub(crate) struct BacktestArgs {
@@ -247,14 +251,15 @@ async fn send_visitors(
 async fn verify(engine: &Engine, tests: &[Test]) -> anyhow::Result<Vec<Row>> {
     let bar = bar(tests.len(), "trails verified");
     let system = Principal::system();
-    let mut rows = Vec::with_capacity(tests.len());
-    for test in tests {
-        rows.push(match engine.verify(&system, test.id).await? {
+    let rows = stream::iter(tests).map(async |test| {
+        let row = match engine.verify(&system, test.id).await? {
             Ok(report) => Row::new(test, report.entries, SOUND.to_owned()),
             Err(failure) => Row::new(test, 0, failure.to_string()),
-        });
+        };
         bar.inc(1);
-    }
+        Ok::<_, anyhow::Error>(row)
+    });
+    let rows = rows.buffered(VERIFIED_AT_ONCE).try_collect().await?;
     bar.finish_and_clear();
     Ok(rows)
 }

@@ -249,6 +249,12 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_name() {
+        let text = format!("\u{feff}{HEADER}a,One,10,1\r\na,Two,10,2\r\n");
+        assert_eq!(read(&text).unwrap().len(), 1);
+    }
+
+    #[test]
     fn a_flood_of_problems_is_cut() {
         let rows = "a,One,x,1\n".repeat(12);
         let error = read(&format!("{HEADER}{rows}")).unwrap_err().to_string();
