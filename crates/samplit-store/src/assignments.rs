@@ -10,13 +10,14 @@ use crate::statement::{Session, statements};
 use crate::trail::RawJson;
 
 statements! {
-    /// The rows of the visitors of a batch; parallel arrays name them.
+    /// The rows of the visitors of a batch; parallel arrays name them. LATERAL with its LIMIT keeps
+    /// it one index probe per visitor.
     FIND_ASSIGNMENTS = "SELECT a.experiment_id, a.user_identifier, a.id, a.variant_id, \
         a.metadata -> 'variants', a.assigned_at, a.assignment_seq, a.snapshot_seq, a.converted_at, \
         a.conversion_value, a.conversion_event_id \
         FROM unnest($1::uuid[], $2::varchar[]) AS q(experiment_id, user_identifier) \
-        JOIN assignments a ON a.experiment_id = q.experiment_id \
-        AND a.user_identifier = q.user_identifier";
+        CROSS JOIN LATERAL (SELECT * FROM assignments a WHERE a.experiment_id = q.experiment_id \
+        AND a.user_identifier = q.user_identifier LIMIT 1) AS a";
     /// New visitors. No ON CONFLICT: under the lock of the head only somebody who goes round it can
     /// have inserted one of them meanwhile, and speculative insertion costs a third more.
     INSERT_ASSIGNMENTS = "INSERT INTO assignments (id, experiment_id, variant_id, user_identifier, \

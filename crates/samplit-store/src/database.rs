@@ -17,6 +17,12 @@ use crate::{Error, Server, Settings, tls};
 /// How often a transaction is run again when PostgreSQL says that this may help.
 const MAX_RETRIES: u32 = 5;
 
+/// Every transaction touches rows by their keys. The planner is told so, because it cannot know: a
+/// plan made while a table was small, kept for a prepared statement, scans it when it has grown,
+/// and a batch of a thousand keys looks to it like a reason to hash the table.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL enable_seqscan = off; \
+    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+
 static SHARED: OnceLock<Database> = OnceLock::new();
 
 /// A PostgreSQL database: pooled connections, a circuit breaker, transactions that retry.
@@ -223,7 +229,7 @@ impl Database {
         let connection = self.inner.pool.get().await.map_err(Error::pool)?;
         let tx = OpenTx(Session::new(connection));
         let begin = async {
-            let begun = tx.0.batch("BEGIN ISOLATION LEVEL READ COMMITTED").await;
+            let begun = tx.0.batch(BEGIN).await;
             begun.map_err(|source| E::from(Error::postgres(name, source)))
         };
         // BEGIN travels together with the first statements of `work`.
@@ -388,7 +394,6 @@ fn session_settings(settings: &Settings) -> String {
     format!(
         "SET lock_timeout = {}; SET statement_timeout = {}; \
          SET idle_in_transaction_session_timeout = {}; SET timezone = 'UTC'; \
-         SET plan_cache_mode = force_custom_plan; \
          SELECT set_config('client_connection_check_interval', '1000', false) \
          WHERE current_setting('server_version_num')::int >= 140000",
         settings.lock_timeout.as_millis(),
