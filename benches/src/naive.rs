@@ -12,7 +12,7 @@ use uuid::Uuid;
 const LOCK: &str = "SELECT size, head_hash, last_us, frontier FROM audit_heads \
     WHERE experiment_id = $1 FOR UPDATE";
 const INSERT: &str = "INSERT INTO assignments (id, experiment_id, variant_id, user_identifier, \
-    context, assignment_seq, snapshot_seq) VALUES ($1, $2, $3, $4, '{}', $5, 1) \
+    context, snapshot_seq) VALUES ($1, $2, $3, $4, '{}', 1) \
     ON CONFLICT DO NOTHING";
 const COUNT: &str = "UPDATE element_variants SET total_allocations = total_allocations + 1, \
     conversion_rate = total_conversions::float8 / (total_allocations + 1) WHERE id = $1";
@@ -121,9 +121,8 @@ impl Naive {
             payload,
         );
         let sequence = i64::try_from(entry.sequence_number)?;
-        let row_id = Uuid::from_bytes(random()?);
         let variant = variants[arm].id.0;
-        tx.execute(insert, &[&row_id, &id, &variant, &visitor, &sequence])
+        tx.execute(insert, &[&entry.id, &id, &variant, &visitor])
             .await?;
         tx.execute(count, &[&variant]).await?;
         let (previous, current) = (

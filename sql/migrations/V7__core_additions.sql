@@ -46,7 +46,6 @@ ALTER TABLE experiment_elements
 
 -- NULL in rows that are older than the trail.
 ALTER TABLE assignments
-    ADD COLUMN IF NOT EXISTS assignment_seq BIGINT,
     ADD COLUMN IF NOT EXISTS snapshot_seq BIGINT,
     ADD COLUMN IF NOT EXISTS conversion_event_id VARCHAR(255);
 
@@ -69,6 +68,5 @@ COMMENT ON TABLE experiment_elements IS 'A place on the page under test.';
 COMMENT ON TABLE element_variants IS 'One of the contents that an element can have, with its counters.';
 COMMENT ON COLUMN element_variants.algorithm_state IS 'Posterior of the variant, sealed at rest, base64.';
 COMMENT ON TABLE assignments IS 'One row per visitor and experiment: which variant, and whether it converted.';
-COMMENT ON COLUMN assignments.assignment_seq IS 'Sequence number of the visitor''s first assignment entry in the trail; NULL in rows older than the trail.';
 COMMENT ON COLUMN assignments.snapshot_seq IS 'Sequence number of the trail entry whose weights were used; NULL in rows older than the trail.';
 COMMENT ON COLUMN assignments.conversion_event_id IS 'The caller''s id of the conversion event, which makes a retry safe.';

@@ -33,7 +33,7 @@ pub(crate) struct Proposal {
 /// Counts `(n, s)` per element and arm.
 pub(crate) type Totals = Vec<Vec<(u64, u64)>>;
 
-/// Puts rows of totals into the shape of the experiment; arms without a row have nothing yet.
+/// Adds rows up in the shape of the experiment; arms without a row have nothing yet.
 pub(crate) fn totals(arm_sets: &[ArmSet], rows: &[ArmStatistics]) -> Result<Totals, Error> {
     let mut totals: Totals = arm_sets
         .iter()
@@ -57,7 +57,8 @@ pub(crate) fn totals(arm_sets: &[ArmSet], rows: &[ArmStatistics]) -> Result<Tota
                 ),
             )
         })?;
-        *arm = (unsigned(row.assignments)?, unsigned(row.conversions)?);
+        arm.0 += unsigned(row.assignments)?;
+        arm.1 += unsigned(row.conversions)?;
     }
     Ok(totals)
 }

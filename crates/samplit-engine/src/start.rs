@@ -18,6 +18,10 @@ use crate::reallocation::{count, propose, totals};
 use crate::trail::{self, Trail, unsigned};
 use crate::{Error, ErrorKind, visitor};
 
+/// How long after new weights came into force a batch that was prepared before may still use the
+/// old ones.
+pub(crate) const MAX_SNAPSHOT_LAG_US: u64 = 2_000_000;
+
 /// Begins the trail of `experiment` in the transaction of `session`, with `carried` counts from
 /// before it.
 pub(crate) async fn begin(
@@ -189,8 +193,7 @@ fn genesis(
         floor_ppb: floor_ppb(allocation.floor),
         warm_up: allocation.warm_up,
         draw_key_commitment: draw_key.commitment(experiment.id.0),
-        // The writer always uses the snapshot that is in force under the lock.
-        max_snapshot_lag_us: 0,
+        max_snapshot_lag_us: MAX_SNAPSHOT_LAG_US,
         config_sha256: Hash::of(configuration(experiment).as_bytes()),
         hypothesis_sha256: None,
         mode,

@@ -73,6 +73,11 @@ impl Trail {
         self.head.size()
     }
 
+    /// When the last entry was made, in microseconds since the epoch.
+    pub(crate) fn last_us(&self) -> i64 {
+        self.head.last_us()
+    }
+
     /// Whether anything of the head has moved since it was locked.
     pub(crate) fn is_changed(&self) -> bool {
         !self.entries.is_empty() || self.config_version != self.locked.config_version

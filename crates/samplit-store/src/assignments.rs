@@ -10,20 +10,22 @@ use crate::statement::{Session, statements};
 use crate::trail::RawJson;
 
 statements! {
-    /// The rows of the visitors of a batch; parallel arrays name them. LATERAL with its LIMIT keeps
-    /// it one index probe per visitor.
+    /// The rows of visitors; parallel arrays name them. LATERAL with its LIMIT keeps it one index
+    /// probe per visitor. A row and its first trail entry share an id.
     FIND_ASSIGNMENTS = "SELECT a.experiment_id, a.user_identifier, a.id, a.variant_id, \
-        a.metadata -> 'variants', a.assigned_at, a.assignment_seq, a.snapshot_seq, a.converted_at, \
+        a.metadata -> 'variants', a.assigned_at, t.sequence_number, a.snapshot_seq, a.converted_at, \
         a.conversion_value, a.conversion_event_id \
         FROM unnest($1::uuid[], $2::varchar[]) AS q(experiment_id, user_identifier) \
         CROSS JOIN LATERAL (SELECT * FROM assignments a WHERE a.experiment_id = q.experiment_id \
-        AND a.user_identifier = q.user_identifier LIMIT 1) AS a";
-    /// New visitors. No ON CONFLICT: under the lock of the head only somebody who goes round it can
-    /// have inserted one of them meanwhile, and speculative insertion costs a third more.
+        AND a.user_identifier = q.user_identifier LIMIT 1) AS a \
+        LEFT JOIN algorithm_audit_trail t ON t.id = a.id AND t.experiment_id = a.experiment_id";
+    /// New visitors; says which of them are new indeed. Waits for a transaction in flight that
+    /// inserts the same visitor.
     INSERT_ASSIGNMENTS = "INSERT INTO assignments (id, experiment_id, variant_id, user_identifier, \
-        session_id, context, assigned_at, metadata, assignment_seq, snapshot_seq) \
+        session_id, context, assigned_at, metadata, snapshot_seq) \
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::varchar[], $5::varchar[], \
-        $6::jsonb[], $7::timestamptz[], $8::jsonb[], $9::bigint[], $10::bigint[])";
+        $6::jsonb[], $7::timestamptz[], $8::jsonb[], $9::bigint[]) \
+        ON CONFLICT (experiment_id, user_identifier) DO NOTHING RETURNING id";
     /// Conversions. The guard makes a second one a no-op, whatever the race.
     CONVERT_ASSIGNMENTS = "UPDATE assignments a SET converted_at = d.converted_at, \
         conversion_value = d.conversion_value, conversion_event_id = d.event_id \
@@ -52,7 +54,7 @@ pub struct AssignmentRow {
     pub variants: Option<Json>,
     /// When.
     pub assigned_at: OffsetDateTime,
-    /// Its first trail entry; `None` for rows older than the trail.
+    /// The sequence number of its first trail entry; `None` for rows older than the trail.
     pub assignment_seq: Option<i64>,
     /// The snapshot whose weights were used; `None` for rows older than the trail.
     pub snapshot_seq: Option<i64>,
@@ -74,7 +76,7 @@ pub struct ConversionRow {
 /// A row to insert.
 #[derive(Clone, Debug)]
 pub struct NewAssignment {
-    /// Its id.
+    /// Its id, and that of its first trail entry.
     pub id: Uuid,
     /// Of which experiment.
     pub experiment_id: Uuid,
@@ -90,8 +92,6 @@ pub struct NewAssignment {
     pub assigned_at: OffsetDateTime,
     /// `{"variants": {element_id: variant_id}}` where there are several elements.
     pub metadata: Option<RawJson>,
-    /// Its first trail entry.
-    pub assignment_seq: i64,
     /// The snapshot whose weights were used.
     pub snapshot_seq: i64,
 }
@@ -152,11 +152,15 @@ fn from_row(row: &tokio_postgres::Row) -> Result<AssignmentRow, Error> {
     })
 }
 
-/// Inserts new visitors.
+/// Inserts the visitors that have no row yet, and gives back the ids of the rows it made.
+///
+/// `rows` have to come in the order of experiment and visitor: two transactions that insert the same
+/// visitors wait for each other in that order and cannot deadlock.
 ///
 /// # Errors
-/// Retryable when one of them has a row by now; else when PostgreSQL fails.
-pub async fn insert(session: &Session<'_>, rows: &[NewAssignment]) -> Result<(), Error> {
+/// When PostgreSQL fails.
+pub async fn insert(session: &Session<'_>, rows: &[NewAssignment]) -> Result<Vec<Uuid>, Error> {
+    debug_assert!(rows.is_sorted_by_key(|r| (r.experiment_id, r.visitor.as_str())));
     let ids: Vec<Uuid> = rows.iter().map(|r| r.id).collect();
     let experiments: Vec<Uuid> = rows.iter().map(|r| r.experiment_id).collect();
     let variants: Vec<Uuid> = rows.iter().map(|r| r.variant_id).collect();
@@ -165,10 +169,9 @@ pub async fn insert(session: &Session<'_>, rows: &[NewAssignment]) -> Result<(),
     let contexts: Vec<&RawJson> = rows.iter().map(|r| &r.context).collect();
     let times: Vec<OffsetDateTime> = rows.iter().map(|r| r.assigned_at).collect();
     let metadata: Vec<Option<&RawJson>> = rows.iter().map(|r| r.metadata.as_ref()).collect();
-    let sequence: Vec<i64> = rows.iter().map(|r| r.assignment_seq).collect();
     let snapshots: Vec<i64> = rows.iter().map(|r| r.snapshot_seq).collect();
     let inserted = session
-        .execute(
+        .query(
             INSERT_ASSIGNMENTS,
             &[
                 &ids,
@@ -179,15 +182,11 @@ pub async fn insert(session: &Session<'_>, rows: &[NewAssignment]) -> Result<(),
                 &contexts,
                 &times,
                 &metadata,
-                &sequence,
                 &snapshots,
             ],
         )
-        .await;
-    match inserted {
-        Err(error) if error.is_unique_violation() => Err(Error::taken(INSERT_ASSIGNMENTS.name)),
-        inserted => Error::expect_rows(INSERT_ASSIGNMENTS.name, rows.len() as u64, inserted?),
-    }
+        .await?;
+    Ok(inserted.iter().map(|row| row.get(0)).collect())
 }
 
 /// Stores conversions of rows that have none.

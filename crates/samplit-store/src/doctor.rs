@@ -43,17 +43,16 @@ statements! {
     /// that have none, and entries without a row. An entry of a further element has no row of its
     /// own, nor has one whose payload was redacted in a trail with several elements.
     COMPARE_TRAIL = "WITH entries AS ( \
-            SELECT experiment_id, sequence_number, decision_type, id FROM algorithm_audit_trail \
+            SELECT experiment_id, id FROM algorithm_audit_trail \
             WHERE decision_type = 'assignment' \
             AND coalesce((decision_data ->> 'element')::int, 0) = 0), \
-        rows AS (SELECT experiment_id, assignment_seq, converted_at FROM assignments \
-            WHERE assignment_seq IS NOT NULL), \
+        rows AS (SELECT experiment_id, id FROM assignments WHERE snapshot_seq IS NOT NULL), \
         paired AS ( \
             SELECT coalesce(r.experiment_id, e.experiment_id) AS experiment_id, \
             count(*) FILTER (WHERE e.experiment_id IS NULL) AS without_entry, \
             count(*) FILTER (WHERE r.experiment_id IS NULL) AS without_row \
             FROM rows r FULL JOIN entries e ON e.experiment_id = r.experiment_id \
-            AND e.sequence_number = r.assignment_seq GROUP BY 1), \
+            AND e.id = r.id GROUP BY 1), \
         converted AS (SELECT experiment_id, count(*) AS n FROM assignments \
             WHERE converted_at IS NOT NULL GROUP BY 1), \
         conversions AS (SELECT experiment_id, count(*) AS n FROM algorithm_audit_trail \

@@ -26,9 +26,6 @@ enum Kind {
         during: &'static str,
         source: tokio_postgres::Error,
     },
-    Taken {
-        during: &'static str,
-    },
     RowCount {
         during: &'static str,
         expected: u64,
@@ -103,11 +100,6 @@ impl Error {
         }))
     }
 
-    /// A row that was not there when it was looked for is there by now; running again will find it.
-    pub(crate) fn taken(during: &'static str) -> Self {
-        Self(Box::new(Kind::Taken { during }))
-    }
-
     /// Turns a number of affected rows into meaning.
     ///
     /// # Errors
@@ -151,7 +143,7 @@ impl Error {
     /// failure, a deadlock, a lock not had in time, or a row count that a concurrent writer upset.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(&*self.0, Kind::RowCount { .. } | Kind::Taken { .. })
+        matches!(&*self.0, Kind::RowCount { .. })
             || self.code().is_some_and(|state| {
                 [
                     SqlState::T_R_SERIALIZATION_FAILURE,
@@ -244,7 +236,6 @@ impl fmt::Display for Error {
             Kind::CommitUnknown { during, .. } => {
                 write!(f, "the connection was lost during the COMMIT of {during}")
             }
-            Kind::Taken { during } => write!(f, "somebody else was faster during {during}"),
             Kind::RowCount {
                 during,
                 expected,

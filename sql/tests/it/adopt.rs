@@ -53,7 +53,7 @@ async fn data_stay_and_the_schema_becomes_ours() {
 
         for (query, expected) in [
             (
-                "SELECT count(*) FROM assignments WHERE assignment_seq IS NULL",
+                "SELECT count(*) FROM assignments WHERE snapshot_seq IS NULL",
                 1000,
             ),
             (

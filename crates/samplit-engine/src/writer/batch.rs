@@ -1,37 +1,124 @@
 //! One transaction for a batch of requests.
+//!
+//! Rows of new visitors first, before any lock, then the heads in id order, then everything that
+//! depends on a place in a trail. What was prepared may turn out to be out of date under the lock:
+//! the transaction is rolled back and prepared anew.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use samplit_domain::{ExperimentId, Strategy, to_micros};
 use samplit_store::assignments::{self, AssignmentRow};
+use samplit_store::heads::HeadRow;
 use samplit_store::statistics::{self, ArmStatistics};
-use samplit_store::{Session, elements, heads};
+use samplit_store::{Session, TxError, elements, heads};
 use uuid::Uuid;
 
 use super::plan::{Plan, Planned};
+use super::prepare::{Group, Prepared};
 use super::{Answer, Job};
-use crate::Error;
 use crate::core::Core;
 use crate::live::{Live, Snapshot};
 use crate::reallocation::{self, Proposal};
+use crate::start::MAX_SNAPSHOT_LAG_US;
 use crate::trail::{self, Trail};
+use crate::{Error, ErrorKind};
+
+/// How often a batch is prepared anew before it is given up.
+const MAX_TRIES: usize = 5;
+
+/// Why a transaction was rolled back.
+enum Stop {
+    /// The weights that the draws used were superseded too long ago; newer ones are in memory now.
+    OldWeights,
+    /// Some experiments are at another version than requests in the batch.
+    OldVersions(HashMap<ExperimentId, i64>),
+    Failed(Error),
+}
+
+impl From<samplit_store::Error> for Stop {
+    fn from(error: samplit_store::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl TxError for Stop {
+    fn store(&self) -> Option<&samplit_store::Error> {
+        match self {
+            Self::Failed(error) => error.store(),
+            Self::OldWeights | Self::OldVersions(_) => None,
+        }
+    }
+}
 
 /// Writes a batch in one transaction and says what became of each request, in order.
-pub(super) async fn write(core: &Core, jobs: &[Job]) -> Result<Vec<Answer>, Error> {
-    let started = tokio::time::Instant::now();
-    let written = core
-        .database
-        .run_tx("write_batch", |session| {
-            Box::pin(write_in(core, session, jobs))
-        })
-        .await?;
-    metrics::histogram!("samplit_writer_batch_seconds").record(started.elapsed().as_secs_f64());
+pub(super) async fn write(core: &Core, jobs: &[&Job]) -> Result<Vec<Answer>, Error> {
+    for _ in 0..MAX_TRIES {
+        let started = tokio::time::Instant::now();
+        let prepared = Prepared::new(core, jobs)?;
+        let written = core
+            .database
+            .run_tx("write_batch", |session| {
+                Box::pin(write_in(core, session, &prepared))
+            })
+            .await;
+        match written {
+            Ok(written) => {
+                metrics::histogram!("samplit_writer_batch_seconds")
+                    .record(started.elapsed().as_secs_f64());
+                remember(core, jobs, &written);
+                return Ok(written.answers);
+            }
+            Err(Stop::OldWeights) => {}
+            Err(Stop::OldVersions(versions)) => return without_stale(core, jobs, &versions).await,
+            Err(Stop::Failed(error)) => return Err(error),
+        }
+    }
+    Err(ErrorKind::Overloaded.into())
+}
 
-    for (live, snapshot) in written.snapshots {
+/// Sends back the requests that were thought over under an old version, and writes the others.
+async fn without_stale(
+    core: &Core,
+    jobs: &[&Job],
+    versions: &HashMap<ExperimentId, i64>,
+) -> Result<Vec<Answer>, Error> {
+    let stale = |job: &Job| {
+        let version = versions.get(&job.live.experiment.id).copied();
+        version.filter(|version| *version != job.live.experiment.version)
+    };
+    let others: Vec<&Job> = jobs
+        .iter()
+        .copied()
+        .filter(|job| stale(job).is_none())
+        .collect();
+    let mut written = if others.is_empty() {
+        Vec::new()
+    } else {
+        Box::pin(write(core, &others)).await?
+    }
+    .into_iter();
+    let answers = jobs.iter().map(|job| match stale(job) {
+        Some(version) => Answer::Stale { version },
+        None => written
+            .next()
+            .expect("one answer for each job that was written"),
+    });
+    Ok(answers.collect())
+}
+
+/// Takes into memory what a committed batch has brought about.
+fn remember(core: &Core, jobs: &[&Job], written: &Written) {
+    for (live, snapshot) in &written.snapshots {
         if let Some(trail) = &live.trail {
-            trail.snapshot.store(Arc::new(snapshot));
+            trail.snapshot.store(Arc::clone(snapshot));
         }
     }
     for (job, answer) in jobs.iter().zip(&written.answers) {
@@ -39,184 +126,233 @@ pub(super) async fn write(core: &Core, jobs: &[Job]) -> Result<Vec<Answer>, Erro
             core.visitors.insert(job.digest, visitor.clone());
         }
     }
-    Ok(written.answers)
 }
 
 struct Written {
     answers: Vec<Answer>,
     /// Weights that are in force from this batch on.
-    snapshots: Vec<(Arc<Live>, Snapshot)>,
+    snapshots: Vec<(Arc<Live>, Arc<Snapshot>)>,
 }
 
-/// The requests of one experiment.
-struct Group<'a> {
-    live: Arc<Live>,
-    jobs: Vec<(usize, &'a Job)>,
-}
+async fn write_in(
+    core: &Core,
+    session: &Session<'_>,
+    batch: &Prepared<'_>,
+) -> Result<Written, Stop> {
+    let inserted: HashSet<Uuid> = if batch.rows.is_empty() {
+        HashSet::new()
+    } else {
+        assignments::insert(session, &batch.rows)
+            .await?
+            .into_iter()
+            .collect()
+    };
+    let (mut heads, mut rows) = lock(session, batch, &inserted).await?;
+    check_versions(batch, &heads)?;
 
-async fn write_in(core: &Core, session: &Session<'_>, jobs: &[Job]) -> Result<Written, Error> {
-    let groups = group(jobs);
-    let ids: Vec<Uuid> = groups.keys().map(|id| id.0).collect();
-    let experiments: Vec<Uuid> = jobs.iter().map(|job| job.live.experiment.id.0).collect();
-    let visitors: Vec<&str> = jobs.iter().map(|job| job.visitor.as_str()).collect();
-    // Sent together; PostgreSQL runs them in order, so the rows are read under the locks.
-    let (locked, rows) = tokio::try_join!(
-        heads::lock(session, &ids),
-        assignments::find(session, &experiments, &visitors),
-    )?;
-    let mut heads: HashMap<_, _> = locked.into_iter().map(|h| (h.experiment_id, h)).collect();
-    let mut rows = rows_by_experiment(rows);
     let now_us = to_micros(core.config.clock.now());
-
-    let mut answers: Vec<Option<Answer>> = vec![None; jobs.len()];
-    let mut ready = Vec::new();
-    for (id, group) in groups {
-        let head = heads.remove(&id).ok_or_else(|| {
+    let mut answers: Vec<Option<Answer>> = vec![None; batch.jobs.len()];
+    let mut open = Vec::with_capacity(batch.groups.len());
+    for (id, group) in &batch.groups {
+        let head = heads.remove(id).ok_or_else(|| {
             samplit_store::Error::inconsistent("audit_heads", "experiment_id", format!("no {id}"))
         })?;
-        if head.config_version != group.live.experiment.version {
-            for (index, _) in group.jobs {
-                answers[index] = Some(Answer::Stale {
-                    version: head.config_version,
-                });
-            }
-            continue;
-        }
-        let trail = Trail::open(head)?;
-        let snapshot = current_snapshot(session, &group.live, &trail).await?;
-        ready.push((group, trail, snapshot, rows.remove(&id).unwrap_or_default()));
-    }
-
-    let due: Vec<Uuid> = ready
-        .iter()
-        .filter(|(group, trail, snapshot, _)| is_due(core, &group.live, trail, snapshot, now_us))
-        .map(|(group, ..)| group.live.experiment.id.0)
-        .collect();
-    let mut totals = HashMap::<ExperimentId, Vec<ArmStatistics>>::new();
-    if !due.is_empty() {
-        for row in statistics::totals(session, &due).await? {
-            totals.entry(row.experiment_id).or_default().push(row);
-        }
-    }
-
-    let mut written = Written {
-        answers: Vec::new(),
-        snapshots: Vec::new(),
-    };
-    let mut store = Store::default();
-    for (group, mut trail, mut snapshot, rows) in ready {
-        let live = &group.live;
-        if let Some(totals) = totals.remove(&live.experiment.id)
-            && let Some((next, proposal)) =
-                reallocate(core, live, &mut trail, &snapshot, &totals, now_us)?
-        {
-            store
-                .states
-                .push(proposal.sealed_states(core, &live.arm_sets, trail.size())?);
-            written.snapshots.push((Arc::clone(live), next.clone()));
-            snapshot = Arc::new(next);
-        }
-        let mut plan = Plan::new(core, live, &mut trail, &snapshot, now_us, &rows);
-        for (index, job) in group.jobs {
-            answers[index] = Some(plan.add(job)?);
+        let mut trail = Trail::open(head)?;
+        check_weights(session, group, &trail, now_us).await?;
+        let rows = rows.remove(id).unwrap_or_default();
+        let mut plan = Plan::new(core, group, &mut trail, now_us, &rows);
+        for &index in &group.jobs {
+            answers[index] = Some(plan.add(batch.jobs[index], &batch.draws, &inserted)?);
         }
         let planned = plan.finish();
+        open.push((group, trail, planned));
+    }
+    let snapshots = learn(core, session, &mut open, now_us).await?;
+    let mut store = Store::default();
+    for (snapshot, (group, trail, planned)) in snapshots.iter().zip(open) {
+        if let Some((_, proposal)) = snapshot {
+            let upto = trail.size();
+            store
+                .states
+                .push(proposal.sealed_states(core, &group.live.arm_sets, upto)?);
+        }
         store.add(planned, trail);
     }
     store.run(session).await?;
-    written.answers = answers.into_iter().flatten().collect();
-    Ok(written)
+    let lives = batch.groups.values().map(|group| Arc::clone(&group.live));
+    let moved = lives
+        .zip(snapshots)
+        .filter_map(|(live, new)| Some((live, new?.0)));
+    let answers = answers
+        .into_iter()
+        .map(|answer| answer.expect("each job is in one group"));
+    Ok(Written {
+        answers: answers.collect(),
+        snapshots: moved.collect(),
+    })
 }
 
-/// The requests by experiment, in id order; each group knows the newest configuration among its
-/// requests.
-fn group(jobs: &[Job]) -> BTreeMap<ExperimentId, Group<'_>> {
-    let mut groups = BTreeMap::<ExperimentId, Group<'_>>::new();
-    for (index, job) in jobs.iter().enumerate() {
-        let group = groups
-            .entry(job.live.experiment.id)
-            .or_insert_with(|| Group {
-                live: Arc::clone(&job.live),
-                jobs: Vec::new(),
-            });
-        if job.live.experiment.version > group.live.experiment.version {
-            group.live = Arc::clone(&job.live);
-        }
-        group.jobs.push((index, job));
-    }
-    groups
-}
-
-fn rows_by_experiment(rows: Vec<AssignmentRow>) -> HashMap<ExperimentId, Vec<AssignmentRow>> {
-    let mut by_experiment = HashMap::<ExperimentId, Vec<AssignmentRow>>::new();
-    for row in rows {
-        by_experiment
-            .entry(row.experiment_id)
-            .or_default()
-            .push(row);
-    }
-    by_experiment
-}
-
-/// The weights in force: those in memory, unless another process has moved them.
-async fn current_snapshot(
+/// Locks the heads, and under them reads the rows of those visitors who were not inserted just now.
+async fn lock(
     session: &Session<'_>,
-    live: &Live,
-    trail: &Trail,
-) -> Result<Arc<Snapshot>, Error> {
-    let remembered = &live.started()?.snapshot;
-    let snapshot = remembered.load_full();
-    if snapshot.seq == trail.snapshot_seq {
-        return Ok(snapshot);
+    batch: &Prepared<'_>,
+    inserted: &HashSet<Uuid>,
+) -> Result<
+    (
+        HashMap<ExperimentId, HeadRow>,
+        HashMap<ExperimentId, Vec<AssignmentRow>>,
+    ),
+    Stop,
+> {
+    let new: HashSet<(Uuid, &str)> = batch
+        .rows
+        .iter()
+        .filter(|row| inserted.contains(&row.id))
+        .map(|row| (row.experiment_id, row.visitor.as_str()))
+        .collect();
+    let mut wanted = HashSet::new();
+    let (experiments, visitors): (Vec<Uuid>, Vec<&str>) = batch
+        .jobs
+        .iter()
+        .map(|job| (job.live.experiment.id.0, job.visitor.as_str()))
+        .filter(|key| !new.contains(key) && wanted.insert(*key))
+        .unzip();
+    let ids: Vec<Uuid> = batch.groups.keys().map(|id| id.0).collect();
+    // Sent together; PostgreSQL runs them in order, so the rows are read under the locks.
+    let (locked, found) = tokio::try_join!(heads::lock(session, &ids), async {
+        if visitors.is_empty() {
+            return Ok(Vec::new());
+        }
+        assignments::find(session, &experiments, &visitors).await
+    })?;
+    let mut rows = HashMap::<ExperimentId, Vec<AssignmentRow>>::new();
+    for row in found {
+        rows.entry(row.experiment_id).or_default().push(row);
     }
-    let read = Snapshot::read(session, live.experiment.id, trail.snapshot_seq).await?;
-    let read = Arc::new(read);
+    Ok((
+        locked
+            .into_iter()
+            .map(|head| (head.experiment_id, head))
+            .collect(),
+        rows,
+    ))
+}
+
+/// Every request has to be thought over under the version that is in force: a pause, for one, is in
+/// the head from the moment it commits.
+fn check_versions(
+    batch: &Prepared<'_>,
+    heads: &HashMap<ExperimentId, HeadRow>,
+) -> Result<(), Stop> {
+    let mut old = HashMap::new();
+    for job in batch.jobs {
+        let id = job.live.experiment.id;
+        if let Some(head) = heads.get(&id)
+            && head.config_version != job.live.experiment.version
+        {
+            old.insert(id, head.config_version);
+        }
+    }
+    if old.is_empty() {
+        Ok(())
+    } else {
+        Err(Stop::OldVersions(old))
+    }
+}
+
+/// The weights that the draws used may be superseded, but not for long.
+async fn check_weights(
+    session: &Session<'_>,
+    group: &Group,
+    trail: &Trail,
+    now_us: i64,
+) -> Result<(), Stop> {
+    if group.snapshot.seq == trail.snapshot_seq {
+        return Ok(());
+    }
+    let current = Snapshot::read(session, group.live.experiment.id, trail.snapshot_seq).await?;
     // What is committed may be remembered even if this transaction rolls back.
-    remembered.store(Arc::clone(&read));
-    Ok(read)
+    group.live.started()?.snapshot.store(Arc::new(current));
+    let lag = now_us.max(trail.last_us()) - trail.snapshot_us;
+    if u64::try_from(lag).is_ok_and(|lag| lag <= MAX_SNAPSHOT_LAG_US) {
+        Ok(())
+    } else {
+        Err(Stop::OldWeights)
+    }
+}
+
+type Moved = Option<(Arc<Snapshot>, Proposal)>;
+
+/// Turns counts that have moved into new weights, at the end of the batch that moved them.
+async fn learn(
+    core: &Core,
+    session: &Session<'_>,
+    open: &mut [(&Group, Trail, Planned)],
+    now_us: i64,
+) -> Result<Vec<Moved>, Stop> {
+    let due: Vec<Uuid> = open
+        .iter()
+        .filter(|(group, trail, _)| is_due(core, &group.live, trail, now_us))
+        .map(|(group, ..)| group.live.experiment.id.0)
+        .collect();
+    let mut moved: Vec<Moved> = open.iter().map(|_| None).collect();
+    if due.is_empty() {
+        return Ok(moved);
+    }
+    let stored = statistics::totals(session, &due).await?;
+    for (slot, (group, trail, planned)) in moved.iter_mut().zip(open) {
+        let id = group.live.experiment.id;
+        if !due.contains(&id.0) {
+            continue;
+        }
+        let own = stored.iter().filter(|row| row.experiment_id == id);
+        let rows: Vec<ArmStatistics> = own.chain(&planned.statistics).copied().collect();
+        *slot = reallocate(core, &group.live, trail, &rows, now_us)?;
+    }
+    Ok(moved)
 }
 
 /// Whether it is time to look at the posteriors of an experiment.
-fn is_due(core: &Core, live: &Live, trail: &Trail, snapshot: &Snapshot, now_us: i64) -> bool {
+fn is_due(core: &Core, live: &Live, trail: &Trail, now_us: i64) -> bool {
     let Some(started) = &live.trail else {
         return false;
     };
     let every = i64::try_from(core.config.reallocate_every.as_micros()).unwrap_or(i64::MAX);
     live.experiment.strategy == Strategy::Adaptive
-        && trail.size() > snapshot.seq
-        && now_us - snapshot.at_us >= every
+        && trail.size() > trail.snapshot_seq
+        && now_us - trail.snapshot_us >= every
         && now_us - started.evaluated_us.load(Ordering::Relaxed) >= every
 }
 
-/// Turns the counts into new weights, and appends an entry if they have moved enough.
+/// Appends an entry with new weights if they have moved enough.
 fn reallocate(
     core: &Core,
     live: &Live,
     trail: &mut Trail,
-    snapshot: &Snapshot,
-    totals: &[ArmStatistics],
+    rows: &[ArmStatistics],
     now_us: i64,
-) -> Result<Option<(Snapshot, Proposal)>, Error> {
+) -> Result<Moved, Error> {
     let started = live.started()?;
-    let totals = reallocation::totals(&live.arm_sets, totals)?;
+    let totals = reallocation::totals(&live.arm_sets, rows)?;
     let proposal = reallocation::propose(&started.genesis, &live.arm_sets, &totals)?;
     started.evaluated_us.store(now_us, Ordering::Relaxed);
-    if !proposal.is_worth(snapshot, now_us) {
+    let in_force = started.snapshot.load();
+    if in_force.seq == trail.snapshot_seq && !proposal.is_worth(&in_force, now_us) {
         return Ok(None);
     }
     let payload = proposal.payload(&started.genesis, trail.size());
     let appended = trail.append_snapshot(core.ids.next(), now_us, &payload)?;
-    let next = Snapshot {
+    metrics::counter!("samplit_reallocations_total").increment(1);
+    let snapshot = Snapshot {
         seq: appended.sequence,
         at_us: appended.at_us,
         method: proposal.method.as_str(),
         weights: proposal.weights.clone(),
     };
-    metrics::counter!("samplit_reallocations_total").increment(1);
-    Ok(Some((next, proposal)))
+    Ok(Some((Arc::new(snapshot), proposal)))
 }
 
-/// Everything a batch writes, over all its experiments.
+/// Everything that a batch writes under the locks, over all its experiments.
 #[derive(Default)]
 struct Store {
     trails: Vec<Trail>,
@@ -233,7 +369,6 @@ impl Store {
     /// Sends all statements at once; the connection runs them in order.
     async fn run(self, session: &Session<'_>) -> Result<(), Error> {
         let Planned {
-            assignments,
             conversions,
             statistics,
             counts,
@@ -241,12 +376,6 @@ impl Store {
         let (variants, states): (Vec<_>, Vec<_>) = self.states.into_iter().unzip();
         let (variants, states) = (variants.concat(), states.concat());
         tokio::try_join!(
-            async {
-                if !assignments.is_empty() {
-                    assignments::insert(session, &assignments).await?;
-                }
-                Ok(())
-            },
             async {
                 if !conversions.is_empty() {
                     assignments::convert(session, &conversions).await?;

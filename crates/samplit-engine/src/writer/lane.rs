@@ -36,7 +36,8 @@ async fn write(core: &Core, waiting: Vec<Waiting>) {
     // Ranges of the batch still to be written; a range that fails is cut in two.
     let mut ranges: Vec<_> = std::iter::once(0..jobs.len()).collect();
     while let Some(range) = ranges.pop() {
-        match write_durably(core, &jobs[range.clone()]).await {
+        let batch: Vec<&Job> = jobs[range.clone()].iter().collect();
+        match write_durably(core, &batch).await {
             Ok(answers) => {
                 for (index, answer) in range.zip(answers) {
                     send(&mut replies[index], Ok(answer));
@@ -74,7 +75,7 @@ fn send(reply: &mut Reply, answer: Result<Answer, Error>) {
 
 /// Writes a batch; where the outcome of a COMMIT is not known, finds out by running it again: the
 /// ids are the same, so what was stored is found and not stored twice.
-async fn write_durably(core: &Core, jobs: &[Job]) -> Result<Vec<Answer>, Error> {
+async fn write_durably(core: &Core, jobs: &[&Job]) -> Result<Vec<Answer>, Error> {
     let mut lost = 0;
     loop {
         match batch::write(core, jobs).await {

@@ -17,6 +17,7 @@
 mod batch;
 mod lane;
 mod plan;
+mod prepare;
 
 use std::sync::Arc;
 

@@ -3,30 +3,29 @@
 //! Nothing here waits or fails for reasons of the outside: given the head, the rows of the visitors
 //! and the weights, the same requests always give the same entries, rows and answers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use samplit_audit::payload::{Assignment, Conversion};
 use samplit_audit::{PerElement, scale};
-use samplit_domain::{AssignmentId, Status, from_micros};
-use samplit_store::assignments::{AssignmentRow, ConversionRow, NewAssignment, NewConversion};
+use samplit_domain::{AssignmentId, from_micros};
+use samplit_store::assignments::{AssignmentRow, ConversionRow, NewConversion};
 use samplit_store::elements::VariantCount;
 use samplit_store::statistics::ArmStatistics;
-use samplit_store::trail::RawJson;
 use uuid::Uuid;
 
+use super::prepare::{Drawn, Group};
 use super::{Answer, Job, What};
 use crate::core::Core;
-use crate::live::{Live, Snapshot};
+use crate::live::Live;
 use crate::start::small;
 use crate::trail::{Trail, signed};
 use crate::visitor::{self, KnownVisitor};
 use crate::{Converted, Error};
 
-/// The rows that a batch writes.
+/// What a batch writes under the locks, apart from the trail.
 #[derive(Debug, Default)]
 pub(super) struct Planned {
-    pub(super) assignments: Vec<NewAssignment>,
     pub(super) conversions: Vec<NewConversion>,
     pub(super) statistics: Vec<ArmStatistics>,
     pub(super) counts: Vec<VariantCount>,
@@ -34,14 +33,13 @@ pub(super) struct Planned {
 
 impl Planned {
     pub(super) fn extend(&mut self, other: Self) {
-        self.assignments.extend(other.assignments);
         self.conversions.extend(other.conversions);
         self.statistics.extend(other.statistics);
         self.counts.extend(other.counts);
     }
 }
 
-/// A visitor as this batch sees it: the stored row, or the one about to be.
+/// A visitor as this batch sees it: the stored row, or the one just inserted.
 struct Visitor {
     known: KnownVisitor,
     arms: Vec<u16>,
@@ -53,49 +51,48 @@ struct Visitor {
 /// Plans the requests of one experiment, one after the other.
 pub(super) struct Plan<'a> {
     core: &'a Core,
-    live: &'a Live,
+    group: &'a Group,
     trail: &'a mut Trail,
-    snapshot: &'a Snapshot,
     now_us: i64,
     visitors: HashMap<String, Visitor>,
     statistics: HashMap<(u64, usize, u16), ArmStatistics>,
-    planned: Planned,
+    conversions: Vec<NewConversion>,
 }
 
 impl<'a> Plan<'a> {
     pub(super) fn new(
         core: &'a Core,
-        live: &'a Live,
+        group: &'a Group,
         trail: &'a mut Trail,
-        snapshot: &'a Snapshot,
         now_us: i64,
         rows: &[AssignmentRow],
     ) -> Self {
         let visitors = rows
             .iter()
-            .map(|row| (row.visitor.clone(), stored(live, row)))
+            .map(|row| (row.visitor.clone(), stored(&group.live, row)))
             .collect();
-        let (statistics, planned) = (HashMap::new(), Planned::default());
+        let (statistics, conversions) = (HashMap::new(), Vec::new());
         Self {
             core,
-            live,
+            group,
             trail,
-            snapshot,
             now_us,
             visitors,
             statistics,
-            planned,
+            conversions,
         }
     }
 
-    /// Plans one request.
-    pub(super) fn add(&mut self, job: &Job) -> Result<Answer, Error> {
+    /// Plans one request, given what was drawn and which rows are new.
+    pub(super) fn add(
+        &mut self,
+        job: &Job,
+        draws: &HashMap<Uuid, Drawn>,
+        inserted: &HashSet<Uuid>,
+    ) -> Result<Answer, Error> {
         match &job.what {
             What::Assign {
-                id,
-                session,
-                context,
-                draws,
+                id, draws: numbers, ..
             } => {
                 if let Some(visitor) = self.visitors.get(&job.visitor) {
                     // The row is this request's own when its COMMIT was lost and it is run again.
@@ -105,12 +102,18 @@ impl<'a> Plan<'a> {
                         is_new,
                     });
                 }
-                if self.live.experiment.status != Status::Active {
-                    return Ok(Answer::Stale {
-                        version: self.live.experiment.version,
-                    });
-                }
-                self.assign(job, *id, session.as_deref(), context, draws)
+                let drawn = draws
+                    .get(id)
+                    .filter(|_| inserted.contains(id))
+                    .ok_or_else(|| {
+                        // Somebody has removed a row between our insert and our look.
+                        samplit_store::Error::inconsistent(
+                            "assignments",
+                            "user_identifier",
+                            "a row is neither new nor there",
+                        )
+                    })?;
+                self.assign(job, *id, numbers, drawn)
             }
             What::Convert {
                 goal,
@@ -124,79 +127,53 @@ impl<'a> Plan<'a> {
         &mut self,
         job: &Job,
         id: Uuid,
-        session: Option<&str>,
-        context: &RawJson,
-        draws: &[u64],
+        numbers: &[u64],
+        drawn: &Drawn,
     ) -> Result<Answer, Error> {
-        let independent = self.live.arm_sets.len() > 1;
-        let mut arms = Vec::with_capacity(draws.len());
+        let independent = drawn.arms.len() > 1;
+        let snapshot_seq = self.group.snapshot.seq;
         let mut first = None;
-        for (element, (&draw, weights)) in draws.iter().zip(&self.snapshot.weights).enumerate() {
-            let r_ppb = scale(draw);
-            let arm = u16::try_from(weights.choose(r_ppb)).map_err(Error::internal)?;
+        for (element, (&u64, &arm)) in numbers.iter().zip(&drawn.arms).enumerate() {
             let payload = Assignment {
                 visitor: job.pseudonym,
                 element: independent
                     .then(|| u16::try_from(element))
                     .transpose()
                     .map_err(Error::internal)?,
-                u64: draw,
-                r_ppb,
+                u64,
+                r_ppb: scale(u64),
                 arm,
-                snapshot_seq: self.snapshot.seq,
+                snapshot_seq,
             };
-            let appended = self
-                .trail
-                .append(self.core.ids.next(), self.now_us, &payload)?;
+            // The row and its first entry share an id.
+            let entry_id = if element == 0 {
+                id
+            } else {
+                self.core.ids.next()
+            };
+            let appended = self.trail.append(entry_id, self.now_us, &payload)?;
             first.get_or_insert(appended);
-            self.statistic(self.snapshot.seq, element, arm).assignments += 1;
-            arms.push(arm);
+            self.statistic(snapshot_seq, element, arm).assignments += 1;
         }
         let first = first.ok_or_else(|| Error::internal("an experiment without a draw"))?;
-        let variants = visitor::variants(&self.live.arm_sets, &arms);
-        let assigned_at = from_micros(first.at_us);
-        self.planned.assignments.push(NewAssignment {
-            id,
-            experiment_id: self.live.experiment.id.0,
-            variant_id: variants.first().map_or(Uuid::nil(), |variant| variant.0),
-            visitor: job.visitor.clone(),
-            session: session.map(str::to_owned),
-            context: context.clone(),
-            assigned_at,
-            metadata: self.metadata(&variants),
-            assignment_seq: signed(first.sequence),
-            snapshot_seq: signed(self.snapshot.seq),
-        });
         let known = KnownVisitor {
             assignment_id: AssignmentId(id),
-            variants,
-            assigned_at,
+            variants: Arc::clone(&drawn.variants),
+            assigned_at: drawn.assigned_at,
         };
         self.visitors.insert(
             job.visitor.clone(),
             Visitor {
                 known: known.clone(),
-                arms,
+                arms: drawn.arms.clone(),
                 assignment_seq: first.sequence,
-                snapshot_seq: self.snapshot.seq,
+                snapshot_seq,
                 conversion: None,
             },
         );
         Ok(Answer::Assigned {
             visitor: known,
             is_new: true,
-        })
-    }
-
-    /// `{"variants": {element_id: variant_id}}` where there are several elements.
-    fn metadata(&self, variants: &[samplit_domain::VariantId]) -> Option<RawJson> {
-        let elements = &self.live.experiment.elements;
-        (elements.len() > 1).then(|| {
-            let pairs = elements.iter().zip(variants);
-            let map: serde_json::Map<_, _> = pairs
-                .map(|(e, v)| (e.id.to_string(), v.to_string().into()))
-                .collect();
-            RawJson(serde_json::json!({ "variants": map }).to_string())
         })
     }
 
@@ -220,7 +197,7 @@ impl<'a> Plan<'a> {
                 duplicate: stored.event_id.as_deref() != Some(event_id),
             }));
         }
-        let experiment = &self.live.experiment;
+        let experiment = &self.group.live.experiment;
         let window = experiment.allocation.attribution_window_seconds;
         let window = time::Duration::seconds(i64::try_from(window).unwrap_or(i64::MAX));
         let now = from_micros(self.now_us);
@@ -230,7 +207,7 @@ impl<'a> Plan<'a> {
         let payload = Conversion {
             visitor: job.pseudonym,
             assignment_seq: visitor.assignment_seq,
-            arms: if self.live.arm_sets.len() > 1 {
+            arms: if self.group.live.arm_sets.len() > 1 {
                 PerElement::Many(visitor.arms.clone())
             } else {
                 PerElement::One(visitor.arms.first().copied().unwrap_or_default())
@@ -254,8 +231,8 @@ impl<'a> Plan<'a> {
             statistic.value_sum += value;
             statistic.value_sum_squares += value * value;
         }
-        self.planned.conversions.push(NewConversion {
-            experiment_id: self.live.experiment.id.0,
+        self.conversions.push(NewConversion {
+            experiment_id: self.group.live.experiment.id.0,
             assignment_id: assignment_id.0,
             converted_at,
             value,
@@ -270,7 +247,7 @@ impl<'a> Plan<'a> {
     }
 
     fn statistic(&mut self, snapshot: u64, element: usize, arm: u16) -> &mut ArmStatistics {
-        let experiment_id = self.live.experiment.id;
+        let experiment_id = self.group.live.experiment.id;
         self.statistics
             .entry((snapshot, element, arm))
             .or_insert_with(|| ArmStatistics {
@@ -289,7 +266,7 @@ impl<'a> Plan<'a> {
     pub(super) fn finish(self) -> Planned {
         let mut counts = HashMap::<Uuid, VariantCount>::new();
         for ((_, element, arm), statistic) in &self.statistics {
-            let set = &self.live.arm_sets[*element];
+            let set = &self.group.live.arm_sets[*element];
             for variant in &set.arms[usize::from(*arm)].variants {
                 let count = counts.entry(variant.0).or_insert(VariantCount {
                     id: variant.0,
@@ -300,10 +277,11 @@ impl<'a> Plan<'a> {
                 count.conversions += statistic.conversions;
             }
         }
-        let mut planned = self.planned;
-        planned.statistics = self.statistics.into_values().collect();
-        planned.counts = counts.into_values().collect();
-        planned
+        Planned {
+            conversions: self.conversions,
+            statistics: self.statistics.into_values().collect(),
+            counts: counts.into_values().collect(),
+        }
     }
 }
 
