@@ -27,9 +27,6 @@ pub(crate) enum AdminCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct CreateKeyArgs {
-    #[command(flatten)]
-    database: DatabaseSettings,
-
     /// The email of the account.
     #[arg(long)]
     email: String,
@@ -53,6 +50,9 @@ pub(crate) struct CreateKeyArgs {
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
+
+    #[command(flatten)]
+    database: DatabaseSettings,
 }
 
 /// What is printed of a new API key.

@@ -52,12 +52,12 @@ pub(crate) struct VerifyArgs {
     #[arg(long, requires = "database")]
     experiment: Option<ExperimentId>,
 
-    #[command(flatten)]
-    source: Source,
-
     /// How to print the outcome.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
+
+    #[command(flatten)]
+    source: Source,
 }
 
 #[derive(Debug, Args)]

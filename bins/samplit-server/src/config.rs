@@ -19,12 +19,12 @@ pub(crate) enum ConfigCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    #[command(flatten)]
-    settings: ServerSettings,
-
     /// How to print them.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
+
+    #[command(flatten)]
+    settings: ServerSettings,
 }
 
 #[derive(Serialize)]

@@ -14,12 +14,12 @@ const MAX_FINDINGS: usize = 10;
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    #[command(flatten)]
-    source: Source,
-
     /// How to print what was found.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
+
+    #[command(flatten)]
+    source: Source,
 }
 
 #[derive(Serialize)]

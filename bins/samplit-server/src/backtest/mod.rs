@@ -55,9 +55,6 @@ pub(crate) struct BacktestArgs {
     /// CSV file with one row per arm: test, arm, people who saw it, people who converted.
     file: PathBuf,
 
-    #[command(flatten)]
-    columns: Columns,
-
     /// Makes the run repeatable: keys, draws, and the order of what is on record.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -105,6 +102,9 @@ pub(crate) struct BacktestArgs {
 
     #[command(flatten)]
     keys: KeySettings,
+
+    #[command(flatten)]
+    columns: Columns,
 }
 
 pub(crate) async fn run(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
