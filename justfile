@@ -39,6 +39,10 @@ deny:
 bench *ARGS:
     cargo run --quiet --release --bin write-path -- {{ARGS}}
 
+# the statistics held against what they promise, by simulation: minutes, or seconds with --short
+coverage *ARGS:
+    cargo run --quiet --release -p samplit-benches --bin coverage -- {{ARGS}}
+
 # replay recorded tests through the server's own write path
 backtest FILE *ARGS:
     cargo run --quiet --release --bin samplit-server -- backtest {{FILE}} {{ARGS}}
