@@ -6,9 +6,9 @@
 //! is given an arm whose record is used up.
 //!
 //! Visitors come in waves, and all tests that run at once move in step: everybody of a wave is
-//! assigned, then everybody of it who clicks converts, then the clock moves and the weights may.
-//! So a test learns once per wave, from all that came before it, however the requests were batched,
-//! and a run is the same for the same seed.
+//! assigned, then everybody of it who clicks converts, and only then does the clock move and the
+//! engine think about the weights. So a test learns once per wave, from all of it, however the
+//! requests were batched, and a run is the same for the same seed.
 
 mod outcomes;
 mod records;
@@ -173,13 +173,17 @@ async fn perform(
     .await?;
     let clock = Arc::new(ManualClock::new(BEGINNING));
     let config = config(args, &clock)?;
-    let engine = Engine::start(database, config).await?;
+    // One engine makes the experiments and another runs them: notifications of the start would
+    // have the first one read weights anew while they move.
+    let maker = Engine::start(database.clone(), config.clone()).await?;
     let mut tests = Vec::with_capacity(records.len());
     for (position, record) in records.into_iter().enumerate() {
         let name = record.name.clone();
-        let test = Test::start(&engine, record, &allocation, args.seed, position).await;
+        let test = Test::start(&maker, record, &allocation, args.seed, position).await;
         tests.push(test.with_context(|| format!("cannot start test `{name}`"))?);
     }
+    maker.shutdown().await;
+    let engine = Engine::start(database, config).await?;
     let setup = began.elapsed();
 
     let began = Instant::now();
@@ -229,7 +233,6 @@ async fn send_visitors(
         if running.is_empty() {
             break;
         }
-        clock.advance(WAVE_TAKES);
         let waves = running
             .iter_mut()
             .map(|test| test.arrive(engine, args.wave));
@@ -242,6 +245,8 @@ async fn send_visitors(
             test.complete(engine).await?;
             bar.inc(1);
         }
+        clock.advance(WAVE_TAKES);
+        try_join_all(running.iter().map(|test| test.learn(engine))).await?;
     }
     bar.finish_and_clear();
     Ok(())

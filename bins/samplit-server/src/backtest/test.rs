@@ -2,8 +2,8 @@
 
 use futures_util::future::try_join_all;
 use samplit_engine::{
-    Allocation, Assign, Convert, ElementDraft, Engine, Error, ExperimentDraft, ExperimentId,
-    Principal, Strategy, Transition, VariantDraft, VariantId,
+    Allocation, Assign, Convert, ElementDraft, Engine, Error, ErrorKind, ExperimentDraft,
+    ExperimentId, Principal, Strategy, Transition, VariantDraft, VariantId,
 };
 use serde_json::json;
 
@@ -63,9 +63,8 @@ impl Test {
     /// Lets `size` visitors arrive at once; returns those who will click. The test is over as soon
     /// as one is given an arm whose record is used up.
     ///
-    /// The very first visitor comes alone. The engine thinks about the weights of a trail that holds
-    /// more than its genesis entry, so in a larger first wave it would depend on how the wave fell
-    /// into batches whether it already does so there.
+    /// The very first visitor comes alone: the clock may have moved far since the experiment began,
+    /// and then the engine thinks about its weights in the middle of the first wave.
     pub(super) async fn arrive(&mut self, engine: &Engine, size: u64) -> Result<Clicks, Error> {
         let system = Principal::system();
         let size = if self.arrived == 0 { 1 } else { size };
@@ -111,6 +110,19 @@ impl Test {
         let fresh = counted.iter().filter(|converted| !converted.duplicate);
         self.conversions += fresh.count() as u64;
         Ok(())
+    }
+
+    /// Makes the engine think about the weights, which it does with every batch when it is time: by
+    /// a conversion of somebody who never came, which counts nothing.
+    pub(super) async fn learn(&self, engine: &Engine) -> Result<(), Error> {
+        let request = Convert {
+            visitor: "nobody".to_owned(),
+            ..Convert::default()
+        };
+        match engine.convert(&Principal::system(), self.id, request).await {
+            Err(error) if *error.kind() != ErrorKind::NotAssigned => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Completes the experiment.
