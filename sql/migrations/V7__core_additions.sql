@@ -28,6 +28,7 @@ ALTER TABLE experiments
     ADD COLUMN IF NOT EXISTS version BIGINT NOT NULL DEFAULT 1,
     ADD COLUMN IF NOT EXISTS updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
     ADD COLUMN IF NOT EXISTS allocation_config JSONB NOT NULL DEFAULT '{}',
+    ADD COLUMN IF NOT EXISTS stopping_rule JSONB NOT NULL DEFAULT '{}',
     ADD COLUMN IF NOT EXISTS declared_winner JSONB,
     ADD COLUMN IF NOT EXISTS archived_at TIMESTAMPTZ,
     ADD CONSTRAINT experiments_status_check
@@ -62,6 +63,7 @@ COMMENT ON TABLE experiments IS 'An experiment: what is tested, its state and ho
 COMMENT ON COLUMN experiments.version IS 'Rises by one with each change; the ETag of the API.';
 COMMENT ON COLUMN experiments.updated_at IS 'When the experiment was last changed.';
 COMMENT ON COLUMN experiments.allocation_config IS 'Parameters of the allocation: policy, prior, floor, warm-up, fixed weights.';
+COMMENT ON COLUMN experiments.stopping_rule IS 'When it may stop, registered before the start: rule, threshold, minimums, plan, auto_complete.';
 COMMENT ON COLUMN experiments.declared_winner IS 'Element id to the id of the variant that everybody gets after completion.';
 COMMENT ON COLUMN experiments.archived_at IS 'When the experiment was archived.';
 COMMENT ON TABLE experiment_elements IS 'A place on the page under test.';

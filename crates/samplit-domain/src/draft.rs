@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use serde_json::Value as Json;
 
 use crate::{
-    Allocation, ElementType, GoalKind, MAX_ARMS, Mode, Selector, SelectorType, Strategy, Violations,
+    Allocation, ElementType, GoalKind, MAX_ARMS, Mode, Selector, SelectorType, Stopping, Strategy,
+    Violations,
 };
 
 const MAX_SELECTOR: usize = 1_024;
@@ -27,6 +28,8 @@ pub struct ExperimentDraft {
     pub strategy: Strategy,
     /// The parameters of the strategy; `weights` are taken from the variants.
     pub allocation: Allocation,
+    /// When it may stop.
+    pub stopping: Stopping,
     /// 1 to 20 elements with distinct names.
     pub elements: Vec<ElementDraft>,
     /// What counts as success; empty: one goal named `conversion`. At most one so far.
@@ -159,6 +162,7 @@ impl ExperimentDraft {
             traffic_allocation: 1.0,
             strategy: Strategy::Adaptive,
             allocation: Allocation::default(),
+            stopping: Stopping::default(),
             elements,
             goals: Vec::new(),
             metadata: Json::Object(serde_json::Map::new()),

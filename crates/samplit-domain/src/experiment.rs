@@ -6,8 +6,8 @@ use serde_json::Value as Json;
 use time::OffsetDateTime;
 
 use crate::{
-    Allocation, ElementId, ElementType, ExperimentId, GoalId, Mode, Selector, Status, Strategy,
-    UserId, VariantId, words,
+    Allocation, ElementId, ElementType, ExperimentId, GoalId, Mode, Selector, Status, Stopping,
+    Strategy, UserId, VariantId, words,
 };
 
 words! {
@@ -53,6 +53,8 @@ pub struct Experiment {
     pub strategy: Strategy,
     /// The parameters of the strategy.
     pub allocation: Allocation,
+    /// When it may stop.
+    pub stopping: Stopping,
     /// The places under test, in `element_order`.
     pub elements: Vec<Element>,
     /// What counts as success; the primary goal first.

@@ -8,6 +8,7 @@ mod experiment;
 mod ids;
 mod lifecycle;
 mod selector;
+mod stopping;
 mod violation;
 mod visit;
 
@@ -21,6 +22,7 @@ pub use ids::{
 };
 pub use lifecycle::{IllegalTransition, Status, Transition};
 pub use selector::{ElementType, Selector, SelectorType};
+pub use stopping::{Stopping, StoppingRule};
 pub use violation::{Violation, Violations, json_pointer};
 pub use visit::{Assign, Convert, DEFAULT_CONVERSION_VALUE, MAX_IDENTIFIER};
 

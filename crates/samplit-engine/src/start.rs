@@ -306,7 +306,7 @@ fn configuration(experiment: &Experiment) -> String {
         .collect();
     serde_json::json!({
         "allocation": experiment.allocation, "elements": elements, "goals": goals,
-        "strategy": experiment.strategy, "target_url": experiment.target_url,
+        "stopping": experiment.stopping, "strategy": experiment.strategy, "target_url": experiment.target_url,
         "traffic_allocation": experiment.traffic_allocation,
     })
     .to_string()

@@ -1,8 +1,7 @@
 //! `experiments` and `goals`: the configuration of an experiment, as a whole.
 
 use samplit_domain::{
-    Allocation, Experiment, ExperimentId, ExperimentType, Goal, GoalId, GoalKind, Status, Strategy,
-    UserId,
+    Experiment, ExperimentId, ExperimentType, Goal, GoalId, GoalKind, Status, Strategy, UserId,
 };
 use serde_json::Value as Json;
 use time::OffsetDateTime;
@@ -16,7 +15,7 @@ statements! {
     /// One experiment.
     READ_EXPERIMENT = "SELECT id, user_id, name, description, target_url, status, experiment_type, \
         traffic_allocation, allocation_strategy, created_at, started_at, completed_at, metadata, \
-        version, updated_at, allocation_config, declared_winner, archived_at \
+        version, updated_at, allocation_config, declared_winner, archived_at, stopping_rule \
         FROM experiments WHERE id = $1";
     /// One experiment, locked against other changes of it.
     LOCK_EXPERIMENT = "SELECT version FROM experiments WHERE id = $1 FOR NO KEY UPDATE";
@@ -31,13 +30,14 @@ statements! {
     /// A new experiment.
     INSERT_EXPERIMENT = "INSERT INTO experiments (id, user_id, name, description, target_url, status, \
         experiment_type, traffic_allocation, allocation_strategy, created_at, metadata, version, \
-        updated_at, allocation_config) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+        updated_at, allocation_config, stopping_rule) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
     /// Everything of an experiment that may change.
     UPDATE_EXPERIMENT = "UPDATE experiments SET name = $2, description = $3, target_url = $4, \
         status = $5, experiment_type = $6, traffic_allocation = $7, allocation_strategy = $8, \
         started_at = $9, completed_at = $10, archived_at = $11, metadata = $12, version = $13, \
-        updated_at = $14, allocation_config = $15, declared_winner = $16 WHERE id = $1";
+        updated_at = $14, allocation_config = $15, declared_winner = $16, \
+        stopping_rule = $17 WHERE id = $1";
     /// The goals of one experiment, the primary one first.
     READ_GOALS = "SELECT id, name, is_primary, kind, default_value FROM goals \
         WHERE experiment_id = $1 ORDER BY is_primary DESC, created_at, id";
@@ -166,7 +166,8 @@ pub async fn insert(session: &Session<'_>, experiment: &Experiment) -> Result<()
                 &experiment.metadata,
                 &experiment.version,
                 &experiment.updated_at,
-                &config_to_json(&experiment.allocation),
+                &serde_json::json!(experiment.allocation),
+                &serde_json::json!(experiment.stopping),
             ],
         )
         .await?;
@@ -198,8 +199,9 @@ pub async fn update(session: &Session<'_>, experiment: &Experiment) -> Result<()
                 &experiment.metadata,
                 &experiment.version,
                 &experiment.updated_at,
-                &config_to_json(&experiment.allocation),
+                &serde_json::json!(experiment.allocation),
                 &winner,
+                &serde_json::json!(experiment.stopping),
             ],
         )
         .await
@@ -244,10 +246,6 @@ async fn insert_parts(session: &Session<'_>, experiment: &Experiment) -> Result<
         .map(drop)
 }
 
-fn config_to_json(allocation: &Allocation) -> Json {
-    serde_json::json!(allocation)
-}
-
 fn from_row(row: &Row) -> Result<Experiment, Error> {
     let table = "experiments";
     // The seed lets these columns be null; its defaults stand in.
@@ -284,6 +282,8 @@ fn from_row(row: &Row) -> Result<Experiment, Error> {
             .map_or(Ok(Default::default()), serde_json::from_value)
             .map_err(|error| Error::inconsistent(table, "declared_winner", error))?,
         archived_at: row.get(17),
+        stopping: serde_json::from_value(row.get(18))
+            .map_err(|error| Error::inconsistent(table, "stopping_rule", error))?,
         elements: Vec::new(),
         goals: Vec::new(),
     })

@@ -89,6 +89,7 @@ impl Engine {
             traffic_allocation: draft.traffic_allocation,
             strategy: draft.strategy,
             allocation: draft.allocation,
+            stopping: draft.stopping,
             elements,
             goals: goals.collect(),
             declared_winner: BTreeMap::new(),

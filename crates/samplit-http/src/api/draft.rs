@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use samplit_domain::{
     Allocation, Element, ElementDraft, Experiment, ExperimentDraft, ExperimentType, GoalDraft,
-    GoalKind, Selector, SelectorDraft, Strategy, VariantDraft, Violations,
+    GoalKind, Selector, SelectorDraft, Stopping, VariantDraft, Violations,
 };
 use samplit_engine::ExperimentChange;
 use serde_json::{Map, Value as Json};
@@ -28,17 +28,7 @@ const LIGHT: [&str; 5] = [
 /// # Errors
 /// 422 with every bad field.
 pub(crate) fn read_new(body: Json) -> Result<ExperimentDraft, Problem> {
-    let base = ExperimentDraft {
-        name: String::new(),
-        description: None,
-        target_url: None,
-        traffic_allocation: 1.0,
-        strategy: Strategy::Adaptive,
-        allocation: Allocation::default(),
-        elements: Vec::new(),
-        goals: Vec::new(),
-        metadata: Json::Object(Map::new()),
-    };
+    let base = ExperimentDraft::new("", Vec::new());
     let mut violations = Violations::default();
     let draft = Fields::read(body, String::new(), &mut violations, |fields| {
         for name in ["name", "elements"] {
@@ -111,6 +101,9 @@ fn experiment(fields: &mut Fields<'_>, base: ExperimentDraft) -> ExperimentDraft
                 allocation(fields, base.allocation.clone())
             })
             .unwrap_or(base.allocation),
+        stopping: fields
+            .object("stopping", |fields| stopping(fields, &base.stopping))
+            .unwrap_or(base.stopping),
         elements: fields.list("elements", element).unwrap_or(base.elements),
         goals: fields.list("goals", goal).unwrap_or(base.goals),
         metadata: fields
@@ -142,6 +135,24 @@ fn allocation(fields: &mut Fields<'_>, base: Allocation) -> Allocation {
             .optional("attribution_window_seconds")
             .unwrap_or(base.attribution_window_seconds),
         weights: base.weights,
+    }
+}
+
+fn stopping(fields: &mut Fields<'_>, base: &Stopping) -> Stopping {
+    Stopping {
+        rule: fields.word("rule").unwrap_or(base.rule),
+        threshold: fields.patch("threshold").unwrap_or(base.threshold),
+        min_visitors_per_arm: fields
+            .optional("min_visitors_per_arm")
+            .unwrap_or(base.min_visitors_per_arm),
+        min_days: fields.optional("min_days").unwrap_or(base.min_days),
+        planned_visitors: fields
+            .optional("planned_visitors")
+            .unwrap_or(base.planned_visitors),
+        planned_rate: fields.optional("planned_rate").unwrap_or(base.planned_rate),
+        auto_complete: fields
+            .optional("auto_complete")
+            .unwrap_or(base.auto_complete),
     }
 }
 
@@ -194,6 +205,7 @@ fn to_draft(experiment: &Experiment) -> ExperimentDraft {
         traffic_allocation: experiment.traffic_allocation,
         strategy: experiment.strategy,
         allocation: experiment.allocation.clone(),
+        stopping: experiment.stopping.clone(),
         elements: elements
             .map(|(index, element)| to_element_draft(element, |variant| weight(index, variant)))
             .collect(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use samplit_domain::{
     Element, ElementId, ElementType, Experiment, ExperimentId, ExperimentType, GoalId, GoalKind,
-    Mode, PolicyKind, Selector, Status, Strategy, Variant, VariantId,
+    Mode, PolicyKind, Selector, Status, Stopping, StoppingRule, Strategy, Variant, VariantId,
 };
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -21,6 +21,7 @@ pub(crate) struct ExperimentJson<'a> {
     traffic_allocation: f64,
     allocation_strategy: Strategy,
     allocation: AllocationJson,
+    stopping: StoppingJson,
     elements: Vec<ElementJson<'a>>,
     goals: Vec<GoalJson<'a>>,
     declared_winner: &'a BTreeMap<ElementId, VariantId>,
@@ -47,6 +48,31 @@ struct AllocationJson {
     prior_alpha: f64,
     prior_beta: f64,
     attribution_window_seconds: u64,
+}
+
+#[derive(Serialize)]
+struct StoppingJson {
+    rule: StoppingRule,
+    threshold: f64,
+    min_visitors_per_arm: u64,
+    min_days: f64,
+    planned_visitors: u64,
+    planned_rate: f64,
+    auto_complete: bool,
+}
+
+impl From<&Stopping> for StoppingJson {
+    fn from(stopping: &Stopping) -> Self {
+        Self {
+            rule: stopping.rule,
+            threshold: stopping.threshold(),
+            min_visitors_per_arm: stopping.min_visitors_per_arm,
+            min_days: stopping.min_days,
+            planned_visitors: stopping.planned_visitors,
+            planned_rate: stopping.planned_rate,
+            auto_complete: stopping.auto_complete,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -105,6 +131,7 @@ impl<'a> From<&'a Experiment> for ExperimentJson<'a> {
                 prior_beta: allocation.prior_beta,
                 attribution_window_seconds: allocation.attribution_window_seconds,
             },
+            stopping: StoppingJson::from(&experiment.stopping),
             elements: elements
                 .map(|(index, element)| ElementJson::new(element, allocation.weights.get(index)))
                 .collect(),
