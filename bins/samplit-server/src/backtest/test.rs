@@ -3,7 +3,7 @@
 use futures_util::future::try_join_all;
 use samplit_engine::{
     Allocation, Assign, Convert, ElementDraft, Engine, Error, ErrorKind, ExperimentDraft,
-    ExperimentId, Principal, Strategy, Transition, VariantDraft, VariantId,
+    ExperimentId, Principal, Transition, VariantDraft, VariantId,
 };
 use serde_json::json;
 
@@ -137,29 +137,18 @@ impl Test {
 }
 
 fn draft(record: &Record, allocation: &Allocation) -> ExperimentDraft {
-    let variants = record.arms.iter().enumerate();
-    let variants = variants.map(|(position, arm)| VariantDraft {
-        name: arm.name.clone(),
-        content: json!({ "text": arm.name }),
-        is_control: position == 0,
-        weight: None,
+    let variants = record.arms.iter().enumerate().map(|(position, arm)| {
+        let content = json!({ "text": arm.name });
+        VariantDraft {
+            is_control: position == 0,
+            ..VariantDraft::new(arm.name.as_str(), content)
+        }
     });
     ExperimentDraft {
-        name: record.name.clone(),
-        description: None,
-        target_url: None,
-        traffic_allocation: 1.0,
-        strategy: Strategy::Adaptive,
         allocation: allocation.clone(),
-        elements: vec![ElementDraft {
-            name: "arm".to_owned(),
-            selector: None,
-            fallback_selectors: Vec::new(),
-            element_type: None,
-            original_content: None,
-            variants: variants.collect(),
-        }],
-        goals: Vec::new(),
-        metadata: json!({}),
+        ..ExperimentDraft::new(
+            record.name.as_str(),
+            vec![ElementDraft::new("arm", variants.collect())],
+        )
     }
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use samplit_engine::{
-    Allocation, ElementDraft, Engine, EngineConfig, ExperimentDraft, ExperimentId, NewApiKey,
-    Principal, Role, Scope, Strategy, Transition, VariantDraft,
+    ElementDraft, Engine, EngineConfig, ExperimentDraft, ExperimentId, NewApiKey, Principal, Role,
+    Scope, Transition, VariantDraft,
 };
 use samplit_http::{HttpConfig, Listeners};
 use samplit_store::{Database, Settings};
@@ -153,32 +153,17 @@ async fn listen(wanted: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
 }
 
 async fn start_experiment(engine: &Engine) -> anyhow::Result<ExperimentId> {
-    let variants = ARMS
-        .iter()
-        .enumerate()
-        .map(|(index, (text, _))| VariantDraft {
-            name: (*text).to_owned(),
-            content: json!({ "text": text }),
-            is_control: index == 0,
-            weight: None,
-        });
+    let variants = ARMS.iter().enumerate().map(|(position, (text, _))| {
+        let content = json!({ "text": text });
+        VariantDraft {
+            is_control: position == 0,
+            ..VariantDraft::new(*text, content)
+        }
+    });
+    let button = ElementDraft::new("button", variants.collect());
     let draft = ExperimentDraft {
-        name: "Which words on the button?".to_owned(),
         description: Some("Made up: visitors and clicks come from a random source.".to_owned()),
-        target_url: None,
-        traffic_allocation: 1.0,
-        strategy: Strategy::Adaptive,
-        allocation: Allocation::default(),
-        elements: vec![ElementDraft {
-            name: "button".to_owned(),
-            selector: None,
-            fallback_selectors: Vec::new(),
-            element_type: None,
-            original_content: None,
-            variants: variants.collect(),
-        }],
-        goals: Vec::new(),
-        metadata: json!({}),
+        ..ExperimentDraft::new("Which words on the button?", vec![button])
     };
     let system = Principal::system();
     let id = engine.create_experiment(&system, draft).await?.id;
