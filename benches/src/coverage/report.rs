@@ -15,26 +15,26 @@ pub(crate) fn text(rows: &[Summary], regret: &[Curve]) -> String {
     );
     [
         looks,
-        "### At the end: coverage of 95 % intervals, and bias".to_owned(),
+        "#### At the end: coverage of 95 % intervals, and bias".to_owned(),
         "One arm: the arm that fares worst. Difference: the best arm less control. Bias: relative \
          to the rate, of the arm where it is largest."
             .to_owned(),
         at_the_end(rows).markdown(),
-        "### At every look: coverage of all differences from control, and of one arm".to_owned(),
+        "#### At every look: coverage of all differences from control, and of one arm".to_owned(),
         "Five arms: four comparisons with control, Bonferroni. Proved: the sequence of the best \
          arm less control excludes zero at some look; half by: visitors when half of the runs \
          were."
             .to_owned(),
         at_every_look(rows).markdown(),
-        "### Decisions, and false alarms of the sample ratio".to_owned(),
+        "#### Decisions, and false alarms of the sample ratio".to_owned(),
         "Right choice: the arm most likely to be the best is. Gained: conversions over an even \
          split."
             .to_owned(),
         decisions(rows).markdown(),
-        "### Regret: conversions lost against giving everybody the best arm".to_owned(),
+        "#### Regret: conversions lost against giving everybody the best arm".to_owned(),
         regret::explained().to_owned(),
         regret::table(regret).markdown(),
-        "### Goals".to_owned(),
+        "#### Goals".to_owned(),
         goals::verdict(rows),
     ]
     .join("\n\n")
