@@ -7,6 +7,7 @@ mod faults;
 mod learning;
 mod lifecycle;
 mod races;
+mod results;
 mod statements;
 
 use samplit_engine::{Assign, Convert};

@@ -25,6 +25,8 @@ pub struct EngineConfig {
     pub cache_capacity: u64,
     /// How often changed experiments are looked for where no notification arrived.
     pub refresh_every: Duration,
+    /// How often the stopping rules of experiments are asked that complete by themselves.
+    pub complete_every: Duration,
     /// The least time between two reallocations of one experiment; zero: before every batch.
     pub reallocate_every: Duration,
     /// Where the time comes from.
@@ -45,6 +47,7 @@ impl EngineConfig {
             lanes: 2,
             cache_capacity: 200_000,
             refresh_every: Duration::from_secs(5),
+            complete_every: Duration::from_secs(60),
             reallocate_every: Duration::from_secs(1),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::default()),

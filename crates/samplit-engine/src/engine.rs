@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::core::Core;
 use crate::writer::Writer;
-use crate::{EngineConfig, Error, live};
+use crate::{EngineConfig, Error, auto_complete, live};
 
 /// The use cases of Samplit over one database. Cheap to clone; any number of engines may run over
 /// the same database at once, in one process or in many.
@@ -16,7 +16,7 @@ use crate::{EngineConfig, Error, live};
 pub struct Engine {
     pub(crate) core: Arc<Core>,
     pub(crate) writer: Arc<Writer>,
-    follower: Arc<Mutex<Option<JoinHandle<()>>>>,
+    tasks: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
 impl Engine {
@@ -27,20 +27,29 @@ impl Engine {
     pub async fn start(database: Database, config: EngineConfig) -> Result<Self, Error> {
         database.ping().await?;
         let core = Arc::new(Core::new(database.clone(), config));
-        let follower = tokio::spawn(live::follow(Arc::downgrade(&core), database));
-        Ok(Self {
-            writer: Arc::new(Writer::start(&core)),
-            follower: Arc::new(Mutex::new(Some(follower))),
+        let engine = Self::over(Arc::clone(&core), Arc::new(Writer::start(&core)));
+        let writer = Arc::downgrade(&engine.writer);
+        let every = core.config.complete_every;
+        engine.tasks.lock().extend([
+            tokio::spawn(live::follow(Arc::downgrade(&core), database)),
+            tokio::spawn(auto_complete::watch(Arc::downgrade(&core), writer, every)),
+        ]);
+        Ok(engine)
+    }
+
+    pub(crate) fn over(core: Arc<Core>, writer: Arc<Writer>) -> Self {
+        Self {
             core,
-        })
+            writer,
+            tasks: Arc::default(),
+        }
     }
 
     /// Takes no more requests, answers those that wait, and stops.
     pub async fn shutdown(&self) {
         self.writer.drain().await;
-        let follower = self.follower.lock().take();
-        if let Some(follower) = follower {
-            follower.abort();
+        for task in self.tasks.lock().drain(..) {
+            task.abort();
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod assign;
+mod auto_complete;
 mod config;
 mod convert;
 mod core;
@@ -10,10 +11,12 @@ mod engine;
 mod error;
 mod experiments;
 mod live;
+mod planning;
 mod proof;
 mod reallocation;
 mod results;
 mod rule;
+mod segments;
 mod source;
 mod start;
 mod trail;
@@ -29,9 +32,15 @@ pub use doctor::{Check, Finding};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind};
 pub use experiments::{ExperimentChange, ExperimentFilter, Page, PageOf};
+pub use planning::{ForecastRequest, ForecastResults, ForecastSpread, Target, WhatIf};
 pub use proof::Verdict;
-pub use results::{ArmResults, ElementResults, Results, TimelinePoint};
+pub use results::{
+    ArmEvidence, ArmResults, DifferenceEvidence, Effect, ElementResults, IntervalEstimate,
+    LiftResults, Results, SampleRatioEvidence, StoppingProgress, TimelineArm, TimelinePoint,
+    ValueResults,
+};
 pub use rule::BanditRule;
+pub use segments::{Combination, Segment, SegmentArm};
 pub use source::{Entropy, SeededEntropy, SystemClock, SystemEntropy};
 pub use trail_reader::TrailEntry;
 

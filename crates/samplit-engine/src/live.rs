@@ -20,6 +20,7 @@ use samplit_store::{Database, Session, experiments, heads, keys, trail};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use crate::auto_complete::is_registered;
 use crate::core::Core;
 use crate::trail::{signed, unsigned};
 use crate::{Error, ErrorKind, start};
@@ -247,6 +248,15 @@ impl Core {
             snapshot: ArcSwap::from_pointee(snapshot),
             evaluated_us: Arc::default(),
         }))
+    }
+
+    /// The experiments in memory that complete by themselves.
+    pub(crate) fn registered_to_complete(&self) -> Vec<ExperimentId> {
+        let experiments = self.registry.experiments.read();
+        let wanted = experiments
+            .values()
+            .filter(|live| is_registered(&live.experiment));
+        wanted.map(|live| live.experiment.id).collect()
     }
 
     /// Reads anew what has changed among the experiments in memory.

@@ -88,7 +88,7 @@ pub(crate) async fn adopt(core: &Core, experiment: &Experiment) -> Result<(), Er
                 }
                 let experiment = experiments::read(session, id).await?;
                 let experiment = experiment.ok_or(ErrorKind::NotFound("experiment"))?;
-                let counts = assignments::count(session, id).await?;
+                let counts = assignments::count(session, id, None).await?;
                 begin(core, session, &experiment, &carried(&experiment, &counts)).await?;
                 tracing::info!(experiment = %id, "the trail of an older experiment begins");
                 Ok(())

@@ -32,11 +32,13 @@ statements! {
         FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::float8[], $5::varchar[]) \
         AS d(experiment_id, id, converted_at, conversion_value, event_id) \
         WHERE a.id = d.id AND a.experiment_id = d.experiment_id AND a.converted_at IS NULL";
-    /// Counts of an experiment by variant: what rows older than the trail bring along.
+    /// Counts of an experiment by the variants shown and, if asked for, by a key of the context.
+    /// Rows without that key count under null.
     COUNT_ASSIGNMENTS = "SELECT variant_id, metadata -> 'variants', count(*), count(converted_at), \
         coalesce(sum(conversion_value) FILTER (WHERE converted_at IS NOT NULL), 0)::float8, \
-        coalesce(sum(conversion_value * conversion_value) FILTER (WHERE converted_at IS NOT NULL), 0)::float8 \
-        FROM assignments WHERE experiment_id = $1 GROUP BY 1, 2 ORDER BY 1, 2";
+        coalesce(sum(conversion_value * conversion_value) \
+        FILTER (WHERE converted_at IS NOT NULL), 0)::float8, context ->> $2 \
+        FROM assignments WHERE experiment_id = $1 GROUP BY 1, 2, 7 ORDER BY 1, 2, 7";
 }
 
 /// A visitor's row.
@@ -223,17 +225,23 @@ pub struct AssignmentCount {
     pub value_sum: f64,
     /// Sum of their squares.
     pub value_sum_squares: f64,
+    /// The value of the context key counted by; `None` where there is none.
+    pub segment: Option<String>,
 }
 
-/// Counts all rows of an experiment. Scans them: only for taking over rows older than the trail.
+/// Counts all rows of an experiment by the variants shown and by `key` of the context, if given.
+/// Scans them: for taking over rows older than the trail, and for questions asked afterwards.
 ///
 /// # Errors
 /// When PostgreSQL fails, or a row has no variant.
 pub async fn count(
     session: &Session<'_>,
     experiment: ExperimentId,
+    key: Option<&str>,
 ) -> Result<Vec<AssignmentCount>, Error> {
-    let rows = session.query(COUNT_ASSIGNMENTS, &[&experiment.0]).await?;
+    let rows = session
+        .query(COUNT_ASSIGNMENTS, &[&experiment.0, &key])
+        .await?;
     let counts = rows.iter().map(|row| {
         let variant: Option<Uuid> = row.get(0);
         let variant =
@@ -245,6 +253,7 @@ pub async fn count(
             conversions: row.get(3),
             value_sum: row.get(4),
             value_sum_squares: row.get(5),
+            segment: row.get(6),
         })
     });
     counts.collect()
