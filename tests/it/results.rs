@@ -24,11 +24,11 @@ async fn traffic(engine: &Engine, experiment: &Experiment, visitors: usize, rate
             let mut request = visitor(name);
             let device = if name.ends_with('7') { "phone" } else { "desk" };
             request.context = Map::from_iter([("device".to_owned(), json!(device))]);
-            let shown = engine
-                .assign(&me, experiment.id, request)
-                .await
-                .unwrap()
-                .variants[0];
+            let assigned = engine.assign(&me, experiment.id, request).await.unwrap();
+            if !assigned.in_experiment {
+                return;
+            }
+            let shown = assigned.variants[0];
             let variants = &experiment.elements[0].variants;
             let arm = variants
                 .iter()
@@ -151,7 +151,7 @@ async fn results_follow_from_the_trail() {
         end.iter()
             .map(|arm| arm.cumulative_assignments)
             .sum::<u64>(),
-        1_000
+        2_000
     );
 
     // As of the second snapshot, only the visitors of the first one count.
