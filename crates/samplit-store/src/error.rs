@@ -160,6 +160,19 @@ impl Error {
         matches!(&*self.0, Kind::CommitUnknown { .. })
     }
 
+    /// Whether the rows of the statement caused it: a value out of range, a broken constraint, an
+    /// exception that a trigger raised. The same statement with other rows may succeed.
+    #[must_use]
+    pub fn is_about_data(&self) -> bool {
+        self.code().is_some_and(is_data_state)
+    }
+
+    /// Whether a lock was not had within `lock_timeout`.
+    #[must_use]
+    pub fn is_lock_timeout(&self) -> bool {
+        self.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    }
+
     /// Whether a value that has to be unique is taken.
     #[must_use]
     pub fn is_unique_violation(&self) -> bool {
@@ -180,6 +193,21 @@ impl Error {
         })
     }
 
+    /// Whether the rows of the statement caused it: a value that does not fit, a constraint, a
+    /// trigger that refused. Other rows may well pass.
+    #[must_use]
+    pub fn is_about_data(&self) -> bool {
+        self.code().is_some_and(|state| {
+            state == &SqlState::RAISE_EXCEPTION || ["22", "23"].contains(&&state.code()[..2])
+        })
+    }
+
+    /// Whether a lock was not had in time.
+    #[must_use]
+    pub fn is_lock_timeout(&self) -> bool {
+        self.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    }
+
     /// When it makes sense to try again, if the breaker knows.
     #[must_use]
     pub fn retry_in(&self) -> Option<std::time::Duration> {
@@ -197,6 +225,13 @@ fn is_io(error: &tokio_postgres::Error) -> bool {
         || ["error connecting to server", "connection closed", "timeout waiting for server"]
             .iter()
             .any(|text| error.to_string().starts_with(text))
+}
+
+/// Classes 22 (data exception) and 23 (integrity constraint violation), and what triggers raise.
+fn is_data_state(state: &SqlState) -> bool {
+    state.code().starts_with("22")
+        || state.code().starts_with("23")
+        || *state == SqlState::RAISE_EXCEPTION
 }
 
 fn is_connection_state(state: &SqlState) -> bool {
@@ -264,6 +299,36 @@ impl std::error::Error for Error {
             Kind::Certificates(source) => Some(source),
             Kind::Postgres { source, .. } | Kind::CommitUnknown { source, .. } => Some(source),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_postgres::error::SqlState;
+
+    use super::is_data_state;
+
+    #[test]
+    fn data_is_to_blame_for_classes_22_and_23_and_for_what_triggers_raise() {
+        for (code, expected) in [
+            ("22001", true),
+            ("22P02", true),
+            ("23505", true),
+            ("23514", true),
+            ("P0001", true),
+            ("P0002", false),
+            ("25P02", false),
+            ("40001", false),
+            ("55P03", false),
+            ("57014", false),
+            ("2F000", false),
+        ] {
+            assert_eq!(
+                is_data_state(&SqlState::from_code(code)),
+                expected,
+                "{code}"
+            );
         }
     }
 }
