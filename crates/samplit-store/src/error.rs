@@ -193,21 +193,6 @@ impl Error {
         })
     }
 
-    /// Whether the rows of the statement caused it: a value that does not fit, a constraint, a
-    /// trigger that refused. Other rows may well pass.
-    #[must_use]
-    pub fn is_about_data(&self) -> bool {
-        self.code().is_some_and(|state| {
-            state == &SqlState::RAISE_EXCEPTION || ["22", "23"].contains(&&state.code()[..2])
-        })
-    }
-
-    /// Whether a lock was not had in time.
-    #[must_use]
-    pub fn is_lock_timeout(&self) -> bool {
-        self.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
-    }
-
     /// When it makes sense to try again, if the breaker knows.
     #[must_use]
     pub fn retry_in(&self) -> Option<std::time::Duration> {
