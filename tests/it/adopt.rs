@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use samplit_devpg::DevPg;
-use samplit_engine::{ExperimentId, Principal};
+use samplit_devpg::{DevPg, TestDatabase};
+use samplit_engine::{ExperimentId, Principal, Status, Transition};
 use samplit_tests::{connect, engine};
 use uuid::Uuid;
 
@@ -33,8 +33,8 @@ const ROWS: &str = "
         FROM generate_series(1, 1000) n;
 ";
 
-#[tokio::test]
-async fn old_visitors_keep_their_variant_and_new_ones_profit_from_what_was_learnt() {
+/// A database of the original program, with `rows`, brought to our schema.
+async fn adopted(rows: &str) -> TestDatabase {
     let pg = DevPg::shared().await;
     let database = pg.create_from_template("template1").await.unwrap();
     let seed = concat!(
@@ -55,14 +55,21 @@ async fn old_visitors_keep_their_variant_and_new_ones_profit_from_what_was_learn
         .unwrap();
     assert!(psql.success());
     let mut client = connect(database.url()).await;
-    client.batch_execute(ROWS).await.unwrap();
+    client.batch_execute(rows).await.unwrap();
     let options = samplit_sql::Options::default();
     samplit_sql::baseline(&mut client, &options).await.unwrap();
     samplit_sql::up(&mut client, &options).await.unwrap();
+    database
+}
 
+const ID: ExperimentId = ExperimentId(Uuid::from_u128(0x4000_8000_0000_0000_0002));
+
+#[tokio::test]
+async fn old_visitors_keep_their_variant_and_new_ones_profit_from_what_was_learnt() {
+    let database = adopted(ROWS).await;
     let engine = engine(database.url(), 1).await;
     let me = Principal::system();
-    let id = ExperimentId(Uuid::from_u128(0x0000_0000_0000_4000_8000_0000_0000_0002));
+    let id = ID;
     let b = Uuid::from_u128(0x0000_0000_0000_4000_8000_0000_0000_000b);
     // The original let everybody in by another gate; whoever has a row keeps it.
     for number in 1..=40 {
@@ -111,5 +118,36 @@ async fn old_visitors_keep_their_variant_and_new_ones_profit_from_what_was_learn
         replay.totals[0].iter().map(|total| total.n).sum::<u64>(),
         1_000 + inside
     );
+    for check in engine.doctor().await.unwrap() {
+        assert!(check.is_passed(), "{check:?}");
+    }
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_paused_experiment_brings_its_visitors_along_when_it_is_resumed() {
+    let database = adopted(&ROWS.replace("'active'", "'paused'")).await;
+    let engine = engine(database.url(), 1).await;
+    let me = Principal::system();
+    let resumed = engine
+        .transition(&me, ID, Transition::Resume, Default::default(), None)
+        .await
+        .unwrap();
+    assert_eq!(resumed.status, Status::Active);
+    let results = engine.results(&me, ID).await.unwrap();
+    assert_eq!((results.visitors, results.conversions), (1_000, 200));
+    let counters: i64 =
+        engine.experiment(&me, ID).await.unwrap().elements[0].variants[0].total_allocations;
+    assert_eq!(counters, 600);
+    for number in 1..=40 {
+        let old = engine
+            .assign(&me, ID, visitor(format!("visitor {number}")))
+            .await
+            .unwrap();
+        assert!(old.in_experiment && !old.is_new, "visitor {number}");
+    }
+    for check in engine.doctor().await.unwrap() {
+        assert!(check.is_passed(), "{check:?}");
+    }
     engine.shutdown().await;
 }

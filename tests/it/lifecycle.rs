@@ -1,6 +1,6 @@
 //! What each status means to a visitor.
 
-use samplit_engine::{ErrorKind, NotRecorded, Principal, Status, Transition};
+use samplit_engine::{ErrorKind, ExperimentChange, NotRecorded, Principal, Status, Transition};
 use samplit_tests::{database, draft, engine, start, step};
 
 use crate::{conversion, visitor};
@@ -145,5 +145,36 @@ async fn a_deactivated_variant_is_not_drawn_any_more_and_kept_by_its_visitors() 
             .variants[0],
         gone
     );
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_keeps_its_name_keeps_its_id_when_a_draft_is_replaced() {
+    let database = database().await;
+    let engine = engine(database.url(), 1).await;
+    let me = Principal::system();
+    let before = engine.create_experiment(&me, draft(&[3])).await.unwrap();
+    let gone = before.elements[0].variants[2].id;
+    engine
+        .set_variant_active(&me, before.id, gone, false)
+        .await
+        .unwrap();
+    let mut next = draft(&[3]);
+    next.elements[0].variants[1].name = "new".to_owned();
+    let change = ExperimentChange {
+        replace: Some(next),
+        ..ExperimentChange::default()
+    };
+    let after = engine
+        .update_experiment(&me, before.id, change, None)
+        .await
+        .unwrap();
+    let stored = engine.experiment(&me, before.id).await.unwrap();
+    assert_eq!(after.elements, stored.elements);
+    assert_eq!(after.elements[0].id, before.elements[0].id);
+    let (old, new) = (&before.elements[0].variants, &after.elements[0].variants);
+    assert_eq!((new[0].id, new[2].id), (old[0].id, old[2].id));
+    assert_ne!(new[1].id, old[1].id);
+    assert!(!new[2].is_active, "it was deactivated");
     engine.shutdown().await;
 }

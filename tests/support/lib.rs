@@ -122,3 +122,15 @@ pub async fn step(engine: &Engine, experiment: &Experiment, transition: Transiti
         .await
         .expect("the step is legal")
 }
+
+/// Asks again and again until `is_so`, for at most a minute.
+pub async fn eventually(is_so: impl AsyncFn() -> bool) {
+    let asking = async {
+        while !is_so().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), asking)
+        .await
+        .expect("it comes true in a minute");
+}

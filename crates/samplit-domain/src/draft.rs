@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use serde_json::Value as Json;
 
 use crate::{
-    Allocation, ElementType, GoalKind, MAX_ARMS, Mode, Selector, SelectorType, Stopping, Strategy,
-    Violations,
+    Allocation, ElementType, GoalKind, MAX_ARMS, MAX_CONVERSION_VALUE, Mode, Selector,
+    SelectorType, Stopping, Strategy, Violations,
 };
 
 const MAX_SELECTOR: usize = 1_024;
@@ -84,7 +84,7 @@ pub struct GoalDraft {
     pub name: String,
     /// What it measures.
     pub kind: GoalKind,
-    /// The value of a conversion that names none, finite and >= 0.
+    /// The value of a conversion that names none, 0 to 10^12.
     pub default_value: f64,
 }
 
@@ -253,11 +253,11 @@ impl ExperimentDraft {
                     "another goal has this name",
                 );
             }
-            if !(goal.default_value.is_finite() && goal.default_value >= 0.0) {
+            if !(0.0..=MAX_CONVERSION_VALUE).contains(&goal.default_value) {
                 violations.add(
                     format!("{pointer}/default_value"),
                     "out_of_range",
-                    "must be a finite number, 0 or more",
+                    "must be between 0 and 10^12",
                 );
             }
         }

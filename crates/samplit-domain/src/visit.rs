@@ -10,6 +10,11 @@ pub const MAX_IDENTIFIER: usize = 255;
 /// The value of a conversion that names none, as in the seed.
 pub const DEFAULT_CONVERSION_VALUE: f64 = 1.0;
 
+/// The largest value of a conversion. Far above any price, and far enough below the largest `f64`
+/// that the sum of squares of all conversions of an experiment stays finite: one request must not
+/// be able to spoil the statistics of everybody.
+pub const MAX_CONVERSION_VALUE: f64 = 1e12;
+
 /// The longest context, in bytes of JSON text.
 const MAX_CONTEXT_BYTES: usize = 8 * 1024;
 
@@ -31,7 +36,7 @@ pub struct Convert {
     pub visitor: String,
     /// The goal; none: the primary one.
     pub goal: Option<String>,
-    /// What it was worth, finite and >= 0; none: the goal's default.
+    /// What it was worth, 0 to 10^12; none: the goal's default.
     pub value: Option<f64>,
     /// The caller's own id of this event; a retry with the same id gets the same answer.
     pub event_id: Option<String>,
@@ -88,13 +93,9 @@ impl Convert {
             violations.text("/event_id", event, MAX_IDENTIFIER);
         }
         if let Some(value) = self.value
-            && !(value.is_finite() && value >= 0.0)
+            && !(0.0..=MAX_CONVERSION_VALUE).contains(&value)
         {
-            violations.add(
-                "/value",
-                "out_of_range",
-                "must be a finite number, 0 or more",
-            );
+            violations.add("/value", "out_of_range", "must be between 0 and 10^12");
         }
         violations.into_result(())
     }

@@ -21,7 +21,7 @@ pub(crate) struct Core {
     pub(crate) ids: IdSource,
     pub(crate) registry: Registry,
     pub(crate) visitors: Cache<Digest, KnownVisitor>,
-    pub(crate) api_keys: Cache<String, KnownKey>,
+    pub(crate) api_keys: Cache<String, Arc<KnownKey>>,
 }
 
 impl Core {

@@ -1,8 +1,9 @@
 //! The engine: starts, stops, and holds what the use cases share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
+use samplit_domain::ExperimentId;
 use samplit_store::Database;
 use tokio::task::JoinHandle;
 
@@ -29,10 +30,11 @@ impl Engine {
         let core = Arc::new(Core::new(database.clone(), config));
         let engine = Self::over(Arc::clone(&core), Arc::new(Writer::start(&core)));
         let writer = Arc::downgrade(&engine.writer);
-        let every = core.config.complete_every;
+        let (refresh, complete) = (core.config.refresh_every, core.config.complete_every);
+        let core = Arc::downgrade(&core);
         engine.tasks.lock().extend([
-            tokio::spawn(live::follow(Arc::downgrade(&core), database)),
-            tokio::spawn(auto_complete::watch(Arc::downgrade(&core), writer, every)),
+            tokio::spawn(live::follow(Weak::clone(&core), database, refresh)),
+            tokio::spawn(auto_complete::watch(core, writer, complete)),
         ]);
         Ok(engine)
     }
@@ -57,6 +59,13 @@ impl Engine {
     #[must_use]
     pub fn database(&self) -> &Database {
         &self.core.database
+    }
+
+    /// Requests of an experiment that are in line or being written; `None` if it is not in memory.
+    #[must_use]
+    pub fn waiting(&self, id: ExperimentId) -> Option<usize> {
+        let free = self.core.registry.free_places(id)?;
+        Some(self.core.config.queue_capacity - free)
     }
 
     /// Whether requests can be served: a round trip to PostgreSQL.

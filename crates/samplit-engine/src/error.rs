@@ -51,6 +51,9 @@ pub enum ErrorKind {
         /// When it makes sense to try again.
         retry_in: Duration,
     },
+    /// The connection was lost while it was written down: it is recorded or it is not, and cannot
+    /// be found out now. Asking again finds out and does nothing twice.
+    OutcomeUnknown,
     /// A fault of ours or of the database.
     Internal,
 }
@@ -109,7 +112,9 @@ impl From<IllegalTransition> for Error {
 
 impl From<samplit_store::Error> for Error {
     fn from(source: samplit_store::Error) -> Self {
-        let kind = if source.is_unavailable() {
+        let kind = if source.is_commit_unknown() {
+            ErrorKind::OutcomeUnknown
+        } else if source.is_unavailable() {
             ErrorKind::Unavailable {
                 retry_in: source.retry_in().unwrap_or(Duration::from_secs(1)),
             }
@@ -155,6 +160,9 @@ impl std::fmt::Display for Error {
             ErrorKind::Forbidden(scope) => write!(f, "the token lacks the scope `{scope}`"),
             ErrorKind::Overloaded => f.write_str("too many requests are waiting"),
             ErrorKind::Unavailable { .. } => f.write_str("the database cannot be reached"),
+            ErrorKind::OutcomeUnknown => {
+                f.write_str("the connection to the database was lost; ask again to find out")
+            }
             ErrorKind::Internal => f.write_str("the request failed for an internal reason"),
         }
     }

@@ -1,22 +1,24 @@
 //! Experiments as they run: configuration, keys and the weights in force, kept in memory.
 //!
 //! A change made by another process arrives by NOTIFY, and where that is lost by a periodic look at
-//! the versions. Neither is needed to be right: the writer compares the version under the lock of
-//! the head and sends a batch built on an old one back. Memory only decides how soon a visitor who
-//! is known already sees the change.
+//! the versions. What is recorded does not depend on either: the writer compares the version under
+//! the lock of the head and sends a batch built on an old one back. What memory decides is how soon
+//! a change is seen where nothing is recorded: a visitor who is known, or new to an experiment that
+//! this process still believes to be paused or completed.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use samplit_audit::payload::{Genesis, Reallocation};
 use samplit_audit::{DrawKey, Payload, PidKey, Place, Pseudonym, TypedPayload as _};
 use samplit_bandit::Weights;
 use samplit_domain::{ArmSet, Experiment, ExperimentId, Status, arm_sets, to_micros};
 use samplit_store::trail::EntryRow;
-use samplit_store::{Database, Session, experiments, heads, keys, trail};
+use samplit_store::{Database, Notifications, Session, experiments, heads, keys, trail};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -59,6 +61,19 @@ pub(crate) struct Snapshot {
     pub(crate) method: &'static str,
     /// Per element.
     pub(crate) weights: Vec<Weights>,
+}
+
+impl LiveTrail {
+    /// Takes newer weights into memory. Two lanes may come in either order; the newer ones stay.
+    pub(crate) fn advance(&self, snapshot: &Arc<Snapshot>) {
+        self.snapshot.rcu(|current| {
+            Arc::clone(if snapshot.seq > current.seq {
+                snapshot
+            } else {
+                current
+            })
+        });
+    }
 }
 
 impl Snapshot {
@@ -136,13 +151,24 @@ impl Live {
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     experiments: RwLock<HashMap<ExperimentId, Arc<Live>>>,
-    /// Held while one is read, so that a crowd that waits for it reads it once.
-    loading: tokio::sync::Mutex<()>,
+    /// Held while an experiment is read, so that a crowd that waits for it reads it once.
+    loading: Mutex<HashMap<ExperimentId, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Registry {
     fn get(&self, id: ExperimentId) -> Option<Arc<Live>> {
         self.experiments.read().get(&id).cloned()
+    }
+
+    /// Places left in the line of an experiment that is in memory.
+    pub(crate) fn free_places(&self, id: ExperimentId) -> Option<usize> {
+        self.get(id).map(|live| live.waiting.available_permits())
+    }
+
+    /// The turn to read one experiment.
+    async fn turn(&self, id: ExperimentId) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = Arc::clone(self.loading.lock().entry(id).or_default());
+        turn.lock_owned().await
     }
 
     fn put(&self, live: Live) -> Arc<Live> {
@@ -160,7 +186,7 @@ impl Core {
         if let Some(live) = self.registry.get(id) {
             return Ok(live);
         }
-        let _guard = self.registry.loading.lock().await;
+        let _turn = self.registry.turn(id).await;
         match self.registry.get(id) {
             Some(live) => Ok(live),
             None => self.load(id).await,
@@ -173,7 +199,7 @@ impl Core {
         id: ExperimentId,
         version: i64,
     ) -> Result<Arc<Live>, Error> {
-        let _guard = self.registry.loading.lock().await;
+        let _turn = self.registry.turn(id).await;
         match self.registry.get(id) {
             Some(live) if live.experiment.version >= version => Ok(live),
             _ => self.load(id).await,
@@ -284,54 +310,71 @@ impl Core {
         Ok(())
     }
 
-    /// Reads anew an experiment that another process says has changed, if it is in memory.
+    /// Reads anew an experiment that somebody says has changed, if it is in memory and has.
     pub(crate) async fn refresh_notified(&self, id: ExperimentId) -> Result<(), Error> {
-        if self.registry.get(id).is_none() {
+        let Some(known) = self.registry.get(id) else {
             return Ok(());
+        };
+        let versions = self
+            .database
+            .run(|session| Box::pin(async move { experiments::versions(session, &[id.0]).await }));
+        match versions.await?.first() {
+            Some((_, version)) if *version > known.experiment.version => {
+                self.refreshed(id, *version).await.map(drop)
+            }
+            _ => Ok(()),
         }
-        let _guard = self.registry.loading.lock().await;
-        self.load(id).await.map(drop)
+    }
+
+    /// Takes an experiment out of memory; whoever needs it next reads it.
+    pub(crate) fn forget(&self, id: ExperimentId) {
+        self.registry.experiments.write().remove(&id);
     }
 }
 
 /// Follows changes made by other processes, until the core is gone.
-pub(crate) async fn follow(core: std::sync::Weak<Core>, database: Database) {
-    let mut notifications = None;
+pub(crate) async fn follow(core: Weak<Core>, database: Database, every: Duration) {
+    let mut look = tokio::time::interval(every);
+    let mut channel = None;
     loop {
-        let Some(refresh_every) = core.upgrade().map(|core| core.config.refresh_every) else {
-            return;
-        };
-        if notifications.is_none() {
-            notifications = database.listen(experiments::CHANNEL).await.ok();
-        }
-        let heard = match &mut notifications {
-            Some(channel) => tokio::time::timeout(refresh_every, channel.next())
-                .await
-                .ok(),
+        let refreshed = match &mut channel {
             None => {
-                tokio::time::sleep(refresh_every).await;
-                None
+                look.tick().await;
+                channel = database.listen(experiments::CHANNEL).await.ok();
+                // What changed before we listened, we have not heard.
+                with(&core, async |core| core.refresh_changed().await).await
             }
-        };
-        let Some(core) = core.upgrade() else { return };
-        let refreshed = match heard {
-            Some(Some(payload)) => match payload.parse() {
-                Ok(id) => core.refresh_notified(id).await,
-                Err(_) => Ok(()),
+            Some(listening) => tokio::select! {
+                heard = Notifications::next(listening) => match heard {
+                    None => {
+                        channel = None;
+                        Some(Ok(()))
+                    }
+                    Some(payload) => match payload.parse() {
+                        Ok(id) => with(&core, async |core| core.refresh_notified(id).await).await,
+                        Err(_) => Some(Ok(())),
+                    },
+                },
+                // However many notifications arrive: one may still have been lost.
+                _ = look.tick() => with(&core, async |core| core.refresh_changed().await).await,
             },
-            // The connection is lost: listen anew, and look for what was missed meanwhile.
-            Some(None) => {
-                notifications = None;
-                core.refresh_changed().await
-            }
-            None => core.refresh_changed().await,
         };
-        if let Err(error) = refreshed
-            && !error.is_unavailable()
-        {
-            tracing::warn!(%error, "changed experiments could not be read");
+        match refreshed {
+            None => return,
+            Some(Err(error)) if !error.is_unavailable() => {
+                tracing::warn!(error = ?error, "changed experiments could not be read");
+            }
+            Some(_) => {}
         }
     }
+}
+
+/// Runs `work` on the core; `None` once it is gone.
+async fn with<W>(core: &Weak<Core>, work: W) -> Option<Result<(), Error>>
+where
+    W: AsyncFnOnce(Arc<Core>) -> Result<(), Error>,
+{
+    Some(work(core.upgrade()?).await)
 }
 
 /// The first entry of a trail.

@@ -14,7 +14,7 @@ use crate::Error;
 use crate::core::Core;
 use crate::live::Snapshot;
 use crate::rule::{arm_states, rule};
-use crate::trail::unsigned;
+use crate::trail::{Trail, unsigned};
 
 /// A weight has to move by half a percentage point to be worth an entry ...
 const MIN_MOVE_PPB: u32 = 5_000_000;
@@ -25,7 +25,7 @@ const MAX_AGE: Duration = Duration::from_secs(60);
 /// New weights and what they follow from.
 #[derive(Clone, Debug)]
 pub(crate) struct Proposal {
-    pub(crate) method: MethodWord,
+    method: MethodWord,
     pub(crate) weights: Vec<Weights>,
     blocks: Vec<Block>,
 }
@@ -108,8 +108,26 @@ impl Proposal {
         moved >= MIN_MOVE_PPB || Duration::from_micros(age) >= MAX_AGE
     }
 
-    /// The entry.
-    pub(crate) fn payload(&self, genesis: &Genesis, upto_seq: u64) -> Reallocation {
+    /// Appends the entry and gives back the weights that are in force from it on.
+    pub(crate) fn append(
+        &self,
+        core: &Core,
+        genesis: &Genesis,
+        trail: &mut Trail,
+        now_us: i64,
+    ) -> Result<Snapshot, Error> {
+        let payload = self.payload(genesis, trail.size());
+        let appended = trail.append_snapshot(core.ids.next(), now_us, &payload)?;
+        metrics::counter!("samplit_reallocations_total").increment(1);
+        Ok(Snapshot {
+            seq: appended.sequence,
+            at_us: appended.at_us,
+            method: self.method.as_str(),
+            weights: self.weights.clone(),
+        })
+    }
+
+    fn payload(&self, genesis: &Genesis, upto_seq: u64) -> Reallocation {
         let elements = match &genesis.elements {
             PerElement::One(_) => PerElement::One(self.blocks[0].clone()),
             PerElement::Many(_) => PerElement::Many(self.blocks.clone()),

@@ -9,6 +9,7 @@ use samplit_audit::{DrawKey, Hash, PerElement, PidKey, Place, TypedPayload as _}
 use samplit_bandit::{SCALE, Weights};
 use samplit_domain::{ArmSet, Experiment, PolicyKind, Strategy, arm_sets, to_micros};
 use samplit_store::assignments::{self, AssignmentCount};
+use samplit_store::elements::{self, VariantCount};
 use samplit_store::keys::{self, SealedKeys};
 use samplit_store::statistics::{self, ArmStatistics};
 use samplit_store::{Session, experiments, heads};
@@ -22,14 +23,15 @@ use crate::{Error, ErrorKind, visitor};
 /// old ones.
 pub(crate) const MAX_SNAPSHOT_LAG_US: u64 = 2_000_000;
 
-/// Begins the trail of `experiment` in the transaction of `session`, with `carried` counts from
-/// before it.
+/// Begins the trail of `experiment` in the transaction of `session`. Visitors who have rows already
+/// are counted and carried over: an experiment may be older than the trail, whatever its status.
 pub(crate) async fn begin(
     core: &Core,
     session: &Session<'_>,
     experiment: &Experiment,
-    carried: &[ArmStatistics],
 ) -> Result<(), Error> {
+    let counts = assignments::count(session, experiment.id, None).await?;
+    let carried = carried(experiment, &counts);
     let random = |bytes: &mut [u8; 32]| core.config.entropy.fill(bytes);
     let (mut draw, mut pid) = ([0; 32], [0; 32]);
     random(&mut draw);
@@ -53,7 +55,7 @@ pub(crate) async fn begin(
         pid: Some(seal("pid_key_sealed", pid_key.expose())?),
     };
 
-    let genesis = genesis(core, experiment, &draw_key, carried)?;
+    let genesis = genesis(core, experiment, &draw_key, &carried)?;
     if let Err(error) = genesis.to_payload() {
         return Err(Error::conflict(
             "too_large_to_start",
@@ -70,9 +72,41 @@ pub(crate) async fn begin(
     keys::insert(session, experiment.id, &sealed).await?;
     trail::store_new(session, trail).await?;
     if !carried.is_empty() {
-        statistics::add(session, carried).await?;
+        statistics::add(session, &carried).await?;
+        elements::count(session, &corrections(experiment, &carried)).await?;
     }
     Ok(())
+}
+
+/// What the counters of the variants lack: whoever wrote the older rows may not have kept them.
+fn corrections(experiment: &Experiment, carried: &[ArmStatistics]) -> Vec<VariantCount> {
+    let sets = arm_sets(experiment);
+    let variants = experiment
+        .elements
+        .iter()
+        .flat_map(|element| &element.variants);
+    variants
+        .map(|variant| {
+            let shows = |row: &&ArmStatistics| {
+                let set = usize::try_from(row.element)
+                    .ok()
+                    .and_then(|element| sets.get(element));
+                let arm = usize::try_from(row.arm)
+                    .ok()
+                    .zip(set)
+                    .and_then(|(a, s)| s.arms.get(a));
+                arm.is_some_and(|arm| arm.variants.contains(&variant.id))
+            };
+            let rows = || carried.iter().filter(shows);
+            VariantCount {
+                id: variant.id.0,
+                allocations: rows().map(|row| row.assignments).sum::<i64>()
+                    - variant.total_allocations,
+                conversions: rows().map(|row| row.conversions).sum::<i64>()
+                    - variant.total_conversions,
+            }
+        })
+        .collect()
 }
 
 /// Begins the trail of an experiment that ran before there was one: rows that a database made from
@@ -88,8 +122,7 @@ pub(crate) async fn adopt(core: &Core, experiment: &Experiment) -> Result<(), Er
                 }
                 let experiment = experiments::read(session, id).await?;
                 let experiment = experiment.ok_or(ErrorKind::NotFound("experiment"))?;
-                let counts = assignments::count(session, id, None).await?;
-                begin(core, session, &experiment, &carried(&experiment, &counts)).await?;
+                begin(core, session, &experiment).await?;
                 tracing::info!(experiment = %id, "the trail of an older experiment begins");
                 Ok(())
             })

@@ -8,7 +8,7 @@ use crate::statement::{Session, statements};
 
 statements! {
     /// A key that is neither revoked nor expired, with its owner.
-    FIND_API_KEY = "SELECT k.id, k.user_id, u.role, k.scopes FROM api_keys k \
+    FIND_API_KEY = "SELECT k.id, k.user_id, u.role, k.scopes, k.expires_at FROM api_keys k \
         JOIN users u ON u.id = k.user_id WHERE k.key_hash = $1 AND k.revoked_at IS NULL \
         AND (k.expires_at IS NULL OR k.expires_at > $2)";
     /// A new key.
@@ -33,6 +33,8 @@ pub struct ApiKeyRow {
     pub role: String,
     /// What it may do.
     pub scopes: Vec<String>,
+    /// Until when it is good; `None`: for ever.
+    pub expires_at: Option<OffsetDateTime>,
 }
 
 /// A key to store.
@@ -73,6 +75,7 @@ pub async fn find_api_key(
             .get::<_, Option<String>>(2)
             .unwrap_or_else(|| "client".to_owned()),
         scopes: row.get(3),
+        expires_at: row.get(4),
     }))
 }
 

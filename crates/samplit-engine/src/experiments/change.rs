@@ -82,13 +82,15 @@ impl Engine {
                     ),
                 ));
             }
-            Ok(Experiment {
+            let mut next = Experiment {
                 id: current.id,
                 user_id: current.user_id,
                 created_at: current.created_at,
                 version: current.version,
                 ..fresh.clone()
-            })
+            };
+            keep_ids(current, &mut next);
+            Ok(next)
         };
         self.edit(who, edit, change, |_, session, next, _| {
             Box::pin(async move { Ok(experiments::replace_parts(session, next).await?) })
@@ -124,6 +126,19 @@ impl Engine {
                 .iter_mut()
                 .find(|element| element.variants.iter().any(|v| v.id == variant))
                 .ok_or(ErrorKind::NotFound("variant"))?;
+            if element
+                .variants
+                .iter()
+                .any(|v| v.id == variant && v.is_active == is_active)
+            {
+                return Err(Error::conflict(
+                    "already_so",
+                    format!(
+                        "the variant is {}",
+                        if is_active { "active" } else { "inactive" }
+                    ),
+                ));
+            }
             for candidate in element.variants.iter_mut().filter(|v| v.id == variant) {
                 candidate.is_active = is_active;
             }
@@ -176,6 +191,8 @@ impl Engine {
             .database
             .run_tx(edit.name, |session| {
                 Box::pin(async move {
+                    // Nobody locks what is not theirs.
+                    visible(who, experiments::read(session, edit.id).await?)?;
                     experiments::lock(session, edit.id).await?;
                     let head = heads::lock(session, &[edit.id.0]).await?.pop();
                     let mut trail = head.map(Trail::open).transpose()?;
@@ -195,7 +212,11 @@ impl Engine {
                 })
             })
             .await?;
-        core.refresh_notified(edit.id).await?;
+        // The change is made; if it cannot be read now, whoever needs it next will.
+        if let Err(error) = core.refresh_notified(edit.id).await {
+            tracing::warn!(experiment = %edit.id, error = ?error, "a change could not be read back");
+            core.forget(edit.id);
+        }
         Ok(next)
     }
 }
@@ -221,9 +242,31 @@ async fn reallocate(
     let totals = reallocation::totals(&sets, &rows)?;
     let proposal = reallocation::propose(&genesis, &sets, &totals)?;
     let now = to_micros(core.config.clock.now());
-    let payload = proposal.payload(&genesis, trail.size());
-    trail.append_snapshot(core.ids.next(), now, &payload)?;
-    Ok(())
+    proposal.append(core, &genesis, trail, now)?;
+    let (variants, states) = proposal.sealed_states(core, &sets, trail.size())?;
+    Ok(elements::set_algorithm_state(session, &variants, &states).await?)
+}
+
+/// What has the same name as before is the same thing: it keeps its id, and a variant whether it is
+/// active.
+fn keep_ids(current: &Experiment, next: &mut Experiment) {
+    for element in &mut next.elements {
+        let Some(before) = current.elements.iter().find(|e| e.name == element.name) else {
+            continue;
+        };
+        element.id = before.id;
+        for variant in &mut element.variants {
+            if let Some(before) = before.variants.iter().find(|v| v.name == variant.name) {
+                variant.id = before.id;
+                variant.is_active = before.is_active;
+            }
+        }
+    }
+    for goal in &mut next.goals {
+        if let Some(before) = current.goals.iter().find(|g| g.name == goal.name) {
+            goal.id = before.id;
+        }
+    }
 }
 
 pub(crate) fn check_version(current: &Experiment, expected: Option<i64>) -> Result<(), Error> {

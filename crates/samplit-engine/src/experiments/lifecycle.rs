@@ -65,7 +65,7 @@ impl Engine {
         self.edit(who, edit, change, |core, session, next, trail| {
             Box::pin(async move {
                 if trail.is_none() && next.status == Status::Active {
-                    start::begin(core, session, next, &[]).await?;
+                    start::begin(core, session, next).await?;
                 }
                 Ok(())
             })

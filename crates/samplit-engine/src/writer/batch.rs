@@ -118,7 +118,7 @@ async fn without_stale(
 fn remember(core: &Core, jobs: &[&Job], written: &Written) {
     for (live, snapshot) in &written.snapshots {
         if let Some(trail) = &live.trail {
-            trail.snapshot.store(Arc::clone(snapshot));
+            trail.advance(snapshot);
         }
     }
     for (job, answer) in jobs.iter().zip(&written.answers) {
@@ -272,7 +272,7 @@ async fn check_weights(
     }
     let current = Snapshot::read(session, group.live.experiment.id, trail.snapshot_seq).await?;
     // What is committed may be remembered even if this transaction rolls back.
-    group.live.started()?.snapshot.store(Arc::new(current));
+    group.live.started()?.advance(&Arc::new(current));
     let lag = now_us.max(trail.last_us()) - trail.snapshot_us;
     if u64::try_from(lag).is_ok_and(|lag| lag <= MAX_SNAPSHOT_LAG_US) {
         Ok(())
@@ -340,15 +340,7 @@ fn reallocate(
     if in_force.seq == trail.snapshot_seq && !proposal.is_worth(&in_force, now_us) {
         return Ok(None);
     }
-    let payload = proposal.payload(&started.genesis, trail.size());
-    let appended = trail.append_snapshot(core.ids.next(), now_us, &payload)?;
-    metrics::counter!("samplit_reallocations_total").increment(1);
-    let snapshot = Snapshot {
-        seq: appended.sequence,
-        at_us: appended.at_us,
-        method: proposal.method.as_str(),
-        weights: proposal.weights.clone(),
-    };
+    let snapshot = proposal.append(core, &started.genesis, trail, now_us)?;
     Ok(Some((Arc::new(snapshot), proposal)))
 }
 

@@ -1,14 +1,17 @@
 //! A lane: takes what waits, writes it, answers, again and again.
 
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use samplit_store::TxError as _;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::{Answer, Job, Waiting, batch};
-use crate::Error;
 use crate::core::Core;
+use crate::{Error, ErrorKind};
 
 /// How often a batch is run again after a COMMIT whose outcome is not known.
 const MAX_LOST_COMMITS: u32 = 3;
@@ -23,48 +26,89 @@ pub(super) async fn run(core: Arc<Core>, line: Arc<Mutex<mpsc::UnboundedReceiver
         }
         #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
         metrics::histogram!("samplit_writer_batch_requests").record(waiting.len() as f64);
-        write(&core, waiting).await;
+        // A panic costs one batch, whose callers hear of it, and not the lane.
+        if AssertUnwindSafe(write(&core, waiting))
+            .catch_unwind()
+            .await
+            .is_err()
+        {
+            tracing::error!("a batch panicked");
+        }
     }
 }
 
+/// Where an answer goes; the permit is the caller's place in the line.
+type Reply = Option<(oneshot::Sender<Result<Answer, Error>>, OwnedSemaphorePermit)>;
+
 /// Writes a batch and answers everybody in it.
 async fn write(core: &Core, waiting: Vec<Waiting>) {
-    let (jobs, mut replies): (Vec<Job>, Vec<_>) = waiting
+    let (jobs, mut replies): (Vec<Job>, Vec<Reply>) = waiting
         .into_iter()
-        .map(|waiting| (waiting.job, Some((waiting.reply, waiting._place))))
+        .map(|Waiting { job, reply, place }| (job, Some((reply, place))))
         .unzip();
-    // Ranges of the batch still to be written; a range that fails is cut in two.
-    let mut ranges: Vec<_> = std::iter::once(0..jobs.len()).collect();
-    while let Some(range) = ranges.pop() {
-        let batch: Vec<&Job> = jobs[range.clone()].iter().collect();
+    // Parts of the batch still to be written, by position.
+    let mut parts: Vec<Vec<usize>> = vec![(0..jobs.len()).collect()];
+    while let Some(part) = parts.pop() {
+        let batch: Vec<&Job> = part.iter().map(|&index| &jobs[index]).collect();
         match write_durably(core, &batch).await {
             Ok(answers) => {
-                for (index, answer) in range.zip(answers) {
+                for (index, answer) in part.into_iter().zip(answers) {
                     send(&mut replies[index], Ok(answer));
                 }
             }
-            Err(error) if !error.is_unavailable() && range.len() > 1 => {
-                tracing::warn!(size = range.len(), error = ?error, "a batch failed and is split");
-                let middle = range.start + range.len() / 2;
-                ranges.push(middle..range.end);
-                ranges.push(range.start..middle);
-            }
             Err(error) => {
-                if !error.is_unavailable() {
-                    tracing::error!(error = ?error, "a request could not be written");
+                let split = split(&error, &jobs, &part);
+                if split.len() > 1 {
+                    metrics::counter!("samplit_writer_splits_total").increment(1);
+                    tracing::warn!(size = part.len(), error = ?error, "a batch failed and is split");
+                    parts.extend(split);
+                    continue;
                 }
-                for index in range {
-                    send(&mut replies[index], Err(repeat(&error)));
+                tell(&error, part.len());
+                for index in part {
+                    send(&mut replies[index], Err(error.kind().clone().into()));
                 }
             }
         }
     }
 }
 
-type Reply = Option<(
-    tokio::sync::oneshot::Sender<Result<Answer, Error>>,
-    tokio::sync::OwnedSemaphorePermit,
-)>;
+/// The parts into which a failed batch is worth splitting; one part: it is not.
+fn split(error: &Error, jobs: &[Job], part: &[usize]) -> Vec<Vec<usize>> {
+    let store = error.store();
+    if store.is_some_and(samplit_store::Error::is_lock_timeout) {
+        let mut by_experiment = BTreeMap::<_, Vec<usize>>::new();
+        for &index in part {
+            by_experiment
+                .entry(jobs[index].live.experiment.id)
+                .or_default()
+                .push(index);
+        }
+        return by_experiment.into_values().collect();
+    }
+    // Without an error of the store it is one of our own, about one of the requests.
+    if part.len() > 1 && store.is_none_or(samplit_store::Error::is_about_data) {
+        let (first, second) = part.split_at(part.len() / 2);
+        return vec![first.to_vec(), second.to_vec()];
+    }
+    vec![part.to_vec()]
+}
+
+/// Logs the cause once, for all who are told of the failure.
+fn tell(error: &Error, requests: usize) {
+    let refused = error
+        .store()
+        .and_then(samplit_store::Error::retry_in)
+        .is_some();
+    match error.kind() {
+        // The breaker has said already that it opened, and why.
+        ErrorKind::Unavailable { .. } if refused => {}
+        ErrorKind::Unavailable { .. } | ErrorKind::OutcomeUnknown | ErrorKind::Overloaded => {
+            tracing::warn!(requests, error = ?error, "requests could not be written");
+        }
+        _ => tracing::error!(requests, error = ?error, "requests could not be written"),
+    }
+}
 
 fn send(reply: &mut Reply, answer: Result<Answer, Error>) {
     if let Some((reply, _place)) = reply.take() {
@@ -79,23 +123,20 @@ async fn write_durably(core: &Core, jobs: &[&Job]) -> Result<Vec<Answer>, Error>
     let mut lost = 0;
     loop {
         match batch::write(core, jobs).await {
-            Err(error)
-                if lost < MAX_LOST_COMMITS
-                    && error
-                        .store()
-                        .is_some_and(samplit_store::Error::is_commit_unknown) =>
-            {
+            Err(error) if matches!(error.kind(), ErrorKind::OutcomeUnknown) => {
                 lost += 1;
                 metrics::counter!("samplit_writer_lost_commits_total").increment(1);
+                if lost > MAX_LOST_COMMITS {
+                    return Err(error);
+                }
                 tracing::warn!(lost, "a COMMIT was lost; looking up what became of it");
                 tokio::time::sleep(Duration::from_millis(100 << lost)).await;
+            }
+            // Away before we could look: still unknown.
+            Err(error) if lost > 0 && error.is_unavailable() => {
+                return Err(ErrorKind::OutcomeUnknown.into());
             }
             outcome => return outcome,
         }
     }
-}
-
-/// The same failure for one more caller; the cause is logged once, with the batch.
-fn repeat(error: &Error) -> Error {
-    error.kind().clone().into()
 }

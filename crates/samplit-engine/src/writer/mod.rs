@@ -11,8 +11,11 @@
 //! rather than one each: with a thousand busy experiments, a thousand small transactions cost far
 //! more than one large one, and the connections in use stay a constant.
 //!
-//! What the database refuses does not take the neighbours down: a failed batch is split until the
-//! culprit stands alone. A lost COMMIT is run again with the same ids, which finds what was stored.
+//! A row that the database refuses does not take its neighbours down: the batch is halved until the
+//! culprit stands alone. A head that is not to be had in time does not hold up other experiments:
+//! the batch is split by experiment. Any other failure is everybody's, and is answered at once. A
+//! lost COMMIT is run again with the same ids, which finds what was stored; as long as that cannot
+//! be found out, the callers are told that the outcome is unknown.
 
 mod batch;
 mod lane;
@@ -82,7 +85,7 @@ pub(crate) enum Answer {
 struct Waiting {
     job: Job,
     reply: oneshot::Sender<Result<Answer, Error>>,
-    _place: OwnedSemaphorePermit,
+    place: OwnedSemaphorePermit,
 }
 
 /// The way into the lanes.
@@ -118,14 +121,12 @@ impl Writer {
         {
             let sender = self.sender.load();
             let sender = sender.as_ref().ok_or_else(Error::unavailable)?;
-            let sent = sender.send(Waiting {
-                job,
-                reply,
-                _place: place,
-            });
+            let sent = sender.send(Waiting { job, reply, place });
             sent.map_err(|_| Error::unavailable())?;
         }
-        answer.await.unwrap_or_else(|_| Err(Error::unavailable()))
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Error::internal("a lane gave no answer")))
     }
 
     /// Takes no more requests and waits until those in line are answered.
