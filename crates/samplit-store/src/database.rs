@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_postgres::NoTls;
 
-use crate::breaker::{Admission, BreakerState, CircuitBreaker};
+use crate::breaker::{Admission, BreakerState, CircuitBreaker, Epoch};
 use crate::statement::Session;
 use crate::{Error, Server, Settings, tls};
 
@@ -277,13 +277,10 @@ impl Database {
     fn admit(&self) -> Result<Permit<'_>, Error> {
         let inner = &*self.inner;
         match inner.breaker.lock().admit(inner.now()) {
-            Admission::Allowed => Ok(Permit {
+            Admission::Allowed(epoch) => Ok(Permit {
                 inner,
-                is_probe: false,
-            }),
-            Admission::Probe => Ok(Permit {
-                inner,
-                is_probe: true,
+                epoch,
+                is_reported: false,
             }),
             Admission::Refused { retry_in } => Err(Error::breaker_open(retry_in)),
         }
@@ -343,17 +340,20 @@ fn keep_in_shape(inner: &Arc<Inner>) {
 /// Leave to try, and the duty to say how it went.
 struct Permit<'a> {
     inner: &'a Inner,
-    is_probe: bool,
+    epoch: Epoch,
+    is_reported: bool,
 }
 
 impl Permit<'_> {
     fn report<T, E: TxError>(mut self, outcome: Result<T, E>) -> Result<T, E> {
-        self.is_probe = false;
+        self.is_reported = true;
         let mut breaker = self.inner.breaker.lock();
         let before = breaker.state();
         match outcome.as_ref().err().and_then(TxError::store) {
-            Some(error) if error.is_unavailable() => breaker.on_failure(self.inner.now()),
-            _ => breaker.on_success(),
+            Some(error) if error.is_unavailable() => {
+                breaker.on_failure(self.epoch, self.inner.now());
+            }
+            _ => breaker.on_success(self.epoch),
         }
         if breaker.state() != before {
             tracing::warn!(from = ?before, to = ?breaker.state(), "circuit breaker moved");
@@ -364,9 +364,9 @@ impl Permit<'_> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        // Only a probe that was cancelled is still marked here.
-        if self.is_probe {
-            self.inner.breaker.lock().on_abandoned(self.inner.now());
+        if !self.is_reported {
+            let mut breaker = self.inner.breaker.lock();
+            breaker.on_abandoned(self.epoch, self.inner.now());
         }
     }
 }

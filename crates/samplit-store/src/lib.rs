@@ -19,7 +19,7 @@ pub mod statistics;
 mod tls;
 pub mod trail;
 
-pub use breaker::{Admission, BreakerState, CircuitBreaker};
+pub use breaker::{Admission, BreakerState, CircuitBreaker, Epoch};
 pub use database::{Connection, Database, TxError};
 pub use error::Error;
 pub use notify::Notifications;
