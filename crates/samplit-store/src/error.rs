@@ -18,6 +18,9 @@ enum Kind {
     },
     PoolTimeout,
     PoolClosed,
+    Connect {
+        source: tokio_postgres::Error,
+    },
     Postgres {
         during: &'static str,
         source: tokio_postgres::Error,
@@ -59,6 +62,12 @@ impl Error {
         Self(Box::new(Kind::Postgres { during, source }))
     }
 
+    /// No connection: PostgreSQL was not reached, or it let nobody in. Whatever it says (no such
+    /// database, wrong password, too many clients), no work can be done until that changes.
+    pub(crate) fn connect(source: tokio_postgres::Error) -> Self {
+        Self(Box::new(Kind::Connect { source }))
+    }
+
     /// A COMMIT that failed without PostgreSQL having said so may have happened.
     pub(crate) fn commit(during: &'static str, source: tokio_postgres::Error) -> Self {
         let unknown = source.code().is_none_or(is_connection_state);
@@ -75,10 +84,7 @@ impl Error {
             PoolError::Timeout(_) => Kind::PoolTimeout,
             PoolError::Closed | PoolError::NoRuntimeSpecified => Kind::PoolClosed,
             PoolError::Backend(source) | PoolError::PostCreateHook(HookError::Backend(source)) => {
-                Kind::Postgres {
-                    during: "connect",
-                    source,
-                }
+                Kind::Connect { source }
             }
             PoolError::PostCreateHook(HookError::Message(message)) => {
                 Kind::Settings(message.into_owned())
@@ -124,13 +130,13 @@ impl Error {
         }
     }
 
-    /// Whether PostgreSQL could not be reached: connect, closed connection, pool timeout, shutdown,
-    /// open breaker. The only failures that the breaker counts.
+    /// Whether PostgreSQL could not be reached: a connect that failed for whatever reason, closed
+    /// connection, pool timeout, shutdown, open breaker. The only failures that the breaker counts.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match &*self.0 {
             Kind::BreakerOpen { .. } | Kind::PoolTimeout | Kind::PoolClosed => true,
-            Kind::CommitUnknown { .. } => true,
+            Kind::Connect { .. } | Kind::CommitUnknown { .. } => true,
             Kind::Postgres { source, .. } => match source.code() {
                 Some(state) => is_connection_state(state),
                 None => source.is_closed() || is_io(source),
@@ -252,6 +258,7 @@ impl fmt::Display for Error {
             }
             Kind::PoolTimeout => f.write_str("no connection became free in time"),
             Kind::PoolClosed => f.write_str("the connection pool is closed"),
+            Kind::Connect { .. } => f.write_str("PostgreSQL gives no connection"),
             Kind::Postgres { during, .. } => write!(f, "PostgreSQL failed during {during}"),
             Kind::CommitUnknown { during, .. } => {
                 write!(f, "the connection was lost during the COMMIT of {during}")
@@ -282,7 +289,9 @@ impl std::error::Error for Error {
         match &*self.0 {
             Kind::Tls(source) => Some(source),
             Kind::Certificates(source) => Some(source),
-            Kind::Postgres { source, .. } | Kind::CommitUnknown { source, .. } => Some(source),
+            Kind::Connect { source }
+            | Kind::Postgres { source, .. }
+            | Kind::CommitUnknown { source, .. } => Some(source),
             _ => None,
         }
     }

@@ -91,18 +91,15 @@ impl Server {
     /// # Errors
     /// When PostgreSQL cannot be reached or refuses.
     pub async fn connect(&self) -> Result<(Client, mpsc::UnboundedReceiver<AsyncMessage>), Error> {
-        let during = "connect";
         let (sender, receiver) = mpsc::unbounded_channel();
         let client = if self.is_plain() {
             let connected = self.config.connect(NoTls).await;
-            let (client, connection) =
-                connected.map_err(|source| Error::postgres(during, source))?;
+            let (client, connection) = connected.map_err(Error::connect)?;
             tokio::spawn(forward(connection, sender));
             client
         } else {
             let connected = self.config.connect(tls::connector(&self.tls)?).await;
-            let (client, connection) =
-                connected.map_err(|source| Error::postgres(during, source))?;
+            let (client, connection) = connected.map_err(Error::connect)?;
             tokio::spawn(forward(connection, sender));
             client
         };
