@@ -107,7 +107,11 @@ impl Database {
     ///
     /// # Errors
     /// When the settings make no sense.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime: a task that keeps the pool in shape starts here.
     pub fn lazy(settings: Settings) -> Result<Self, Error> {
+        settings.check()?;
         let mut server = Server::parse(&settings.url)?.named(&settings.application_name);
         let config = server.config_mut();
         config.connect_timeout(settings.connect_timeout);

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use crate::Error;
+
 /// Settings of a [`Database`](crate::Database). `Debug` hides the password.
 #[derive(Clone)]
 pub struct Settings {
     /// A connection string as libpq understands it: `postgres://user@host/db?sslmode=verify-full`.
     pub url: String,
-    /// Connections kept open even when idle.
+    /// Connections kept open even when idle; not more than `max_connections`.
     pub min_connections: usize,
-    /// Connections at most.
+    /// Connections at most; at least one.
     pub max_connections: usize,
     /// An idle connection above the minimum is closed after this long.
     pub max_idle: Duration,
@@ -53,6 +55,20 @@ impl Settings {
             application_name: "samplit".to_owned(),
         }
     }
+
+    /// Refuses sizes with which nobody would ever get a connection.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let (min, max) = (self.min_connections, self.max_connections);
+        if max == 0 {
+            return Err(Error::settings("max_connections has to be at least 1"));
+        }
+        if min > max {
+            return Err(Error::settings(format!(
+                "min_connections is {min}, more than max_connections, which is {max}"
+            )));
+        }
+        Ok(())
+    }
 }
 
 impl std::fmt::Debug for Settings {
@@ -93,7 +109,26 @@ pub fn redact(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::redact;
+    use super::{Settings, redact};
+
+    #[tokio::test]
+    async fn sizes_that_make_no_sense_are_refused() {
+        for (min_connections, max_connections, expected) in
+            [(0, 1, true), (3, 3, true), (0, 0, false), (4, 3, false)]
+        {
+            let settings = Settings {
+                min_connections,
+                max_connections,
+                ..Settings::new("postgres://u@localhost/d")
+            };
+            let built = crate::Database::lazy(settings);
+            assert_eq!(
+                built.is_ok(),
+                expected,
+                "{min_connections}..{max_connections}"
+            );
+        }
+    }
 
     #[test]
     fn passwords_are_hidden() {
