@@ -1,4 +1,4 @@
-//! The arrows between our packages, as DESIGN has them, and no others.
+//! The arrows between our packages, as ARCHITECTURE.md has them, and no others.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// The pure crates, and what they must never see, however deep.
 const PURE: &[&str] = &["samplit-domain", "samplit-bandit", "samplit-audit"];
-const IMPURE: &[&str] = &["tokio", "tokio-postgres", "hyper", "deadpool-postgres"];
+const IMPURE: &[&str] =
+    &["tokio", "mio", "socket2", "tokio-postgres", "deadpool-postgres", "hyper", "rustls"];
 
 #[test]
 fn packages_name_only_whom_they_may() {

@@ -3,7 +3,7 @@
 use crate::{Violations, words};
 
 words! {
-    /// The seed's `experiments.allocation_strategy`.
+    /// The column `experiments.allocation_strategy`.
     Strategy {
         /// The weights follow the evidence.
         Adaptive => "adaptive",

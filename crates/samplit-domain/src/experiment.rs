@@ -11,7 +11,7 @@ use crate::{
 };
 
 words! {
-    /// The seed's `experiments.experiment_type`.
+    /// The column `experiments.experiment_type`.
     ExperimentType {
         /// One element.
         AbTest => "ab_test",

@@ -3,7 +3,7 @@
 use crate::words;
 
 words! {
-    /// Where an experiment stands. The seed's `experiments.status`.
+    /// Where an experiment stands. The column `experiments.status`.
     Status {
         /// Being written; nobody is assigned.
         Draft => "draft",

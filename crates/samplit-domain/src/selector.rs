@@ -3,7 +3,7 @@
 use crate::words;
 
 words! {
-    /// The seed's `experiment_elements.selector_type`.
+    /// The column `experiment_elements.selector_type`.
     SelectorType {
         /// A CSS selector.
         Css => "css",
@@ -17,7 +17,7 @@ words! {
 }
 
 words! {
-    /// The seed's `experiment_elements.element_type`.
+    /// The column `experiment_elements.element_type`.
     ElementType {
         /// Running text.
         Text => "text",

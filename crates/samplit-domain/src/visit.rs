@@ -7,7 +7,7 @@ use crate::Violations;
 /// The longest visitor, session, goal or event identifier, in characters (`VARCHAR(255)`).
 pub const MAX_IDENTIFIER: usize = 255;
 
-/// The value of a conversion that names none, as in the seed.
+/// The value of a conversion that names none, as in the original schema.
 pub const DEFAULT_CONVERSION_VALUE: f64 = 1.0;
 
 /// The largest value of a conversion. Far above any price, and far enough below the largest `f64`

@@ -110,7 +110,7 @@ fn corrections(experiment: &Experiment, carried: &[ArmStatistics]) -> Vec<Varian
 }
 
 /// Begins the trail of an experiment that ran before there was one: rows that a database made from
-/// the seed brings along.
+/// the original schema brings along.
 pub(crate) async fn adopt(core: &Core, experiment: &Experiment) -> Result<(), Error> {
     let id = experiment.id;
     core.database
