@@ -190,7 +190,18 @@ impl Database {
     {
         let permit = self.admit()?;
         let outcome = match self.inner.pool.get().await {
-            Ok(connection) => work(&Session::new(connection)).await,
+            Ok(connection) => {
+                let session = Session::new(connection);
+                let outcome = work(&session).await;
+                if outcome.is_ok() {
+                    session.give_back();
+                } else {
+                    // One of several statements failed: the empty one waits for the others. The
+                    // caller is told of the first failure whatever comes of it.
+                    let _ = session.end("").await;
+                }
+                outcome
+            }
             Err(error) => Err(Error::pool(error).into()),
         };
         permit.report(outcome)
@@ -231,23 +242,22 @@ impl Database {
         F: for<'s> Fn(&'s Session<'env>) -> BoxFuture<'s, Result<T, E>> + Send + Sync,
     {
         let connection = self.inner.pool.get().await.map_err(Error::pool)?;
-        let tx = OpenTx(Session::new(connection));
+        let session = Session::new(connection);
         let begin = async {
-            let begun = tx.0.batch(BEGIN).await;
+            let begun = session.batch(BEGIN).await;
             begun.map_err(|source| E::from(Error::postgres(name, source)))
         };
         // BEGIN travels together with the first statements of `work`.
-        match tokio::try_join!(begin, work(&tx.0)) {
+        let outcome = tokio::try_join!(begin, work(&session));
+        match outcome {
             Ok(((), value)) => {
-                let committed = tx.0.batch("COMMIT").await;
+                let committed = session.end("COMMIT").await;
                 committed.map_err(|source| Error::commit(name, source))?;
-                tx.close();
                 Ok(value)
             }
             Err(error) => {
-                if tx.0.batch("ROLLBACK").await.is_ok() {
-                    tx.close();
-                }
+                // Where this fails the connection is closed, which rolls back, too.
+                let _ = session.end("ROLLBACK").await;
                 Err(error)
             }
         }
@@ -372,23 +382,6 @@ impl Drop for Permit<'_> {
             let mut breaker = self.inner.breaker.lock();
             breaker.on_abandoned(self.epoch, self.inner.now());
         }
-    }
-}
-
-/// A session with a transaction open. Unless it is closed in order, its connection does not go back
-/// to the pool: a caller that went away in the middle must not leave it to the next.
-struct OpenTx<'env>(Session<'env>);
-
-impl OpenTx<'_> {
-    /// The transaction has ended; the connection may go back.
-    fn close(mut self) {
-        self.0.give_back();
-    }
-}
-
-impl Drop for OpenTx<'_> {
-    fn drop(&mut self) {
-        self.0.discard();
     }
 }
 

@@ -38,6 +38,10 @@ pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// A connection, perhaps inside a transaction, on which named statements run.
 ///
+/// Its connection goes back to the pool only when the work on it has returned. A session that is
+/// dropped before that was cancelled, perhaps in the middle of a statement or a transaction, which
+/// must not be left to the next borrower: its connection is closed.
+///
 /// `'env` is the lifetime of what the unit of work may borrow from outside.
 pub struct Session<'env> {
     connection: Option<Object>,
@@ -50,6 +54,12 @@ impl std::fmt::Debug for Session<'_> {
     }
 }
 
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        self.connection.take().map(Object::take);
+    }
+}
+
 impl Session<'_> {
     pub(crate) const fn new(connection: Object) -> Self {
         Self {
@@ -58,7 +68,7 @@ impl Session<'_> {
         }
     }
 
-    fn connection(&self) -> &Object {
+    pub(crate) fn connection(&self) -> &Object {
         self.connection
             .as_ref()
             .expect("present until the session ends")
@@ -69,14 +79,17 @@ impl Session<'_> {
         self.connection().batch_execute(sql).await
     }
 
-    /// Gives the connection back to the pool.
-    pub(crate) fn give_back(&mut self) {
+    /// The work has returned and has nothing under way: gives the connection back to the pool.
+    pub(crate) fn give_back(mut self) {
         drop(self.connection.take());
     }
 
-    /// Closes the connection instead of giving it back, which also ends its transaction.
-    pub(crate) fn discard(&mut self) {
-        self.connection.take().map(Object::take);
+    /// The work has returned: runs `sql` behind whatever of it is still under way, then gives the
+    /// connection back to the pool. If that fails, the connection is closed.
+    pub(crate) async fn end(self, sql: &str) -> Result<(), tokio_postgres::Error> {
+        self.batch(sql).await?;
+        self.give_back();
+        Ok(())
     }
 
     pub(crate) async fn query(

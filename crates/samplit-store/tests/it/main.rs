@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls};
 
 mod connecting;
+mod sessions;
 
 /// A migrated database of its own.
 async fn migrated() -> TestDatabase {
@@ -26,11 +27,6 @@ async fn migrated() -> TestDatabase {
     pg.create_from_template(TEMPLATE).await.unwrap()
 }
 
-/// An empty database of its own.
-async fn empty() -> TestDatabase {
-    let pg = DevPg::shared().await;
-    pg.create_from_template("template1").await.unwrap()
-}
 
 /// A connection outside the pool.
 async fn client(url: &str) -> Client {

@@ -1,0 +1,124 @@
+//! What a unit of work leaves behind on its connection.
+
+use std::time::Duration;
+
+use samplit_domain::ExperimentId;
+use samplit_store::heads::{self, HeadRow};
+use samplit_store::{Database, Error};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::{client, migrated, one_connection};
+
+/// A head that stands for itself.
+fn head(number: u128) -> HeadRow {
+    HeadRow {
+        experiment_id: ExperimentId(Uuid::from_u128(number)),
+        incarnation: 1,
+        size: 1,
+        head_hash: "0".repeat(64),
+        frontier: Vec::new(),
+        last_us: 1,
+        snapshot_seq: 1,
+        snapshot_us: 1,
+        config_version: 1,
+    }
+}
+
+/// Inserts `head` and an experiment for it.
+async fn insert_head(client: &Client, head: &HeadRow) {
+    let id = head.experiment_id.0;
+    let experiment = "INSERT INTO experiments (id, name) VALUES ($1, 'test')";
+    client.execute(experiment, &[&id]).await.unwrap();
+    let row = "INSERT INTO audit_heads (experiment_id, incarnation, size, head_hash, frontier, \
+        last_us, snapshot_seq, snapshot_us, config_version) \
+        VALUES ($1, 1, 1, $2, '', 1, 1, 1, 1)";
+    client.execute(row, &[&id, &head.head_hash]).await.unwrap();
+}
+
+/// The backend of the pool that waits for a lock, as soon as there is one.
+async fn waiting_backend(client: &Client) -> i32 {
+    let sql = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() \
+        AND application_name = 'samplit' AND wait_event_type = 'Lock'";
+    let found = async {
+        loop {
+            if let Some(row) = client.query_opt(sql, &[]).await.unwrap() {
+                return row.get(0);
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), found)
+        .await
+        .unwrap()
+}
+
+async fn backend(database: &Database) -> i32 {
+    let connection = database.acquire().await.unwrap();
+    let row = connection.query_one("SELECT pg_backend_pid()", &[]).await;
+    row.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn a_connection_whose_work_was_cancelled_is_not_lent_again() {
+    let database = migrated().await;
+    let (url, head) = (database.url(), head(1));
+    let mut holder = client(url).await;
+    insert_head(&holder, &head).await;
+    let held = holder.transaction().await.unwrap();
+    held.execute("SELECT 1 FROM audit_heads FOR UPDATE", &[])
+        .await
+        .unwrap();
+    let watcher = client(url).await;
+    let pool = Database::connect(one_connection(url)).await.unwrap();
+
+    for in_transaction in [false, true] {
+        let ids = [head.experiment_id.0];
+        let work = async {
+            if in_transaction {
+                pool.run_tx("test", |session| Box::pin(heads::lock(session, &ids)))
+                    .await
+            } else {
+                pool.run(|session| Box::pin(heads::lock(session, &ids)))
+                    .await
+            }
+        };
+        let cancelled = tokio::select! {
+            locked = work => panic!("{locked:?} under somebody else's lock"),
+            pid = waiting_backend(&watcher) => pid,
+        };
+        assert_ne!(
+            backend(&pool).await,
+            cancelled,
+            "in a transaction: {in_transaction}"
+        );
+        let terminate = "SELECT pg_terminate_backend($1, 30000)";
+        watcher.execute(terminate, &[&cancelled]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_connection_goes_back_when_its_work_has_returned() {
+    let database = migrated().await;
+    let pool = Database::connect(one_connection(database.url()))
+        .await
+        .unwrap();
+    let first = backend(&pool).await;
+    let new = head(2);
+    for _ in 0..2 {
+        let missing = pool
+            .run(|session| Box::pin(heads::read(session, new.experiment_id)))
+            .await;
+        assert_eq!(missing.unwrap(), None);
+        assert_eq!(backend(&pool).await, first);
+        // There is no such experiment.
+        let refused = pool.run(|session| Box::pin(heads::insert(session, &new)));
+        assert!(refused.await.unwrap_err().is_about_data());
+        assert_eq!(backend(&pool).await, first);
+        let refused: Result<(), Error> = pool
+            .run_tx("test", |session| Box::pin(heads::insert(session, &new)))
+            .await;
+        assert!(refused.unwrap_err().is_about_data());
+        assert_eq!(backend(&pool).await, first);
+    }
+}
