@@ -23,6 +23,12 @@ const MAX_RETRIES: u32 = 5;
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL enable_seqscan = off; \
     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 
+/// PostgreSQL answers a COMMIT of an aborted transaction with ROLLBACK and without an error, and the
+/// driver does not show us the difference. Work that went on after a statement of it had failed would
+/// pass for committed. Any statement but the end of the transaction fails there (25P02), so one goes
+/// ahead of the COMMIT, which then is not run.
+const COMMIT: &str = "SELECT; COMMIT";
+
 static SHARED: OnceLock<Database> = OnceLock::new();
 
 /// A PostgreSQL database: pooled connections, a circuit breaker, transactions that retry.
@@ -251,7 +257,7 @@ impl Database {
         let outcome = tokio::try_join!(begin, work(&session));
         match outcome {
             Ok(((), value)) => {
-                let committed = session.end("COMMIT").await;
+                let committed = session.end(COMMIT).await;
                 committed.map_err(|source| Error::commit(name, source))?;
                 Ok(value)
             }

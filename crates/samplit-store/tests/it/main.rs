@@ -27,7 +27,6 @@ async fn migrated() -> TestDatabase {
     pg.create_from_template(TEMPLATE).await.unwrap()
 }
 
-
 /// A connection outside the pool.
 async fn client(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();

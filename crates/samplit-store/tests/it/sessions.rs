@@ -122,3 +122,29 @@ async fn a_connection_goes_back_when_its_work_has_returned() {
         assert_eq!(backend(&pool).await, first);
     }
 }
+
+#[tokio::test]
+async fn work_that_swallowed_a_failed_statement_is_not_committed() {
+    let database = migrated().await;
+    let pool = Database::connect(one_connection(database.url()))
+        .await
+        .unwrap();
+    let new = head(3);
+    let outcome: Result<(), Error> = pool
+        .run_tx("test", |session| {
+            Box::pin(async {
+                // There is no such experiment.
+                heads::insert(session, &new).await.unwrap_err();
+                Ok(())
+            })
+        })
+        .await;
+    let error = outcome.unwrap_err();
+    assert!(!error.is_commit_unknown(), "{error:?}");
+    assert!(!error.is_unavailable(), "{error:?}");
+    assert!(!error.is_retryable(), "{error:?}");
+    let after = pool.run_tx("test", |session| {
+        Box::pin(heads::read(session, new.experiment_id))
+    });
+    assert_eq!(after.await.unwrap(), None);
+}
