@@ -37,11 +37,24 @@ deny:
 
 # assignments a second, as a ratio taken in one run
 bench *ARGS:
-    cargo run --quiet --release --bin write-path -- {{ARGS}}
+    cargo run --quiet --release -p samplit-benches --bin write-path -- {{ARGS}}
 
 # the statistics held against what they promise, by simulation: minutes, or seconds with --short
 coverage *ARGS:
     cargo run --quiet --release -p samplit-benches --bin coverage -- {{ARGS}}
+
+# milliseconds of results and forecasts
+bench-reading *ARGS:
+    cargo run --quiet --release -p samplit-benches --bin reading -- {{ARGS}}
+
+# instructions per operation of the hot path (needs valgrind)
+instructions:
+    cargo build --quiet --release -p samplit-benches --bin instructions
+    @for operation in choose append allocate2 allocate10; do \
+        count() { valgrind --tool=callgrind --callgrind-out-file=/dev/null target/release/instructions "$1" "$2" 2>&1 | awk '/Collected/ { print $4 }'; }; \
+        one=$(count $operation 100); two=$(count $operation 200); \
+        echo "$operation $(( (two - one) / 100 )) instructions"; \
+    done
 
 # replay recorded tests through the server's own write path
 backtest FILE *ARGS:
