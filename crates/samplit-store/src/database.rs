@@ -253,8 +253,10 @@ impl Database {
             let begun = session.batch(BEGIN).await;
             begun.map_err(|source| E::from(Error::postgres(name, source)))
         };
-        // BEGIN travels together with the first statements of `work`.
-        let outcome = tokio::try_join!(begin, work(&session));
+        // BEGIN travels together with the first statements of `work`, and ahead of them: hence
+        // `biased`, without which the join may poll `work` first. It also looks at the answer to
+        // BEGIN first, whose failure is the cause of any other.
+        let outcome = tokio::try_join!(biased; begin, work(&session));
         match outcome {
             Ok(((), value)) => {
                 let committed = session.end(COMMIT).await;

@@ -1,9 +1,13 @@
 //! Named statements and the session that runs them.
 
+use std::future::poll_fn;
 use std::marker::PhantomData;
+use std::pin::pin;
+use std::task::Poll;
 
 use deadpool_postgres::Object;
 use postgres_types::ToSql;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::Row;
 
 use crate::Error;
@@ -42,9 +46,17 @@ pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// dropped before that was cancelled, perhaps in the middle of a statement or a transaction, which
 /// must not be left to the next borrower: its connection is closed.
 ///
+/// Statements that are joined are sent together and run in the order in which they were first polled,
+/// prepared before or not. `tokio::try_join!` keeps that order, and returns the failure that came
+/// first instead of one that it caused, only when it is told `biased;`. As a statement waits for its
+/// turn to be sent, futures of one session have to be polled together or dropped.
+///
 /// `'env` is the lifetime of what the unit of work may borrow from outside.
 pub struct Session<'env> {
     connection: Option<Object>,
+    /// The turn to send, first come, first served: a statement that has to be prepared before would
+    /// be overtaken by one that was prepared long ago.
+    turn: Mutex<()>,
     env: PhantomData<&'env ()>,
 }
 
@@ -64,6 +76,7 @@ impl Session<'_> {
     pub(crate) const fn new(connection: Object) -> Self {
         Self {
             connection: Some(connection),
+            turn: Mutex::const_new(()),
             env: PhantomData,
         }
     }
@@ -97,8 +110,9 @@ impl Session<'_> {
         statement: Statement,
         params: Params<'_>,
     ) -> Result<Vec<Row>, Error> {
+        let turn = self.turn.lock().await;
         let prepared = self.prepare(statement).await?;
-        let rows = self.connection().query(&prepared, params).await;
+        let rows = send(turn, self.connection().query(&prepared, params)).await;
         rows.map_err(|source| Error::postgres(statement.name, source))
     }
 
@@ -107,8 +121,9 @@ impl Session<'_> {
         statement: Statement,
         params: Params<'_>,
     ) -> Result<Option<Row>, Error> {
+        let turn = self.turn.lock().await;
         let prepared = self.prepare(statement).await?;
-        let row = self.connection().query_opt(&prepared, params).await;
+        let row = send(turn, self.connection().query_opt(&prepared, params)).await;
         row.map_err(|source| Error::postgres(statement.name, source))
     }
 
@@ -117,8 +132,9 @@ impl Session<'_> {
         statement: Statement,
         params: Params<'_>,
     ) -> Result<Row, Error> {
+        let turn = self.turn.lock().await;
         let prepared = self.prepare(statement).await?;
-        let row = self.connection().query_one(&prepared, params).await;
+        let row = send(turn, self.connection().query_one(&prepared, params)).await;
         row.map_err(|source| Error::postgres(statement.name, source))
     }
 
@@ -127,13 +143,26 @@ impl Session<'_> {
         statement: Statement,
         params: Params<'_>,
     ) -> Result<u64, Error> {
+        let turn = self.turn.lock().await;
         let prepared = self.prepare(statement).await?;
-        let count = self.connection().execute(&prepared, params).await;
+        let count = send(turn, self.connection().execute(&prepared, params)).await;
         count.map_err(|source| Error::postgres(statement.name, source))
     }
 
     async fn prepare(&self, statement: Statement) -> Result<tokio_postgres::Statement, Error> {
         let prepared = self.connection().prepare_cached(statement.sql).await;
         prepared.map_err(|source| Error::postgres(statement.name, source))
+    }
+}
+
+/// Sends a statement, which the driver does when it is polled first, and passes the turn on before
+/// it waits for the answer.
+async fn send<F: Future>(turn: MutexGuard<'_, ()>, statement: F) -> F::Output {
+    let mut statement = pin!(statement);
+    let first = poll_fn(|context| Poll::Ready(statement.as_mut().poll(context))).await;
+    drop(turn);
+    match first {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => statement.await,
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use samplit_domain::ExperimentId;
 use samplit_store::heads::{self, HeadRow};
-use samplit_store::{Database, Error};
+use samplit_store::{Database, Error, assignments};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -147,4 +147,59 @@ async fn work_that_swallowed_a_failed_statement_is_not_committed() {
         Box::pin(heads::read(session, new.experiment_id))
     });
     assert_eq!(after.await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn joined_statements_run_in_order_whichever_of_them_are_prepared() {
+    let database = migrated().await;
+    let client = client(database.url()).await;
+    let new = head(4);
+    let experiment = "INSERT INTO experiments (id, name) VALUES ($1, 'test')";
+    client
+        .execute(experiment, &[&new.experiment_id.0])
+        .await
+        .unwrap();
+    let pool = Database::connect(one_connection(database.url()))
+        .await
+        .unwrap();
+    let outcome = pool.run_tx("test", |session| {
+        Box::pin(async {
+            let before = heads::read(session, new.experiment_id).await?;
+            assert_eq!(before, None);
+            // The second one is prepared by now, the first and the third are not.
+            let ((), read, found) = tokio::try_join!(
+                biased;
+                heads::insert(session, &new),
+                heads::read(session, new.experiment_id),
+                assignments::find(session, &[], &[]),
+            )?;
+            assert!(found.is_empty());
+            Ok::<_, Error>(read)
+        })
+    });
+    assert_eq!(outcome.await.unwrap(), Some(new.clone()));
+}
+
+#[tokio::test]
+async fn the_first_of_joined_failures_is_told() {
+    let database = migrated().await;
+    let pool = Database::connect(one_connection(database.url()))
+        .await
+        .unwrap();
+    let new = head(5);
+    let outcome: Result<(), Error> = pool
+        .run_tx("test", |session| {
+            Box::pin(async {
+                // There is no such experiment; the second fails because the transaction is aborted.
+                tokio::try_join!(
+                    biased;
+                    heads::insert(session, &new),
+                    heads::read(session, new.experiment_id),
+                )?;
+                Ok(())
+            })
+        })
+        .await;
+    let error = outcome.unwrap_err();
+    assert!(error.is_about_data(), "{error:?}");
 }
