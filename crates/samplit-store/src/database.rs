@@ -4,9 +4,10 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod};
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_postgres::NoTls;
 
@@ -68,14 +69,30 @@ impl TxError for Error {
     }
 }
 
-/// A connection lent from the pool; goes back when dropped.
-pub struct Connection(Object);
+/// A connection lent from the pool.
+///
+/// Dropped, it goes back once what was sent on it has run and a transaction left open is rolled back;
+/// where that fails, and outside a tokio runtime, it is closed. What else was set on the connection
+/// stays set for the next borrower.
+pub struct Connection(Option<Session<'static>>);
 
 impl Deref for Connection {
     type Target = tokio_postgres::Client;
 
     fn deref(&self) -> &Self::Target {
-        &self.0
+        self.0.as_ref().expect("present until dropped").connection()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(session) = self.0.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            // Ends a transaction whether or not there is one. A ROLLBACK alone without a transaction
+            // would leave a warning in PostgreSQL's log for every well-behaved borrower.
+            runtime.spawn(async move { session.end("BEGIN; ROLLBACK").await });
+        }
     }
 }
 
@@ -182,7 +199,7 @@ impl Database {
     pub async fn acquire(&self) -> Result<Connection, Error> {
         let permit = self.admit()?;
         let object = self.inner.pool.get().await.map_err(Error::pool);
-        permit.report(object.map(Connection))
+        permit.report(object.map(|object| Connection(Some(Session::new(object)))))
     }
 
     /// Runs `work` on a connection outside a transaction, once.

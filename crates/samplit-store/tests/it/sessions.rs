@@ -203,3 +203,37 @@ async fn the_first_of_joined_failures_is_told() {
     let error = outcome.unwrap_err();
     assert!(error.is_about_data(), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_transaction_left_open_is_not_lent_again() {
+    let database = migrated().await;
+    let observer = client(database.url()).await;
+    let pool = Database::connect(one_connection(database.url()))
+        .await
+        .unwrap();
+    let transaction = "SELECT pg_current_xact_id_if_assigned()::text, pg_backend_pid()";
+    let experiment = "INSERT INTO experiments (name) VALUES ('left behind')";
+    for (left_behind, stays_open) in [
+        ("BEGIN", true),
+        (experiment, true),
+        ("BEGIN; SELECT 1 / 0", false),
+    ] {
+        let connection = pool.acquire().await.unwrap();
+        let pid: i32 = connection.query_one(transaction, &[]).await.unwrap().get(1);
+        let _ = connection.batch_execute("BEGIN").await;
+        let _ = connection.batch_execute(left_behind).await;
+        drop(connection);
+
+        let connection = pool.acquire().await.unwrap();
+        let row = connection.query_one(transaction, &[]).await.unwrap();
+        assert_eq!(row.get::<_, Option<String>>(0), None, "{left_behind}");
+        assert_eq!(row.get::<_, i32>(1) == pid, stays_open, "{left_behind}");
+        let state = "SELECT state FROM pg_stat_activity WHERE pid = $1";
+        let pid: i32 = row.get(1);
+        let state: String = observer.query_one(state, &[&pid]).await.unwrap().get(0);
+        assert_eq!(state, "idle", "{left_behind}");
+    }
+    let count = "SELECT count(*) FROM experiments";
+    let count: i64 = observer.query_one(count, &[]).await.unwrap().get(0);
+    assert_eq!(count, 0, "rolled back");
+}
