@@ -160,6 +160,7 @@ pub(crate) async fn store(session: &Session<'_>, trails: Vec<Trail>) -> Result<(
         return Ok(());
     }
     tokio::try_join!(
+        biased;
         trail::append(session, &entries),
         heads::advance(session, &old_sizes, &rows),
     )?;
@@ -170,6 +171,7 @@ pub(crate) async fn store(session: &Session<'_>, trails: Vec<Trail>) -> Result<(
 pub(crate) async fn store_new(session: &Session<'_>, trail: Trail) -> Result<(), Error> {
     let row = trail.to_row();
     tokio::try_join!(
+        biased;
         heads::insert(session, &row),
         trail::append(session, &trail.entries),
     )?;

@@ -219,7 +219,7 @@ async fn lock(
         .unzip();
     let ids: Vec<Uuid> = batch.groups.keys().map(|id| id.0).collect();
     // Sent together; PostgreSQL runs them in order, so the rows are read under the locks.
-    let (locked, found) = tokio::try_join!(heads::lock(session, &ids), async {
+    let (locked, found) = tokio::try_join!(biased; heads::lock(session, &ids), async {
         if visitors.is_empty() {
             return Ok(Vec::new());
         }
@@ -260,7 +260,8 @@ fn check_versions(
     }
 }
 
-/// The weights that the draws used may be superseded, but not for long.
+/// The weights that the draws used may be superseded, but not for long. Since when is not known, as
+/// several may have followed; it was not before they came into force themselves.
 async fn check_weights(
     session: &Session<'_>,
     group: &Group,
@@ -273,7 +274,7 @@ async fn check_weights(
     let current = Snapshot::read(session, group.live.experiment.id, trail.snapshot_seq).await?;
     // What is committed may be remembered even if this transaction rolls back.
     group.live.started()?.advance(&Arc::new(current));
-    let lag = now_us.max(trail.last_us()) - trail.snapshot_us;
+    let lag = now_us.max(trail.last_us()) - group.snapshot.at_us;
     if u64::try_from(lag).is_ok_and(|lag| lag <= MAX_SNAPSHOT_LAG_US) {
         Ok(())
     } else {
@@ -368,6 +369,7 @@ impl Store {
         let (variants, states): (Vec<_>, Vec<_>) = self.states.into_iter().unzip();
         let (variants, states) = (variants.concat(), states.concat());
         tokio::try_join!(
+            biased;
             async {
                 if !conversions.is_empty() {
                     assignments::convert(session, &conversions).await?;
