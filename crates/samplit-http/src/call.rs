@@ -34,7 +34,10 @@ impl Call {
             let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         });
-        let token = token.ok_or_else(Problem::unauthenticated)?;
+        // What no key can be is not worth a question to the database.
+        let token = token
+            .filter(|token| is_well_formed(token))
+            .ok_or_else(Problem::unauthenticated)?;
         let principal = self.app.engine.authenticate(token).await?;
         if let Some(limit) = &self.app.limit {
             limit.check(token).map_err(Problem::rate_limited)?;
@@ -122,10 +125,42 @@ impl Call {
     }
 }
 
+/// Whether a token looks like an API key: `sk_` and 32 bytes in URL-safe Base64 without padding.
+fn is_well_formed(token: &str) -> bool {
+    token.strip_prefix("sk_").is_some_and(|secret| {
+        let is_symbol = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        secret.len() == 43 && secret.bytes().all(is_symbol)
+    })
+}
+
 /// Reads any JSON, refusing repeated keys.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Json, Problem> {
     match serde_json::from_slice(bytes) {
         Ok(StrictJson(json)) => Ok(json),
         Err(error) => Err(Problem::malformed_json(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_well_formed;
+
+    #[test]
+    fn a_key_has_its_prefix_its_length_and_its_alphabet() {
+        let secret = "Az09-_".repeat(8);
+        let key = |length: usize| format!("sk_{}", &secret[..length]);
+        assert!(is_well_formed(&key(43)));
+        for bad in [
+            String::new(),
+            "sk_".to_owned(),
+            key(42),
+            key(44),
+            key(43).replace("sk_", "pk_"),
+            key(43).replace('-', "+"),
+            format!("{}=", key(42)),
+            format!("{}é", key(41)),
+        ] {
+            assert!(!is_well_formed(&bad), "{bad}");
+        }
     }
 }

@@ -245,10 +245,14 @@ impl From<Error> for Problem {
                 format!("this API key lacks the scope `{}`", scope.as_str()),
             ),
             ErrorKind::Overloaded => {
+                // A full queue is the client's affair; a database that gave up is ours too.
+                if error.source().is_some() {
+                    tracing::warn!(error = chain(&error), "request refused");
+                }
                 Self::unavailable("overloaded", "too many requests are waiting", 1)
             }
             ErrorKind::Unavailable { retry_in } => {
-                log(&error);
+                tracing::error!(error = chain(&error), "request failed");
                 let seconds = retry_in.as_secs().max(1);
                 Self::unavailable(
                     "database_unavailable",
@@ -256,8 +260,16 @@ impl From<Error> for Problem {
                     seconds,
                 )
             }
+            ErrorKind::OutcomeUnknown => {
+                tracing::error!(error = chain(&error), "request failed");
+                Self::unavailable(
+                    "outcome_unknown",
+                    "the connection to the database was lost; send the request again to find out",
+                    1,
+                )
+            }
             ErrorKind::Internal => {
-                log(&error);
+                tracing::error!(error = chain(&error), "request failed");
                 Self::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "internal",
@@ -268,8 +280,8 @@ impl From<Error> for Problem {
     }
 }
 
-/// Logs an error with its whole chain of causes, once, where it is handled.
-fn log(error: &Error) {
+/// An error with its whole chain of causes, for the log: once, where it is handled.
+fn chain(error: &Error) -> String {
     let mut chain = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -277,7 +289,7 @@ fn log(error: &Error) {
         chain.push_str(&cause.to_string());
         source = cause.source();
     }
-    tracing::error!(error = chain, "request failed");
+    chain
 }
 
 #[cfg(test)]

@@ -80,7 +80,8 @@ impl Service {
         if !route.timed {
             return answer.await;
         }
-        // Reading the body has a deadline of its own, half as long, which passes first.
+        // Reading the body has a deadline of its own, half as long, but it begins only when the key
+        // was found good: while the database is slow to tell, this one passes first.
         match timeout(2 * self.app.config.request_timeout, answer).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => Err(Problem::unavailable(

@@ -8,7 +8,7 @@ use samplit_engine::Engine;
 use samplit_http::HttpConfig;
 use samplit_store::{Database, Settings};
 use serde_json::json;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::support::Server;
 
@@ -56,7 +56,7 @@ async fn without_its_database_the_service_says_so_and_recovers() {
     pg.restart().await.unwrap();
     let recovered = async {
         while server.post(&convert, &known).await.status != StatusCode::OK {
-            sleep(Duration::from_millis(50)).await;
+            tokio::task::yield_now().await;
         }
     };
     timeout(Duration::from_secs(60), recovered)
