@@ -164,6 +164,7 @@ mod tests {
             at: OffsetDateTime::UNIX_EPOCH + Duration::seconds(i64::from(index)),
             method: "thompson",
             weights_ppb: vec![weights.to_vec()],
+            arms: Vec::new(),
         };
         (0..).zip(weights).map(point).collect()
     }

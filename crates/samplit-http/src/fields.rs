@@ -128,7 +128,7 @@ impl<'v> Fields<'v> {
 
     /// Notes it when the field `name` is missing. What is no object misses none.
     pub(crate) fn require(&mut self, name: &str) {
-        if !self.void && self.map.get(name).is_none_or(Json::is_null) {
+        if !self.void && !self.is_given(name) {
             self.refuse(name, "required", "is missing");
         }
     }
@@ -137,6 +137,11 @@ impl<'v> Fields<'v> {
     pub(crate) fn refuse(&mut self, name: &str, code: &'static str, detail: impl Into<String>) {
         let pointer = json_pointer(&self.at, name);
         self.violations.add(pointer, code, detail);
+    }
+
+    /// Whether the field `name` is there, whatever it holds.
+    pub(crate) fn is_given(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(|json| !json.is_null())
     }
 
     /// A field that may be absent.
@@ -176,6 +181,21 @@ impl<'v> Fields<'v> {
                 None
             }
         }
+    }
+
+    /// A field that holds an array of numbers; NaN stands in for what is none.
+    pub(crate) fn numbers(&mut self, name: &str) -> Option<Vec<f64>> {
+        let items: Vec<Json> = self.optional(name)?;
+        let at = json_pointer(&self.at, name);
+        let number = |(index, item): (usize, Json)| {
+            item.as_f64().unwrap_or_else(|| {
+                let pointer = format!("{at}/{index}");
+                self.violations
+                    .add(pointer, "wrong_type", "must be a number");
+                f64::NAN
+            })
+        };
+        Some(items.into_iter().enumerate().map(number).collect())
     }
 
     /// A field that holds an object, read by `read`.

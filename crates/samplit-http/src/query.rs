@@ -41,20 +41,68 @@ impl Query {
         }
     }
 
+    /// Whether a parameter is there and not empty.
+    pub(crate) fn is_given(&self, name: &str) -> bool {
+        let mut pairs = self.pairs.iter();
+        pairs.any(|(key, value)| key == name && !value.is_empty())
+    }
+
+    /// Notes it when a parameter is missing.
+    pub(crate) fn require(&mut self, name: &str) {
+        if !self.is_given(name) {
+            self.refuse(name, "required", "is missing");
+        }
+    }
+
+    /// A whole number in `range` that may be absent.
+    pub(crate) fn optional_number(
+        &mut self,
+        name: &str,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let text = self.text(name)?;
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        if number.is_none() {
+            let (low, high) = (range.start(), range.end());
+            let detail = format!("must be a whole number from {low} to {high}");
+            self.refuse(name, "out_of_range", detail);
+        }
+        number
+    }
+
     /// A whole number in `range`, `default` when absent.
     pub(crate) fn number(&mut self, name: &str, range: RangeInclusive<u64>, default: u64) -> u64 {
-        let Some(text) = self.text(name) else {
-            return default;
-        };
-        match text.parse() {
-            Ok(number) if range.contains(&number) => number,
-            _ => {
-                let (low, high) = (range.start(), range.end());
-                let detail = format!("must be a whole number from {low} to {high}");
-                self.refuse(name, "out_of_range", detail);
-                default
-            }
+        self.optional_number(name, range).unwrap_or(default)
+    }
+
+    /// A share, 0 to 1.
+    pub(crate) fn share(&mut self, name: &str) -> Option<f64> {
+        let share = parse_share(&self.text(name)?);
+        if share.is_none() {
+            self.refuse(name, "out_of_range", "must be a number from 0 to 1");
         }
+        share
+    }
+
+    /// Shares with commas between them; none when one is no number from 0 to 1.
+    pub(crate) fn shares(&mut self, name: &str) -> Vec<f64> {
+        let text = self.text(name).unwrap_or_default();
+        let shares: Option<Vec<f64>> = text.split(',').map(parse_share).collect();
+        if shares.is_none() {
+            let detail = "must be numbers from 0 to 1 with commas between them";
+            self.refuse(name, "out_of_range", detail);
+        }
+        shares.unwrap_or_default()
+    }
+
+    /// Which draw of an experiment: `element`, from 0 on.
+    pub(crate) fn element(&mut self) -> usize {
+        usize::try_from(self.number("element", 0..=99, 0)).expect("99 is a usize")
+    }
+
+    /// How long a page is to be: `limit`, 1 to 100.
+    pub(crate) fn page_length(&mut self) -> usize {
+        usize::try_from(self.number("limit", 1..=100, 50)).expect("100 is a usize")
     }
 
     /// All parameters are taken.
@@ -72,9 +120,15 @@ impl Query {
         self.violations.into_result(()).map_err(Problem::invalid)
     }
 
-    fn refuse(&mut self, name: &str, code: &'static str, detail: impl Into<String>) {
+    /// Notes that a parameter breaks the rule `code`.
+    pub(crate) fn refuse(&mut self, name: &str, code: &'static str, detail: impl Into<String>) {
         self.violations.add(format!("?{name}"), code, detail);
     }
+}
+
+fn parse_share(text: &str) -> Option<f64> {
+    let share = text.trim().parse().ok();
+    share.filter(|share| (0.0..=1.0).contains(share))
 }
 
 #[cfg(test)]
@@ -88,7 +142,7 @@ mod tests {
         let read = |text: &str| {
             let mut query = Query::parse(text);
             let status: Option<Status> = query.word("status");
-            let limit = query.number("limit", 1..=100, 50);
+            let limit = query.page_length();
             let name = query.text("q");
             let errors = query.finish().err().map(|problem| problem.errors);
             let errors: Vec<_> = errors.into_iter().flatten().collect();
@@ -113,5 +167,30 @@ mod tests {
             ]
         );
         assert_eq!(read("limit=-1").1, ["?limit out_of_range"]);
+    }
+
+    #[test]
+    fn shares_are_numbers_from_0_to_1() {
+        let read = |text: &str| {
+            let mut query = Query::parse(text);
+            query.require("shares");
+            let (floor, shares) = (query.share("floor"), query.shares("shares"));
+            let errors = query.finish().err().map(|problem| problem.errors);
+            let errors = errors.into_iter().flatten();
+            let errors: Vec<_> = errors
+                .map(|v| format!("{} {}", v.pointer, v.code))
+                .collect();
+            (floor, shares, errors)
+        };
+        let good = read("floor=0.05&shares=0.2,%200.8");
+        assert_eq!(good, (Some(0.05), vec![0.2, 0.8], vec![]));
+        let bad = ["?floor out_of_range", "?shares out_of_range"];
+        for text in ["floor=NaN&shares=0.5,x", "floor=-0.1&shares=1.5,-0.5"] {
+            assert_eq!(read(text).2, bad, "{text}");
+        }
+        assert_eq!(
+            read("shares=").2,
+            ["?shares required", "?shares out_of_range"]
+        );
     }
 }

@@ -4,7 +4,7 @@ use hyper::Method;
 use samplit_domain::Transition;
 
 use crate::{
-    api::{audit, experiments, results, visits},
+    api::{audit, experiments, forecast, results, segments, timeline, visits, what_if},
     page,
     router::{Handler, Route, Router},
 };
@@ -95,11 +95,21 @@ fn table() -> Vec<Route> {
             Box::pin(results::results(call))
         }),
         get("/v1/experiments/{id}/timeline", |call| {
-            Box::pin(results::timeline(call))
+            Box::pin(timeline::timeline(call))
         }),
         get("/v1/experiments/{id}/weights.svg", |call| {
-            Box::pin(results::weights_svg(call))
+            Box::pin(timeline::weights_svg(call))
         }),
+        get("/v1/experiments/{id}/segments", |call| {
+            Box::pin(segments::segments(call))
+        }),
+        get("/v1/experiments/{id}/combinations", |call| {
+            Box::pin(segments::combinations(call))
+        }),
+        get("/v1/experiments/{id}/what-if", |call| {
+            Box::pin(what_if::what_if(call))
+        }),
+        post("/v1/forecast", |call| Box::pin(forecast::forecast(call))),
         get("/v1/experiments/{id}/audit/entries", |call| {
             Box::pin(audit::entries(call))
         }),

@@ -56,7 +56,7 @@ pub(crate) async fn entries(call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
     let mut query = call.query();
     let after = query.number("after", 0..=i64::MAX.unsigned_abs(), 0);
-    let limit = usize::try_from(query.number("limit", 1..=100, 50)).unwrap_or(100);
+    let limit = query.page_length();
     query.finish()?;
     let (engine, id) = (&call.app.engine, call.experiment_id());
     let entries = engine.trail(&who, id, after, limit).await?;

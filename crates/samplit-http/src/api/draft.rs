@@ -123,7 +123,8 @@ fn experiment(fields: &mut Fields<'_>, base: ExperimentDraft) -> ExperimentDraft
     draft
 }
 
-fn allocation(fields: &mut Fields<'_>, base: Allocation) -> Allocation {
+/// The `allocation` object over `base`.
+pub(super) fn allocation(fields: &mut Fields<'_>, base: Allocation) -> Allocation {
     Allocation {
         policy: fields.word("policy").unwrap_or(base.policy),
         mode: fields.word("mode").unwrap_or(base.mode),

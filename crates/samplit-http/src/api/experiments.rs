@@ -50,7 +50,7 @@ pub(crate) async fn list(call: Call) -> Result<Reply, Problem> {
     };
     let page = Page {
         cursor: query.text("cursor"),
-        limit: usize::try_from(query.number("limit", 1..=100, 50)).unwrap_or(100),
+        limit: query.page_length(),
     };
     query.finish()?;
     let found = call.app.engine.experiments(&who, &filter, &page).await?;

@@ -1,49 +1,29 @@
-//! What an experiment has learned: results, and the weights over time.
+//! What an experiment has shown so far, now or as of an earlier snapshot.
 
 use hyper::StatusCode;
 use samplit_domain::{ExperimentId, Status, VariantId};
-use samplit_engine::{ArmResults, ElementResults, Results, TimelinePoint};
+use samplit_engine::{
+    ArmEvidence, ArmResults, Effect, ElementResults, LiftResults, Results, SampleRatioEvidence,
+    ValueResults,
+};
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::{
     call::Call,
-    chart,
     problem::Problem,
-    response::{Reply, content, json},
+    response::{Reply, json},
 };
 
-/// `GET /v1/experiments/{id}/results`
+/// `GET /v1/experiments/{id}/results?as_of=`
 pub(crate) async fn results(call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    let results = call.app.engine.results(&who, call.experiment_id()).await?;
-    Ok(json(StatusCode::OK, &ResultsJson::from(&results)))
-}
-
-/// `GET /v1/experiments/{id}/timeline`
-pub(crate) async fn timeline(call: Call) -> Result<Reply, Problem> {
-    let who = call.principal().await?;
-    let points = call.app.engine.timeline(&who, call.experiment_id()).await?;
-    let data = points.iter().map(PointJson::from).collect();
-    Ok(json(StatusCode::OK, &TimelineJson { data }))
-}
-
-/// `GET /v1/experiments/{id}/weights.svg?element=0`
-pub(crate) async fn weights_svg(call: Call) -> Result<Reply, Problem> {
-    let who = call.principal().await?;
     let mut query = call.query();
-    let element = usize::try_from(query.number("element", 0..=99, 0)).unwrap_or_default();
+    let as_of = query.optional_number("as_of", 1..=i64::MAX.unsigned_abs());
     query.finish()?;
     let (engine, id) = (&call.app.engine, call.experiment_id());
-    let points = engine.timeline(&who, id).await?;
-    let draws = points.first().map_or(0, |point| point.weights_ppb.len());
-    if element >= draws {
-        return Err(Problem::not_found("element"));
-    }
-    let until = engine.results(&who, id).await?.as_of;
-    let drawn = tokio::task::spawn_blocking(move || chart::weights_svg(&points, element, until));
-    let svg = drawn.await.expect("drawing does not panic");
-    Ok(content("image/svg+xml", svg))
+    let results = engine.results_as_of(&who, id, as_of).await?;
+    Ok(json(StatusCode::OK, &ResultsJson::from(&results)))
 }
 
 #[derive(Serialize)]
@@ -64,6 +44,23 @@ struct ResultsJson<'a> {
 struct ElementJson<'a> {
     name: &'a str,
     arms: Vec<ArmJson<'a>>,
+    sample_ratio: Option<&'a SampleRatioEvidence>,
+    stopping: StoppingJson<'a>,
+    effects: &'a [Effect],
+}
+
+#[derive(Serialize)]
+struct StoppingJson<'a> {
+    leader: LeaderJson<'a>,
+    may_stop: bool,
+    missing: &'a [String],
+    days: f64,
+}
+
+#[derive(Serialize)]
+struct LeaderJson<'a> {
+    name: &'a str,
+    position: usize,
 }
 
 #[derive(Serialize)]
@@ -77,9 +74,15 @@ struct ArmJson<'a> {
     rate: Option<f64>,
     value_sum: f64,
     posterior_mean: f64,
+    posterior_sd: f64,
     credible_interval: [f64; 2],
     p_best: f64,
     expected_loss: f64,
+    p_beats_control: Option<f64>,
+    lift: Option<LiftResults>,
+    expected_gain_per_1000: Option<f64>,
+    value: Option<ValueResults>,
+    evidence: ArmEvidence,
     weight: f64,
 }
 
@@ -101,9 +104,21 @@ impl<'a> From<&'a Results> for ResultsJson<'a> {
 
 impl<'a> From<&'a ElementResults> for ElementJson<'a> {
     fn from(element: &'a ElementResults) -> Self {
+        let stopping = &element.stopping;
         Self {
             name: &element.name,
             arms: element.arms.iter().map(ArmJson::from).collect(),
+            sample_ratio: element.sample_ratio.as_ref(),
+            stopping: StoppingJson {
+                leader: LeaderJson {
+                    name: &element.arms[stopping.leader].name,
+                    position: stopping.leader,
+                },
+                may_stop: stopping.may_stop,
+                missing: &stopping.missing,
+                days: stopping.days,
+            },
+            effects: &element.effects,
         }
     }
 }
@@ -120,35 +135,16 @@ impl<'a> From<&'a ArmResults> for ArmJson<'a> {
             rate: arm.rate,
             value_sum: arm.value_sum,
             posterior_mean: arm.posterior_mean,
+            posterior_sd: arm.posterior_sd,
             credible_interval: arm.credible_interval,
             p_best: arm.p_best,
             expected_loss: arm.expected_loss,
+            p_beats_control: arm.p_beats_control,
+            lift: arm.lift,
+            expected_gain_per_1000: arm.expected_gain_per_1000,
+            value: arm.value,
+            evidence: arm.evidence,
             weight: arm.weight,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct TimelineJson<'a> {
-    data: Vec<PointJson<'a>>,
-}
-
-#[derive(Serialize)]
-struct PointJson<'a> {
-    snapshot_seq: u64,
-    #[serde(with = "time::serde::rfc3339")]
-    at: OffsetDateTime,
-    method: &'a str,
-    weights_ppb: &'a [Vec<u32>],
-}
-
-impl<'a> From<&'a TimelinePoint> for PointJson<'a> {
-    fn from(point: &'a TimelinePoint) -> Self {
-        Self {
-            snapshot_seq: point.snapshot_seq,
-            at: point.at,
-            method: point.method,
-            weights_ppb: &point.weights_ppb,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod connections;
+mod insight;
 mod outage;
 mod support;
 mod walk;

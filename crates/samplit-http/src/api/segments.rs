@@ -1,0 +1,54 @@
+//! Questions asked afterwards: by a key of the context, and by what was shown together.
+
+use hyper::StatusCode;
+use samplit_engine::{Combination, Segment};
+use serde::Serialize;
+
+use crate::{
+    call::Call,
+    problem::Problem,
+    response::{Reply, json},
+};
+
+/// Stands above every list of segments, so that nobody reads it without.
+const WARNING: &str = "Segments are chosen after the fact and there are many of them, so about one \
+                       in twenty looks special at 95 % by chance alone: take what you see here as \
+                       an idea for the next experiment, not as a result of this one.";
+
+#[derive(Serialize)]
+struct SegmentsJson<'a> {
+    warning: &'static str,
+    key: &'a str,
+    data: &'a [Segment],
+}
+
+/// `GET /v1/experiments/{id}/segments?key=`
+pub(crate) async fn segments(call: Call) -> Result<Reply, Problem> {
+    let who = call.principal().await?;
+    let mut query = call.query();
+    query.require("key");
+    let key = query.text("key").unwrap_or_default();
+    query.finish()?;
+    let (engine, id) = (&call.app.engine, call.experiment_id());
+    let data = engine.segments(&who, id, &key).await?;
+    let body = SegmentsJson {
+        warning: WARNING,
+        key: &key,
+        data: &data,
+    };
+    Ok(json(StatusCode::OK, &body))
+}
+
+#[derive(Serialize)]
+struct CombinationsJson {
+    data: Vec<Combination>,
+}
+
+/// `GET /v1/experiments/{id}/combinations`
+pub(crate) async fn combinations(call: Call) -> Result<Reply, Problem> {
+    let who = call.principal().await?;
+    call.query().finish()?;
+    let (engine, id) = (&call.app.engine, call.experiment_id());
+    let data = engine.combinations(&who, id).await?;
+    Ok(json(StatusCode::OK, &CombinationsJson { data }))
+}
