@@ -4,11 +4,11 @@
 //! writer; results read statistics per snapshot and never the assignments, so it is the snapshots
 //! that cost.
 
+mod setup;
+
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Parser;
-use samplit_devpg::DevPg;
 use samplit_domain::{
     Allocation, ElementDraft, ExperimentDraft, Strategy, Transition, VariantDraft,
 };
@@ -34,16 +34,7 @@ struct Args {
 #[expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let pg = DevPg::builder()
-        .fsync(false)
-        .start()
-        .await
-        .context("no PostgreSQL")?;
-    pg.create_database("bench").await?;
-    let url = pg.url("bench");
-    let (mut client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
-    tokio::spawn(connection);
-    samplit_sql::up(&mut client, &samplit_sql::Options::default()).await?;
+    let (_pg, url) = setup::migrated(false).await?;
     let database = Database::connect(Settings::new(&url)).await?;
     let config = EngineConfig {
         reallocate_every: Duration::ZERO,

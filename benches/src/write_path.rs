@@ -6,6 +6,7 @@
 //! move the head, commit. It is measured at several client counts and compared at its best.
 
 mod naive;
+mod setup;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +14,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use samplit_devpg::DevPg;
 use samplit_domain::{ElementDraft, ExperimentDraft, Transition, VariantDraft};
 use samplit_engine::{Assign, Engine, EngineConfig, Experiment, KeyRing, Principal};
 use samplit_store::{Database, Settings};
@@ -40,13 +40,7 @@ struct Args {
 #[expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let pg = DevPg::start().await.context("no PostgreSQL")?;
-    pg.create_database("bench").await?;
-    let url = pg.url("bench");
-    let (mut client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
-    tokio::spawn(connection);
-    samplit_sql::up(&mut client, &samplit_sql::Options::default()).await?;
-
+    let (_pg, url) = setup::migrated(true).await?;
     let database = Database::connect(Settings::new(&url)).await?;
     let config = EngineConfig::new(KeyRing::new(&[[7; 32]])?);
     let engine = Engine::start(database, config).await?;
