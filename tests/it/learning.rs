@@ -125,3 +125,57 @@ async fn elements_are_drawn_each_for_itself_or_together() {
     }
     engine.shutdown().await;
 }
+
+#[tokio::test]
+async fn an_engine_with_little_to_do_draws_by_weights_that_are_not_too_old() {
+    let database = database().await;
+    let clock = Arc::new(ManualClock::new(from_micros(1_767_323_045_000_000)));
+    let with_clock = |seed| EngineConfig {
+        clock: Arc::clone(&clock) as Arc<_>,
+        ..config(seed)
+    };
+    let busy = engine_with(database.url(), with_clock(1)).await;
+    let quiet = engine_with(database.url(), with_clock(2)).await;
+    let me = Principal::system();
+    let mut two = draft(&[2]);
+    two.allocation.warm_up = 0;
+    let experiment = start(&busy, two).await;
+    quiet
+        .assign(&me, experiment.id, visitor("early"))
+        .await
+        .unwrap();
+
+    // Three snapshots, 1.5 s apart: the first one, which is all that `quiet` knows, was superseded
+    // 3 s before the end, the last but one within the lag that the genesis allows.
+    let mut snapshots = Vec::new();
+    for round in 0..4 {
+        for number in 0..20 {
+            let name = format!("visitor-{round}-{number}");
+            let assigned = busy
+                .assign(&me, experiment.id, visitor(&name))
+                .await
+                .unwrap();
+            if assigned.variants[0] == experiment.elements[0].variants[round % 2].id {
+                busy.convert(&me, experiment.id, conversion(&name))
+                    .await
+                    .unwrap();
+            }
+        }
+        snapshots.push(busy.results(&me, experiment.id).await.unwrap().snapshot_seq);
+        if round < 3 {
+            clock.advance(time::Duration::milliseconds(1_500));
+        }
+    }
+    assert!(
+        snapshots.is_sorted_by(|earlier, later| earlier < later),
+        "{snapshots:?}"
+    );
+
+    quiet
+        .assign(&me, experiment.id, visitor("late"))
+        .await
+        .unwrap();
+    busy.verify(&me, experiment.id).await.unwrap().unwrap();
+    busy.shutdown().await;
+    quiet.shutdown().await;
+}

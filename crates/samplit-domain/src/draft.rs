@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use serde_json::Value as Json;
 
+use crate::visit::is_conversion_value;
 use crate::{
-    Allocation, ElementType, GoalKind, MAX_ARMS, MAX_CONVERSION_VALUE, Mode, Selector,
-    SelectorType, Stopping, Strategy, Violations,
+    Allocation, ElementType, GoalKind, MAX_ARMS, Mode, Selector, SelectorType, Stopping, Strategy,
+    Violations,
 };
 
 const MAX_SELECTOR: usize = 1_024;
@@ -253,7 +254,7 @@ impl ExperimentDraft {
                     "another goal has this name",
                 );
             }
-            if !(0.0..=MAX_CONVERSION_VALUE).contains(&goal.default_value) {
+            if !is_conversion_value(goal.default_value) {
                 violations.add(
                     format!("{pointer}/default_value"),
                     "out_of_range",

@@ -78,6 +78,11 @@ fn check_context(context: &Map<String, Json>, violations: &mut Violations) {
     }
 }
 
+/// Whether a conversion may be worth this much. -0.0 may not: the trail knows no negative number.
+pub(crate) fn is_conversion_value(value: f64) -> bool {
+    value.is_sign_positive() && value <= MAX_CONVERSION_VALUE
+}
+
 impl Convert {
     /// Checks every rule.
     ///
@@ -93,7 +98,7 @@ impl Convert {
             violations.text("/event_id", event, MAX_IDENTIFIER);
         }
         if let Some(value) = self.value
-            && !(0.0..=MAX_CONVERSION_VALUE).contains(&value)
+            && !is_conversion_value(value)
         {
             violations.add("/value", "out_of_range", "must be between 0 and 10^12");
         }
@@ -146,6 +151,24 @@ mod tests {
                 "/value out_of_range"
             ]
         );
+    }
+
+    #[test]
+    fn a_value_has_no_sign_and_a_bound() {
+        let check = |value| {
+            Convert {
+                visitor: "v".to_owned(),
+                value: Some(value),
+                ..Convert::default()
+            }
+            .check()
+        };
+        for good in [0.0, 5e-324, 1.0, 1e12] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for bad in [-0.0, -1.0, 1.1e12, f64::INFINITY, f64::NAN] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]
