@@ -207,7 +207,7 @@ pub async fn convert(session: &Session<'_>, rows: &[NewConversion]) -> Result<()
             &[&experiments, &ids, &times, &values, &events],
         )
         .await?;
-    Error::expect_rows(CONVERT_ASSIGNMENTS.name, rows.len() as u64, moved)
+    Error::expect_rows_or_race(CONVERT_ASSIGNMENTS.name, rows.len() as u64, moved)
 }
 
 /// What the rows of one combination of variants add up to.

@@ -38,7 +38,7 @@ statements! {
     DELETE_ELEMENTS = "DELETE FROM experiment_elements WHERE experiment_id = $1";
     /// Whether new visitors may get a variant.
     SET_VARIANT_ACTIVE = "UPDATE element_variants SET is_active = $2 WHERE id = $1";
-    /// Adds what one batch did to the seed's counters.
+    /// Adds what one batch did to the counters of the variants.
     COUNT_VARIANTS = "UPDATE element_variants v SET \
         total_allocations = coalesce(v.total_allocations, 0) + d.allocations, \
         total_conversions = coalesce(v.total_conversions, 0) + d.conversions, \
@@ -180,33 +180,33 @@ pub async fn set_active(
         .map(drop)
 }
 
-/// Adds to the seed's counters. The rows of one experiment are guarded by its locked head.
+/// Adds to the counters of the variants, each named once. The rows of one experiment are guarded by its locked head.
 ///
 /// # Errors
-/// When PostgreSQL fails.
+/// When one of the variants does not exist, or PostgreSQL fails.
 pub async fn count(session: &Session<'_>, counts: &[VariantCount]) -> Result<(), Error> {
     let ids: Vec<Uuid> = counts.iter().map(|c| c.id).collect();
     let allocations: Vec<i64> = counts.iter().map(|c| c.allocations).collect();
     let conversions: Vec<i64> = counts.iter().map(|c| c.conversions).collect();
-    session
+    let counted = session
         .execute(COUNT_VARIANTS, &[&ids, &allocations, &conversions])
-        .await
-        .map(drop)
+        .await?;
+    Error::expect_rows(COUNT_VARIANTS.name, counts.len() as u64, counted)
 }
 
-/// Stores the sealed posterior of each variant.
+/// Stores the sealed posterior of each variant, each named once.
 ///
 /// # Errors
-/// When PostgreSQL fails.
+/// When one of the variants does not exist, or PostgreSQL fails.
 pub async fn set_algorithm_state(
     session: &Session<'_>,
     variants: &[Uuid],
     states: &[String],
 ) -> Result<(), Error> {
-    session
+    let set = session
         .execute(SET_ALGORITHM_STATE, &[&variants, &states])
-        .await
-        .map(drop)
+        .await?;
+    Error::expect_rows(SET_ALGORITHM_STATE.name, variants.len() as u64, set)
 }
 
 fn element_from_row(row: &Row) -> Result<Element, Error> {

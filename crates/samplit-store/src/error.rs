@@ -33,6 +33,7 @@ enum Kind {
         during: &'static str,
         expected: u64,
         actual: u64,
+        is_race: bool,
     },
     Inconsistent {
         table: &'static str,
@@ -106,12 +107,37 @@ impl Error {
         }))
     }
 
-    /// Turns a number of affected rows into meaning.
+    /// Turns a number of affected rows into meaning, where the transaction holds the locks that
+    /// guard them: any other number is an inconsistency.
     ///
     /// # Errors
-    /// When `actual` is not `expected`; such an error is retryable, because only a concurrent
-    /// writer can have caused it.
-    pub fn expect_rows(during: &'static str, expected: u64, actual: u64) -> Result<(), Self> {
+    /// When `actual` is not `expected`.
+    pub(crate) fn expect_rows(
+        during: &'static str,
+        expected: u64,
+        actual: u64,
+    ) -> Result<(), Self> {
+        Self::check_rows(during, expected, actual, false)
+    }
+
+    /// Like [`Self::expect_rows`], where a concurrent writer may have come first.
+    ///
+    /// # Errors
+    /// When `actual` is not `expected`; retryable.
+    pub(crate) fn expect_rows_or_race(
+        during: &'static str,
+        expected: u64,
+        actual: u64,
+    ) -> Result<(), Self> {
+        Self::check_rows(during, expected, actual, true)
+    }
+
+    fn check_rows(
+        during: &'static str,
+        expected: u64,
+        actual: u64,
+        is_race: bool,
+    ) -> Result<(), Self> {
         if expected == actual {
             Ok(())
         } else {
@@ -119,6 +145,7 @@ impl Error {
                 during,
                 expected,
                 actual,
+                is_race,
             })))
         }
     }
@@ -149,7 +176,7 @@ impl Error {
     /// failure, a deadlock, a lock not had in time, or a row count that a concurrent writer upset.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(&*self.0, Kind::RowCount { .. })
+        matches!(&*self.0, Kind::RowCount { is_race: true, .. })
             || self.code().is_some_and(|state| {
                 [
                     SqlState::T_R_SERIALIZATION_FAILURE,
@@ -267,6 +294,7 @@ impl fmt::Display for Error {
                 during,
                 expected,
                 actual,
+                ..
             } => {
                 write!(f, "{during} touched {actual} rows instead of {expected}")
             }

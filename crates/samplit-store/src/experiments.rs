@@ -177,11 +177,11 @@ pub async fn insert(session: &Session<'_>, experiment: &Experiment) -> Result<()
 /// Writes everything of an experiment that may change, but not its elements and goals.
 ///
 /// # Errors
-/// When PostgreSQL fails.
+/// When there is no such experiment, or PostgreSQL fails.
 pub async fn update(session: &Session<'_>, experiment: &Experiment) -> Result<(), Error> {
     let winner = (!experiment.declared_winner.is_empty())
         .then(|| serde_json::json!(experiment.declared_winner));
-    session
+    let updated = session
         .execute(
             UPDATE_EXPERIMENT,
             &[
@@ -204,8 +204,8 @@ pub async fn update(session: &Session<'_>, experiment: &Experiment) -> Result<()
                 &serde_json::json!(experiment.stopping),
             ],
         )
-        .await
-        .map(drop)
+        .await?;
+    Error::expect_rows(UPDATE_EXPERIMENT.name, 1, updated)
 }
 
 /// Replaces the elements, variants and goals of a draft.

@@ -1,5 +1,7 @@
 //! The pool, its sessions and its breaker against a real PostgreSQL.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail loudly")]
+
 use std::time::Duration;
 
 use samplit_devpg::{DevPg, TestDatabase};
@@ -8,6 +10,7 @@ use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls};
 
 mod connecting;
+mod rows;
 mod sessions;
 
 /// A migrated database of its own.

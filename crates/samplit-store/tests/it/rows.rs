@@ -1,0 +1,148 @@
+//! Rows that are read in bulk, and rows that should have been there.
+
+use samplit_domain::{
+    Allocation, Element, ElementId, Experiment, ExperimentId, ExperimentType, Goal, GoalId,
+    GoalKind, Status, Stopping, Strategy, Variant, VariantId,
+};
+use samplit_store::elements::VariantCount;
+use samplit_store::{Database, Error, assignments, elements, experiments};
+use serde_json::json;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use crate::{client, migrated, one_connection};
+
+/// An experiment with `elements` elements, each with a variant more than the one before, and two
+/// goals. All ids follow from `number`, and so does the time of its creation.
+fn experiment(number: u128, elements: u128) -> Experiment {
+    let id = |kind: u128, index: u128| Uuid::from_u128(number << 64 | kind << 32 | index);
+    let variant = |element: u128, index: u128| Variant {
+        id: VariantId(id(2, element << 8 | index)),
+        name: format!("variant {index}"),
+        content: json!({ "number": index.to_string() }),
+        is_control: index == 0,
+        is_active: true,
+        total_allocations: 0,
+        total_conversions: 0,
+    };
+    let element = |index: u128| Element {
+        // Ids that run against the order.
+        id: ElementId(id(1, 100 - index)),
+        name: format!("element {index}"),
+        selector: None,
+        fallback_selectors: Vec::new(),
+        element_type: None,
+        original_content: None,
+        variants: (0..index + 2).map(|v| variant(index, v)).collect(),
+    };
+    let goal = |index: u128, is_primary| Goal {
+        id: GoalId(id(3, index)),
+        name: format!("goal {index}"),
+        is_primary,
+        kind: GoalKind::Value,
+        default_value: 1.0,
+    };
+    let created_at = OffsetDateTime::UNIX_EPOCH + Duration::hours(i64::try_from(number).unwrap());
+    Experiment {
+        id: ExperimentId(id(0, 0)),
+        user_id: None,
+        name: format!("experiment {number}"),
+        description: None,
+        target_url: None,
+        status: Status::Draft,
+        experiment_type: ExperimentType::AbTest,
+        traffic_allocation: 1.0,
+        strategy: Strategy::Adaptive,
+        allocation: Allocation::default(),
+        stopping: Stopping::default(),
+        elements: (0..elements).map(element).collect(),
+        goals: vec![goal(1, true), goal(0, false)],
+        declared_winner: Default::default(),
+        metadata: json!({}),
+        version: 1,
+        created_at,
+        updated_at: created_at,
+        started_at: None,
+        completed_at: None,
+        archived_at: None,
+    }
+}
+
+async fn insert(pool: &Database, experiment: &Experiment) {
+    let inserted: Result<(), Error> = pool
+        .run_tx("insert", |session| {
+            Box::pin(experiments::insert(session, experiment))
+        })
+        .await;
+    inserted.unwrap();
+}
+
+#[tokio::test]
+async fn an_update_of_what_does_not_exist_fails_for_good() {
+    let database = migrated().await;
+    let pool = Database::connect(one_connection(database.url()))
+        .await
+        .unwrap();
+    let stored = experiment(1, 1);
+    insert(&pool, &stored).await;
+    let (known, unknown) = (stored.elements[0].variants[0].id, Uuid::from_u128(1));
+    let count = |id| VariantCount {
+        id,
+        allocations: 1,
+        conversions: 0,
+    };
+
+    let counted = pool.run(|session| {
+        Box::pin(async move { elements::count(session, &[count(known.0), count(unknown)]).await })
+    });
+    check(counted.await, "COUNT_VARIANTS touched 1 rows instead of 2");
+    let sealed = [String::new(), String::new()];
+    let set = pool.run(|session| {
+        let (ids, sealed) = ([known.0, unknown], &sealed);
+        Box::pin(async move { elements::set_algorithm_state(session, &ids, sealed).await })
+    });
+    check(set.await, "SET_ALGORITHM_STATE touched 1 rows instead of 2");
+    let absent = experiment(2, 1);
+    let updated = pool.run(|session| Box::pin(experiments::update(session, &absent)));
+    check(
+        updated.await,
+        "UPDATE_EXPERIMENT touched 0 rows instead of 1",
+    );
+}
+
+fn check(outcome: Result<(), Error>, expected: &str) {
+    let error = outcome.unwrap_err();
+    assert_eq!(error.to_string(), expected);
+    assert!(!error.is_retryable(), "{error:?}");
+    assert!(!error.is_unavailable(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_conversion_that_came_second_is_worth_another_try() {
+    let database = migrated().await;
+    let pool = Database::connect(one_connection(database.url()))
+        .await
+        .unwrap();
+    let stored = experiment(1, 1);
+    insert(&pool, &stored).await;
+    let row = Uuid::from_u128(7);
+    let sql = "INSERT INTO assignments (id, experiment_id, variant_id, user_identifier) \
+        VALUES ($1, $2, $3, 'visitor')";
+    let variant = stored.elements[0].variants[0].id;
+    let client = client(database.url()).await;
+    client
+        .execute(sql, &[&row, &stored.id.0, &variant.0])
+        .await
+        .unwrap();
+    let conversion = [assignments::NewConversion {
+        experiment_id: stored.id.0,
+        assignment_id: row,
+        converted_at: stored.created_at,
+        value: 1.0,
+        event_id: "event".to_owned(),
+    }];
+    let convert = || pool.run(|session| Box::pin(assignments::convert(session, &conversion)));
+    convert().await.unwrap();
+    let second = convert().await.unwrap_err();
+    assert!(second.is_retryable(), "{second:?}");
+}
