@@ -14,13 +14,14 @@ use crate::Error;
 use crate::statement::{Params, Session, statements};
 
 statements! {
-    /// The elements of one experiment, in order.
+    /// The elements of experiments, those of each in order.
     READ_ELEMENTS = "SELECT id, name, selector_type, selector_value, fallback_selectors, element_type, \
-        original_content FROM experiment_elements WHERE experiment_id = $1 ORDER BY element_order, id";
-    /// The variants of one experiment, in order.
+        original_content, experiment_id FROM experiment_elements WHERE experiment_id = ANY($1) \
+        ORDER BY element_order, id";
+    /// The variants of experiments, those of each element in order.
     READ_VARIANTS = "SELECT v.element_id, v.id, v.name, v.content, v.is_control, v.is_active, \
         v.total_allocations, v.total_conversions FROM element_variants v \
-        JOIN experiment_elements e ON e.id = v.element_id WHERE e.experiment_id = $1 \
+        JOIN experiment_elements e ON e.id = v.element_id WHERE e.experiment_id = ANY($1) \
         ORDER BY v.variant_order, v.id";
     /// The elements of a new experiment.
     INSERT_ELEMENTS = "INSERT INTO experiment_elements (id, experiment_id, name, selector_type, \
@@ -62,15 +63,16 @@ pub struct VariantCount {
     pub conversions: i64,
 }
 
-/// Reads the elements of an experiment with their variants, in order.
-///
-/// # Errors
-/// When PostgreSQL fails or a row breaks a rule that code relies on.
-pub async fn read(session: &Session<'_>, experiment: ExperimentId) -> Result<Vec<Element>, Error> {
-    let id: Params<'_> = &[&experiment.0];
+/// Reads the elements of experiments with their variants, those of each in order.
+pub(crate) async fn read(
+    session: &Session<'_>,
+    experiments: &[Uuid],
+) -> Result<HashMap<ExperimentId, Vec<Element>>, Error> {
+    let ids: Params<'_> = &[&experiments];
     let (elements, variants) = tokio::try_join!(
-        session.query(READ_ELEMENTS, id),
-        session.query(READ_VARIANTS, id),
+        biased;
+        session.query(READ_ELEMENTS, ids),
+        session.query(READ_VARIANTS, ids),
     )?;
     let mut by_element = HashMap::<Uuid, Vec<Variant>>::new();
     for row in &variants {
@@ -79,12 +81,16 @@ pub async fn read(session: &Session<'_>, experiment: ExperimentId) -> Result<Vec
             .or_default()
             .push(variant_from_row(row));
     }
-    let elements = elements.iter().map(|row| {
+    let mut by_experiment = HashMap::<_, Vec<Element>>::new();
+    for row in &elements {
         let mut element = element_from_row(row)?;
         element.variants = by_element.remove(&element.id.0).unwrap_or_default();
-        Ok(element)
-    });
-    elements.collect()
+        by_experiment
+            .entry(ExperimentId(row.get(7)))
+            .or_default()
+            .push(element);
+    }
+    Ok(by_experiment)
 }
 
 /// Inserts the elements and variants of `experiment`.

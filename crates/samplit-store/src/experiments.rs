@@ -1,7 +1,10 @@
 //! `experiments` and `goals`: the configuration of an experiment, as a whole.
 
+use std::collections::HashMap;
+
 use samplit_domain::{
-    Experiment, ExperimentId, ExperimentType, Goal, GoalId, GoalKind, Status, Strategy, UserId,
+    Element, Experiment, ExperimentId, ExperimentType, Goal, GoalId, GoalKind, Status, Strategy,
+    UserId,
 };
 use serde_json::Value as Json;
 use time::OffsetDateTime;
@@ -11,20 +14,27 @@ use uuid::Uuid;
 use crate::statement::{Params, Session, statements};
 use crate::{Error, elements};
 
+/// What [`from_row`] reads.
+macro_rules! columns {
+    () => {
+        "id, user_id, name, description, target_url, status, experiment_type, \
+        traffic_allocation, allocation_strategy, created_at, started_at, completed_at, metadata, \
+        version, updated_at, allocation_config, declared_winner, archived_at, stopping_rule"
+    };
+}
+
 statements! {
     /// One experiment.
-    READ_EXPERIMENT = "SELECT id, user_id, name, description, target_url, status, experiment_type, \
-        traffic_allocation, allocation_strategy, created_at, started_at, completed_at, metadata, \
-        version, updated_at, allocation_config, declared_winner, archived_at, stopping_rule \
-        FROM experiments WHERE id = $1";
+    READ_EXPERIMENT = concat!("SELECT ", columns!(), " FROM experiments WHERE id = $1");
     /// One experiment, locked against other changes of it.
     LOCK_EXPERIMENT = "SELECT version FROM experiments WHERE id = $1 FOR NO KEY UPDATE";
     /// A page of experiments, newest first. Null parameters do not filter.
-    LIST_EXPERIMENTS = "SELECT id FROM experiments WHERE ($1::uuid IS NULL OR user_id = $1) \
+    LIST_EXPERIMENTS = concat!("SELECT ", columns!(), " FROM experiments \
+        WHERE ($1::uuid IS NULL OR user_id = $1) \
         AND ($2::varchar IS NULL OR status = $2) \
         AND ($3::varchar IS NULL OR name ILIKE '%' || $3 || '%') \
         AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid)) \
-        ORDER BY created_at DESC, id DESC LIMIT $6";
+        ORDER BY created_at DESC, id DESC LIMIT $6");
     /// The versions of many experiments, to see which have changed.
     READ_VERSIONS = "SELECT id, version FROM experiments WHERE id = ANY($1)";
     /// A new experiment.
@@ -38,9 +48,9 @@ statements! {
         started_at = $9, completed_at = $10, archived_at = $11, metadata = $12, version = $13, \
         updated_at = $14, allocation_config = $15, declared_winner = $16, \
         stopping_rule = $17 WHERE id = $1";
-    /// The goals of one experiment, the primary one first.
-    READ_GOALS = "SELECT id, name, is_primary, kind, default_value FROM goals \
-        WHERE experiment_id = $1 ORDER BY is_primary DESC, created_at, id";
+    /// The goals of experiments, the primary one of each first.
+    READ_GOALS = "SELECT id, name, is_primary, kind, default_value, experiment_id FROM goals \
+        WHERE experiment_id = ANY($1) ORDER BY is_primary DESC, created_at, id";
     /// The goals of a new experiment.
     INSERT_GOALS = "INSERT INTO goals (id, experiment_id, name, is_primary, kind, default_value) \
         SELECT id, $1, name, is_primary, kind, default_value FROM unnest($2::uuid[], $3::varchar[], \
@@ -59,17 +69,44 @@ pub const CHANNEL: &str = "samplit_experiment";
 /// # Errors
 /// When PostgreSQL fails or a row breaks a rule that code relies on.
 pub async fn read(session: &Session<'_>, id: ExperimentId) -> Result<Option<Experiment>, Error> {
-    let key: Params<'_> = &[&id.0];
-    let (row, elements, goals) = tokio::try_join!(
+    let (key, ids): (Params<'_>, _) = (&[&id.0], [id.0]);
+    let (row, mut parts) = tokio::try_join!(
+        biased;
         session.query_opt(READ_EXPERIMENT, key),
-        elements::read(session, id),
-        session.query(READ_GOALS, key),
+        Parts::read(session, &ids),
     )?;
     let Some(row) = row else { return Ok(None) };
-    let mut experiment = from_row(&row)?;
-    experiment.elements = elements;
-    experiment.goals = goals.iter().map(goal_from_row).collect::<Result<_, _>>()?;
-    Ok(Some(experiment))
+    Ok(Some(parts.complete(from_row(&row)?)))
+}
+
+/// Elements and goals of experiments.
+struct Parts {
+    elements: HashMap<ExperimentId, Vec<Element>>,
+    goals: HashMap<ExperimentId, Vec<Goal>>,
+}
+
+impl Parts {
+    async fn read(session: &Session<'_>, experiments: &[Uuid]) -> Result<Self, Error> {
+        let ids: Params<'_> = &[&experiments];
+        let (elements, rows) = tokio::try_join!(
+            biased;
+            elements::read(session, experiments),
+            session.query(READ_GOALS, ids),
+        )?;
+        let mut goals = HashMap::<_, Vec<Goal>>::new();
+        for row in &rows {
+            let of = ExperimentId(row.get(5));
+            goals.entry(of).or_default().push(goal_from_row(row)?);
+        }
+        Ok(Self { elements, goals })
+    }
+
+    /// Gives an experiment what belongs to it.
+    fn complete(&mut self, mut experiment: Experiment) -> Experiment {
+        experiment.elements = self.elements.remove(&experiment.id).unwrap_or_default();
+        experiment.goals = self.goals.remove(&experiment.id).unwrap_or_default();
+        experiment
+    }
 }
 
 /// Locks an experiment until the transaction ends and says which version it has.
@@ -124,9 +161,16 @@ pub async fn list(session: &Session<'_>, listing: &Listing) -> Result<Vec<Experi
             ],
         )
         .await?;
-    let ids = rows.iter().map(|row| ExperimentId(row.get(0)));
-    let read = futures_util::future::try_join_all(ids.map(|id| read(session, id))).await?;
-    Ok(read.into_iter().flatten().collect())
+    let experiments: Vec<Experiment> = rows.iter().map(from_row).collect::<Result<_, _>>()?;
+    let ids: Vec<Uuid> = experiments
+        .iter()
+        .map(|experiment| experiment.id.0)
+        .collect();
+    let mut parts = Parts::read(session, &ids).await?;
+    let complete = experiments
+        .into_iter()
+        .map(|experiment| parts.complete(experiment));
+    Ok(complete.collect())
 }
 
 /// The versions of `ids`; ids that do not exist are missing.

@@ -5,6 +5,7 @@ use samplit_domain::{
     GoalKind, Status, Stopping, Strategy, Variant, VariantId,
 };
 use samplit_store::elements::VariantCount;
+use samplit_store::experiments::Listing;
 use samplit_store::{Database, Error, assignments, elements, experiments};
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
@@ -75,6 +76,45 @@ async fn insert(pool: &Database, experiment: &Experiment) {
         })
         .await;
     inserted.unwrap();
+}
+
+#[tokio::test]
+async fn a_page_of_experiments_takes_four_statements() {
+    let database = migrated().await;
+    let url = database.url();
+    let writer = Database::connect(one_connection(url)).await.unwrap();
+    let expected: Vec<Experiment> = (1..=3)
+        .rev()
+        .map(|number| experiment(number, number))
+        .collect();
+    for experiment in &expected {
+        insert(&writer, experiment).await;
+    }
+
+    let reader = Database::connect(one_connection(url)).await.unwrap();
+    let listing = Listing {
+        limit: 10,
+        ..Listing::default()
+    };
+    let listed = reader.run(|session| Box::pin(experiments::list(session, &listing)));
+    assert_eq!(listed.await.unwrap(), expected);
+    assert_eq!(executions(&reader).await, 4);
+
+    for experiment in &expected {
+        let read = reader.run(|session| Box::pin(experiments::read(session, experiment.id)));
+        assert_eq!(read.await.unwrap().as_ref(), Some(experiment));
+    }
+    let absent = ExperimentId(Uuid::nil());
+    let missing = reader.run(|session| Box::pin(experiments::read(session, absent)));
+    assert_eq!(missing.await.unwrap(), None);
+}
+
+/// How many of the store's statements have run on the one connection of `pool`.
+async fn executions(pool: &Database) -> i64 {
+    let connection = pool.acquire().await.unwrap();
+    let sql = "SELECT sum(generic_plans + custom_plans)::bigint FROM pg_prepared_statements \
+        WHERE statement LIKE '-- %'";
+    connection.query_one(sql, &[]).await.unwrap().get(0)
 }
 
 #[tokio::test]
