@@ -12,6 +12,7 @@ use tokio_postgres::{Client, NoTls};
 mod connecting;
 mod rows;
 mod sessions;
+mod statements;
 
 /// A migrated database of its own.
 async fn migrated() -> TestDatabase {
