@@ -8,6 +8,7 @@ use crate::backtest::BacktestArgs;
 use crate::config::ConfigCommand;
 use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
+use crate::ope::OpeArgs;
 use crate::settings::{LogSettings, ServerSettings};
 
 /// Adaptive experiments on your own PostgreSQL, every decision provable.
@@ -31,6 +32,9 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run old test results through the real write path: what would Samplit have earned?
     Backtest(BacktestArgs),
+    /// Judge another split of the traffic on a log with known propensities: what would it have
+    /// earned?
+    Ope(OpeArgs),
     /// Prove trails.
     #[command(subcommand)]
     Audit(AuditCommand),

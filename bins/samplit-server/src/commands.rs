@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
-use crate::{admin, audit, backtest, config, demo, doctor, serve};
+use crate::{admin, audit, backtest, config, demo, doctor, ope, serve};
 
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(settings) => serve::run(&settings).await,
         Command::Demo(args) => demo::run(&args).await,
         Command::Backtest(args) => backtest::run(&args).await,
+        Command::Ope(args) => ope::run(&args),
         Command::Audit(command) => audit::run(command).await,
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Admin(command) => admin::run(command).await,

@@ -1,4 +1,4 @@
-//! The Samplit server: serve, demo, backtest, audit, admin, doctor.
+//! The Samplit server: serve, demo, backtest, ope, audit, admin, doctor.
 //!
 //! Exit codes: 0 done, 1 failed, 64 wrong usage; `audit verify` has its own, which its help lists.
 
@@ -11,6 +11,7 @@ mod config;
 mod database;
 mod demo;
 mod doctor;
+mod ope;
 mod output;
 mod private_cluster;
 mod serve;

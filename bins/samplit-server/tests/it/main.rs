@@ -7,5 +7,6 @@ mod backtest;
 mod config;
 mod crash;
 mod demo;
+mod ope;
 mod serve;
 mod support;
