@@ -37,8 +37,9 @@ statements! {
         $4::jsonb[], $5::boolean[], $6::boolean[], $7::int[])";
     /// The elements of a draft that is written anew; its variants go with them.
     DELETE_ELEMENTS = "DELETE FROM experiment_elements WHERE experiment_id = $1";
-    /// Whether new visitors may get a variant.
-    SET_VARIANT_ACTIVE = "UPDATE element_variants SET is_active = $2 WHERE id = $1";
+    /// Whether new visitors may get a variant of an experiment.
+    SET_VARIANT_ACTIVE = "UPDATE element_variants SET is_active = $2 WHERE id = $1 \
+        AND element_id IN (SELECT id FROM experiment_elements WHERE experiment_id = $3)";
     /// Adds what one batch did to the counters of the variants.
     COUNT_VARIANTS = "UPDATE element_variants v SET \
         total_allocations = coalesce(v.total_allocations, 0) + d.allocations, \
@@ -171,19 +172,20 @@ pub async fn delete(session: &Session<'_>, experiment: ExperimentId) -> Result<(
         .map(drop)
 }
 
-/// Lets new visitors get a variant, or not any more.
+/// Lets new visitors get a variant of `experiment`, or not any more.
 ///
 /// # Errors
-/// When PostgreSQL fails.
+/// When the experiment has no such variant, or PostgreSQL fails.
 pub async fn set_active(
     session: &Session<'_>,
+    experiment: ExperimentId,
     variant: VariantId,
     is_active: bool,
 ) -> Result<(), Error> {
-    session
-        .execute(SET_VARIANT_ACTIVE, &[&variant.0, &is_active])
-        .await
-        .map(drop)
+    let set = session
+        .execute(SET_VARIANT_ACTIVE, &[&variant.0, &is_active, &experiment.0])
+        .await?;
+    Error::expect_rows(SET_VARIANT_ACTIVE.name, 1, set)
 }
 
 /// Adds to the counters of the variants, each named once. The rows of one experiment are guarded by its locked head.

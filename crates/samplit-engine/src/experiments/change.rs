@@ -153,7 +153,7 @@ impl Engine {
         };
         self.edit(who, edit, change, move |core, session, next, trail| {
             Box::pin(async move {
-                elements::set_active(session, variant, is_active).await?;
+                elements::set_active(session, id, variant, is_active).await?;
                 // The weight moves in the same transaction: no assignment falls in between.
                 match trail {
                     Some(trail) => reallocate(core, session, next, trail).await,

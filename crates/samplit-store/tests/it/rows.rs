@@ -186,3 +186,29 @@ async fn a_conversion_that_came_second_is_worth_another_try() {
     let second = convert().await.unwrap_err();
     assert!(second.is_retryable(), "{second:?}");
 }
+
+#[tokio::test]
+async fn a_variant_is_switched_only_as_one_of_its_experiment() {
+    let database = migrated().await;
+    let pool = Database::connect(one_connection(database.url()))
+        .await
+        .unwrap();
+    let (own, other) = (experiment(1, 1), experiment(2, 1));
+    insert(&pool, &own).await;
+    insert(&pool, &other).await;
+    let variant = own.elements[0].variants[1].id;
+    let switch =
+        |of| pool.run(move |session| Box::pin(elements::set_active(session, of, variant, false)));
+    check(
+        switch(other.id).await,
+        "SET_VARIANT_ACTIVE touched 0 rows instead of 1",
+    );
+    let is_active = async || {
+        let read = pool.run(|session| Box::pin(experiments::read(session, own.id)));
+        let read: Experiment = read.await.unwrap().unwrap();
+        read.variant(variant).unwrap().is_active
+    };
+    assert!(is_active().await);
+    switch(own.id).await.unwrap();
+    assert!(!is_active().await);
+}
