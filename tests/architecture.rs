@@ -40,8 +40,15 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// The pure crates, and what they must never see, however deep.
 const PURE: &[&str] = &["samplit-domain", "samplit-bandit", "samplit-audit"];
-const IMPURE: &[&str] =
-    &["tokio", "mio", "socket2", "tokio-postgres", "deadpool-postgres", "hyper", "rustls"];
+const IMPURE: &[&str] = &[
+    "tokio",
+    "mio",
+    "socket2",
+    "tokio-postgres",
+    "deadpool-postgres",
+    "hyper",
+    "rustls",
+];
 
 #[test]
 fn packages_name_only_whom_they_may() {
