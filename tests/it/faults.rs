@@ -308,3 +308,63 @@ async fn a_refused_row_does_not_take_its_neighbours_down() {
     engine.verify(&me, id).await.unwrap().unwrap();
     engine.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_that_is_not_to_be_had_does_not_hold_up_other_experiments() {
+    let database = database().await;
+    let quick = Settings {
+        lock_timeout: Duration::from_millis(200),
+        ..settings(database.url())
+    };
+    let store = Database::connect(quick).await.unwrap();
+    let engine = Engine::start(
+        store,
+        EngineConfig {
+            lanes: 1,
+            ..config(1)
+        },
+    )
+    .await
+    .unwrap();
+    let me = Principal::system();
+    let (stuck, free) = (
+        start(&engine, draft(&[2])).await.id,
+        start(&engine, draft(&[2])).await.id,
+    );
+    let mut client = connect(database.url()).await;
+    let tx = client.transaction().await.unwrap();
+    tx.query(
+        "SELECT * FROM audit_heads WHERE experiment_id = $1 FOR UPDATE",
+        &[&stuck.0],
+    )
+    .await
+    .unwrap();
+    let visits = (0..20).map(|number| {
+        let id = if number % 2 == 0 { stuck } else { free };
+        let (engine, me) = (engine.clone(), me.clone());
+        tokio::spawn(async move {
+            (
+                id,
+                engine.assign(&me, id, visitor(format!("v-{number}"))).await,
+            )
+        })
+    });
+    for visit in visits.collect::<Vec<_>>() {
+        let (id, answer) = visit.await.unwrap();
+        if id == stuck {
+            assert_eq!(answer.unwrap_err().kind(), &ErrorKind::Overloaded);
+        } else {
+            assert!(answer.unwrap().in_experiment);
+        }
+    }
+    tx.rollback().await.unwrap();
+    assert!(
+        engine
+            .assign(&me, stuck, visitor("later"))
+            .await
+            .unwrap()
+            .is_new
+    );
+    engine.verify(&me, stuck).await.unwrap().unwrap();
+    engine.shutdown().await;
+}

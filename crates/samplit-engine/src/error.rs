@@ -118,7 +118,7 @@ impl From<samplit_store::Error> for Error {
             ErrorKind::Unavailable {
                 retry_in: source.retry_in().unwrap_or(Duration::from_secs(1)),
             }
-        } else if source.is_retryable() {
+        } else if source.is_retryable() || source.is_lock_timeout() {
             ErrorKind::Overloaded
         } else {
             ErrorKind::Internal

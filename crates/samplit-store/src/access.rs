@@ -29,7 +29,7 @@ pub struct ApiKeyRow {
     pub id: ApiKeyId,
     /// Whose.
     pub user_id: UserId,
-    /// The owner's role; the seed's default where null.
+    /// The owner's role; the column's default where null.
     pub role: String,
     /// What it may do.
     pub scopes: Vec<String>,

@@ -173,7 +173,8 @@ impl Error {
     }
 
     /// Whether the same transaction may succeed when it is run again at once: a serialization
-    /// failure, a deadlock, a lock not had in time, or a row count that a concurrent writer upset.
+    /// failure, a deadlock, or a row count that a concurrent writer upset. A lock that was not had in
+    /// time is not among them: whoever waited that long already should not wait five times longer.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(&*self.0, Kind::RowCount { is_race: true, .. })
@@ -181,7 +182,6 @@ impl Error {
                 [
                     SqlState::T_R_SERIALIZATION_FAILURE,
                     SqlState::T_R_DEADLOCK_DETECTED,
-                    SqlState::LOCK_NOT_AVAILABLE,
                 ]
                 .contains(state)
             })

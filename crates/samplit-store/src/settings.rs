@@ -47,7 +47,7 @@ impl Settings {
             connect_retries: [1, 2, 4].map(Duration::from_secs).to_vec(),
             connect_timeout: Duration::from_secs(5),
             acquire_timeout: Duration::from_secs(5),
-            lock_timeout: Duration::from_secs(5),
+            lock_timeout: Duration::from_secs(2),
             statement_timeout: Duration::from_secs(30),
             idle_in_transaction_timeout: Duration::from_secs(10),
             failure_threshold: 5,
