@@ -9,8 +9,17 @@ const key = new URLSearchParams(location.hash.slice(1)).get("key");
 const at = (name) => document.getElementById(name);
 
 const count = new Intl.NumberFormat("en");
-const percent = (value, digits) => `${(100 * value).toFixed(digits)} %`;
+const percent = (value, digits) => `${(100 * value).toFixed(digits)}\u00a0%`;
 const METHODS = { uniform: "even split", thompson: "Thompson", top_two: "top two", fixed: "fixed shares" };
+
+const RATIOS = { sound: "Split as planned", too_early: "Split: too early to tell", mismatch: "Split differs from plan" };
+const LOSS = new Intl.NumberFormat("en", { maximumSignificantDigits: 2 });
+
+/** A relative change with its sign. */
+function change(value) {
+  const digits = Math.abs(value) < 0.0995 ? 1 : 0;
+  return `${value < 0 ? "−" : "+"}${percent(Math.abs(value), digits)}`;
+}
 
 /** Asks the API; throws an Error with its words when it refuses. */
 async function ask(path) {
@@ -64,6 +73,34 @@ function arm(arm, index, isLeader) {
   return row;
 }
 
+/** What is known in words: who leads, how surely, by how much, and whether it may stop. */
+function verdict(element, hasEnded) {
+  const { leader, may_stop: mayStop, missing } = element.stopping;
+  const { name, is_control: isControl, p_best: p, lift, expected_loss } = element.arms[leader.position];
+  if (element.arms.every((arm) => arm.assignments === 0)) return ["No visitor yet."];
+  let lead = `${isControl ? ", the control," : ""} leads: ${percent(p, 1)} likely to be the best`;
+  if (lift) {
+    const [low, high] = lift.interval.map(change);
+    lead += `, ${change(lift.median)} against control (95 % interval ${low} to ${high})`;
+  }
+  const loss = 1000 * expected_loss;
+  const lost = loss < 0.001 ? "less than 0.001" : LOSS.format(loss);
+  lead += `. Choosing it now would lose ${lost} conversions per 1,000 visitors on average. `;
+  const said = [cell("strong", `“${name}”`), lead];
+  if (hasEnded) return said;
+  if (mayStop) return [...said, cell("span", "The stopping rule is met: you may stop.", "enough")];
+  const wanted = missing.join("; ").replace(/`([^`]*)`/g, "“$1”");
+  return [...said, cell("span", `Before you stop, wait for ${wanted}.`)];
+}
+
+/** The badge that says whether visitors were split as the weights say. */
+function ratio(badge, ratio) {
+  const verdict = ratio?.verdict ?? "too_early";
+  badge.dataset.verdict = verdict;
+  badge.textContent = RATIOS[verdict];
+  badge.title = ratio ? `Sample ratio: p = ${ratio.always_valid_p.toPrecision(2)}, valid at every look` : "";
+}
+
 /** The section of an element, made when it is first seen. */
 function section(index) {
   const place = at("elements");
@@ -73,11 +110,13 @@ function section(index) {
   return place.children[index];
 }
 
-async function element(element, index) {
+async function element(element, index, hasEnded) {
   const shown = section(index);
   shown.querySelector("h2").textContent = element.name;
-  const best = Math.max(...element.arms.map((arm) => arm.p_best));
-  const rows = element.arms.map((one, at) => arm(one, at, one.p_best === best));
+  ratio(shown.querySelector(".ratio"), element.sample_ratio);
+  shown.querySelector(".verdict").replaceChildren(...verdict(element, hasEnded));
+  const leader = element.stopping.leader.position;
+  const rows = element.arms.map((one, at) => arm(one, at, at === leader));
   shown.querySelector("tbody").replaceChildren(...rows);
 
   const svg = await (await ask(`weights.svg?element=${index}`)).text();
@@ -99,7 +138,8 @@ async function refresh() {
   at("method").textContent = METHODS[results.method] ?? results.method;
   at("as-of").textContent = `As of ${new Date(results.as_of).toLocaleTimeString()}.`;
   at("totals").hidden = false;
-  await Promise.all(results.elements.map(element));
+  const hasEnded = ["completed", "archived"].includes(results.status);
+  await Promise.all(results.elements.map((one, index) => element(one, index, hasEnded)));
 }
 
 async function run() {

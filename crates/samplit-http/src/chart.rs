@@ -86,7 +86,7 @@ fn draw<'a>(svg: &'a mut String, steps: &[Step]) -> Result<(), DrawError<'a>> {
     let (unit, unit_name) = unit(end);
     let mut chart = ChartBuilder::on(&area)
         .margin_top(8)
-        .margin_right(28)
+        .margin_right(1)
         .x_label_area_size(28)
         .y_label_area_size(48)
         .build_cartesian_2d(0.0..end / unit, 0.0..1.0)?;
@@ -117,7 +117,14 @@ fn draw<'a>(svg: &'a mut String, steps: &[Step]) -> Result<(), DrawError<'a>> {
         .y_labels(5)
         .x_label_style(label.clone())
         .y_label_style(label)
-        .x_label_formatter(&|age| format!("{} {unit_name}", tenths(*age)))
+        .x_label_formatter(&|age| {
+            // A label is as wide on both sides of its mark: at the end it would be cut.
+            if *age > 0.96 * end / unit {
+                String::new()
+            } else {
+                format!("{} {unit_name}", tenths(*age))
+            }
+        })
         .y_label_formatter(&|share| format!("{:.0} %", share * 100.0))
         .draw()?;
     area.present()
@@ -203,6 +210,18 @@ mod tests {
         assert_eq!(svg.matches("<polygon").count(), 2);
         assert!(svg.contains("currentColor") && !svg.contains("#010203"));
         assert!(svg.contains("100 %"), "{svg}");
+    }
+
+    #[test]
+    fn the_picture_is_filled_to_its_edge_and_no_label_is_cut_there() {
+        let timeline = timeline([[500_000_000; 2]]);
+        let svg = |seconds| {
+            let until = OffsetDateTime::UNIX_EPOCH + Duration::seconds(seconds);
+            weights_svg(&timeline, 0, until)
+        };
+        let labels = |svg: &str| svg.contains("\n10 s\n");
+        assert!(svg(10).contains(" 718,8 "), "{}", svg(10));
+        assert!(!labels(&svg(10)) && labels(&svg(11)), "{}", svg(11));
     }
 
     #[test]
