@@ -4,11 +4,14 @@ use samplit_domain::{ApiKeyId, UserId};
 use time::OffsetDateTime;
 
 use crate::Error;
+use crate::columns::Columns;
 use crate::statement::{Session, statements};
 
 statements! {
-    /// A key that is neither revoked nor expired, with its owner.
-    FIND_API_KEY = "SELECT k.id, k.user_id, u.role, k.scopes, k.expires_at FROM api_keys k \
+    /// A key that is neither revoked nor expired, with its owner. An operator may have written that
+    /// it never expires as `infinity`.
+    FIND_API_KEY = "SELECT k.id, k.user_id, u.role, k.scopes, \
+        nullif(k.expires_at, 'infinity') FROM api_keys k \
         JOIN users u ON u.id = k.user_id WHERE k.key_hash = $1 AND k.revoked_at IS NULL \
         AND (k.expires_at IS NULL OR k.expires_at > $2)";
     /// A new key.
@@ -68,15 +71,19 @@ pub async fn find_api_key(
     now: OffsetDateTime,
 ) -> Result<Option<ApiKeyRow>, Error> {
     let row = session.query_opt(FIND_API_KEY, &[&hash, &now]).await?;
-    Ok(row.map(|row| ApiKeyRow {
-        id: ApiKeyId(row.get(0)),
-        user_id: UserId(row.get(1)),
-        role: row
-            .get::<_, Option<String>>(2)
-            .unwrap_or_else(|| "client".to_owned()),
-        scopes: row.get(3),
-        expires_at: row.get(4),
-    }))
+    let key = row.map(|row| {
+        let of = Columns::new(&row, "api_keys");
+        Ok(ApiKeyRow {
+            id: ApiKeyId(of.get(0, "id")?),
+            user_id: UserId(of.get(1, "user_id")?),
+            role: of
+                .get::<Option<String>>(2, "role")?
+                .unwrap_or_else(|| "client".to_owned()),
+            scopes: of.get(3, "scopes")?,
+            expires_at: of.get(4, "expires_at")?,
+        })
+    });
+    key.transpose()
 }
 
 /// Notes that a key was used.
@@ -130,8 +137,9 @@ pub async fn ensure_user(
     let row = session
         .query_one(ENSURE_USER, &[&id.0, &email, &role])
         .await?;
-    let role = row
-        .get::<_, Option<String>>(1)
+    let of = Columns::new(&row, "users");
+    let role = of
+        .get::<Option<String>>(1, "role")?
         .unwrap_or_else(|| role.to_owned());
-    Ok((UserId(row.get(0)), role))
+    Ok((UserId(of.get(0, "id")?), role))
 }

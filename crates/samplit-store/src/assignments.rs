@@ -3,9 +3,11 @@
 use samplit_domain::{AssignmentId, ExperimentId, VariantId};
 use serde_json::Value as Json;
 use time::OffsetDateTime;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::Error;
+use crate::columns::Columns;
 use crate::statement::{Session, statements};
 use crate::trail::RawJson;
 
@@ -116,7 +118,7 @@ pub struct NewConversion {
 /// The rows of visitors, named by parallel slices; visitors without a row are missing.
 ///
 /// # Errors
-/// When PostgreSQL fails, or a row has no variant.
+/// When PostgreSQL fails, a row has no variant, or one cannot be decoded.
 pub async fn find(
     session: &Session<'_>,
     experiments: &[Uuid],
@@ -128,30 +130,44 @@ pub async fn find(
     rows.iter().map(from_row).collect()
 }
 
-fn from_row(row: &tokio_postgres::Row) -> Result<AssignmentRow, Error> {
-    let variant: Option<Uuid> = row.get(3);
-    let variant =
-        variant.ok_or_else(|| Error::inconsistent("assignments", "variant_id", "is null"))?;
-    let converted_at: Option<OffsetDateTime> = row.get(8);
-    Ok(AssignmentRow {
-        experiment_id: ExperimentId(row.get(0)),
-        visitor: row.get(1),
-        id: AssignmentId(row.get(2)),
-        variant_id: VariantId(variant),
-        variants: row.get(4),
-        assigned_at: row
-            .get::<_, Option<_>>(5)
-            .unwrap_or(OffsetDateTime::UNIX_EPOCH),
-        assignment_seq: row.get(6),
-        snapshot_seq: row.get(7),
-        conversion: converted_at.map(|converted_at| ConversionRow {
+fn from_row(row: &Row) -> Result<AssignmentRow, Error> {
+    let of = Columns::new(row, "assignments");
+    let id: Uuid = of.get(2, "id")?;
+    decode(of, id).map_err(|error| error.within(format_args!("row {id}")))
+}
+
+fn decode(of: Columns<'_>, id: Uuid) -> Result<AssignmentRow, Error> {
+    let converted_at: Option<OffsetDateTime> = of.get(8, "converted_at")?;
+    let conversion = match converted_at {
+        None => None,
+        Some(converted_at) => Some(ConversionRow {
             converted_at,
-            value: row
-                .get::<_, Option<f64>>(9)
+            value: of
+                .get::<Option<f64>>(9, "conversion_value")?
                 .unwrap_or(samplit_domain::DEFAULT_CONVERSION_VALUE),
-            event_id: row.get(10),
+            event_id: of.get(10, "conversion_event_id")?,
         }),
+    };
+    Ok(AssignmentRow {
+        experiment_id: ExperimentId(of.get(0, "experiment_id")?),
+        visitor: of.get(1, "user_identifier")?,
+        id: AssignmentId(id),
+        variant_id: variant(of, 3)?,
+        variants: of.get(4, "metadata")?,
+        assigned_at: of
+            .get::<Option<_>>(5, "assigned_at")?
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH),
+        assignment_seq: of.get(6, "sequence_number")?,
+        snapshot_seq: of.get(7, "snapshot_seq")?,
+        conversion,
     })
+}
+
+fn variant(of: Columns<'_>, index: usize) -> Result<VariantId, Error> {
+    let variant: Option<Uuid> = of.get(index, "variant_id")?;
+    variant
+        .map(VariantId)
+        .ok_or_else(|| of.wrong("variant_id", "is null"))
 }
 
 /// Inserts the visitors that have no row yet, and gives back the ids of the rows it made.
@@ -188,7 +204,9 @@ pub async fn insert(session: &Session<'_>, rows: &[NewAssignment]) -> Result<Vec
             ],
         )
         .await?;
-    Ok(inserted.iter().map(|row| row.get(0)).collect())
+    let ids = inserted.iter();
+    ids.map(|row| Columns::new(row, "assignments").get(0, "id"))
+        .collect()
 }
 
 /// Stores conversions of rows that have none.
@@ -233,7 +251,7 @@ pub struct AssignmentCount {
 /// Scans them: for taking over rows older than the trail, and for questions asked afterwards.
 ///
 /// # Errors
-/// When PostgreSQL fails, or a row has no variant.
+/// When PostgreSQL fails, a row has no variant, or one cannot be decoded.
 pub async fn count(
     session: &Session<'_>,
     experiment: ExperimentId,
@@ -243,17 +261,15 @@ pub async fn count(
         .query(COUNT_ASSIGNMENTS, &[&experiment.0, &key])
         .await?;
     let counts = rows.iter().map(|row| {
-        let variant: Option<Uuid> = row.get(0);
-        let variant =
-            variant.ok_or_else(|| Error::inconsistent("assignments", "variant_id", "is null"))?;
+        let of = Columns::new(row, "assignments");
         Ok(AssignmentCount {
-            variant_id: VariantId(variant),
-            variants: row.get(1),
-            assignments: row.get(2),
-            conversions: row.get(3),
-            value_sum: row.get(4),
-            value_sum_squares: row.get(5),
-            segment: row.get(6),
+            variant_id: variant(of, 0)?,
+            variants: of.get(1, "metadata")?,
+            assignments: of.get(2, "id")?,
+            conversions: of.get(3, "converted_at")?,
+            value_sum: of.get(4, "conversion_value")?,
+            value_sum_squares: of.get(5, "conversion_value")?,
+            segment: of.get(6, "context")?,
         })
     });
     counts.collect()

@@ -5,6 +5,7 @@ use samplit_domain::ExperimentId;
 use uuid::Uuid;
 
 use crate::Error;
+use crate::columns::Columns;
 use crate::statement::{Session, Statement, statements};
 
 statements! {
@@ -154,7 +155,13 @@ pub async fn heads(session: &Session<'_>) -> Result<Vec<Comparison>, Error> {
 /// When PostgreSQL fails.
 pub async fn trails(session: &Session<'_>) -> Result<Vec<ExperimentId>, Error> {
     let rows = session.query(LIST_TRAILS, &[]).await?;
-    Ok(rows.iter().map(|row| ExperimentId(row.get(0))).collect())
+    rows.iter()
+        .map(|row| {
+            Columns::new(row, "audit_heads")
+                .get(0, "experiment_id")
+                .map(ExperimentId)
+        })
+        .collect()
 }
 
 async fn compare(session: &Session<'_>, statement: Statement) -> Result<Vec<Comparison>, Error> {

@@ -11,6 +11,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::Error;
+use crate::columns::Columns;
 use crate::statement::{Params, Session, statements};
 
 statements! {
@@ -77,17 +78,19 @@ pub(crate) async fn read(
     )?;
     let mut by_element = HashMap::<Uuid, Vec<Variant>>::new();
     for row in &variants {
+        let of = Columns::new(row, "element_variants").get(0, "element_id")?;
         by_element
-            .entry(row.get(0))
+            .entry(of)
             .or_default()
-            .push(variant_from_row(row));
+            .push(variant_from_row(row)?);
     }
     let mut by_experiment = HashMap::<_, Vec<Element>>::new();
     for row in &elements {
         let mut element = element_from_row(row)?;
         element.variants = by_element.remove(&element.id.0).unwrap_or_default();
+        let of = Columns::new(row, "experiment_elements").get(7, "experiment_id")?;
         by_experiment
-            .entry(ExperimentId(row.get(7)))
+            .entry(ExperimentId(of))
             .or_default()
             .push(element);
     }
@@ -218,32 +221,35 @@ pub async fn set_algorithm_state(
 }
 
 fn element_from_row(row: &Row) -> Result<Element, Error> {
-    let table = "experiment_elements";
-    let selector = match (
-        row.get::<_, Option<String>>(2),
-        row.get::<_, Option<String>>(3),
-    ) {
-        (Some(kind), Some(value)) => {
+    let of = Columns::new(row, "experiment_elements");
+    let id: Uuid = of.get(0, "id")?;
+    decode_element(of, id).map_err(|error| error.within(format_args!("row {id}")))
+}
+
+fn decode_element(of: Columns<'_>, id: Uuid) -> Result<Element, Error> {
+    let kind: Option<String> = of.get(2, "selector_type")?;
+    let value: Option<String> = of.get(3, "selector_value")?;
+    let selector = match kind.zip(value) {
+        Some((kind, value)) => {
             let kind: SelectorType = kind
                 .parse()
-                .map_err(|error| Error::inconsistent(table, "selector_type", error))?;
+                .map_err(|error| of.wrong("selector_type", error))?;
             Some(Selector { kind, value })
         }
-        _ => None,
+        None => None,
     };
-    let element_type = row
-        .get::<_, Option<String>>(5)
+    let element_type = of
+        .get::<Option<String>>(5, "element_type")?
         .map(|word| word.parse())
         .transpose();
     Ok(Element {
-        id: ElementId(row.get(0)),
-        name: row.get(1),
+        id: ElementId(id),
+        name: of.get(1, "name")?,
         selector,
-        fallback_selectors: fallbacks(row.get(4))
-            .map_err(|error| Error::inconsistent(table, "fallback_selectors", error))?,
-        element_type: element_type
-            .map_err(|error| Error::inconsistent(table, "element_type", error))?,
-        original_content: row.get(6),
+        fallback_selectors: fallbacks(of.get(4, "fallback_selectors")?)
+            .map_err(|error| of.wrong("fallback_selectors", error))?,
+        element_type: element_type.map_err(|error| of.wrong("element_type", error))?,
+        original_content: of.get(6, "original_content")?,
         variants: Vec::new(),
     })
 }
@@ -265,14 +271,20 @@ fn fallbacks(json: Option<Json>) -> Result<Vec<Selector>, serde_json::Error> {
     selectors.collect()
 }
 
-fn variant_from_row(row: &Row) -> Variant {
-    Variant {
-        id: VariantId(row.get(1)),
-        name: row.get(2),
-        content: row.get(3),
-        is_control: row.get::<_, Option<_>>(4).unwrap_or(false),
-        is_active: row.get::<_, Option<_>>(5).unwrap_or(true),
-        total_allocations: row.get::<_, Option<_>>(6).unwrap_or(0),
-        total_conversions: row.get::<_, Option<_>>(7).unwrap_or(0),
-    }
+fn variant_from_row(row: &Row) -> Result<Variant, Error> {
+    let of = Columns::new(row, "element_variants");
+    let id: Uuid = of.get(1, "id")?;
+    decode_variant(of, id).map_err(|error| error.within(format_args!("row {id}")))
+}
+
+fn decode_variant(of: Columns<'_>, id: Uuid) -> Result<Variant, Error> {
+    Ok(Variant {
+        id: VariantId(id),
+        name: of.get(2, "name")?,
+        content: of.get(3, "content")?,
+        is_control: of.get::<Option<_>>(4, "is_control")?.unwrap_or(false),
+        is_active: of.get::<Option<_>>(5, "is_active")?.unwrap_or(true),
+        total_allocations: of.get::<Option<_>>(6, "total_allocations")?.unwrap_or(0),
+        total_conversions: of.get::<Option<_>>(7, "total_conversions")?.unwrap_or(0),
+    })
 }

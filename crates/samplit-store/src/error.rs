@@ -107,6 +107,14 @@ impl Error {
         }))
     }
 
+    /// Says which row an inconsistency is in; leaves other failures as they are.
+    pub(crate) fn within(mut self, row: impl fmt::Display) -> Self {
+        if let Kind::Inconsistent { detail, .. } = &mut *self.0 {
+            *detail = format!("{row}: {detail}");
+        }
+        self
+    }
+
     /// Turns a number of affected rows into meaning, where the transaction holds the locks that
     /// guard them: any other number is an inconsistency.
     ///
@@ -194,10 +202,25 @@ impl Error {
     }
 
     /// Whether the rows of the statement caused it: a value out of range, a broken constraint, an
-    /// exception that a trigger raised. The same statement with other rows may succeed.
+    /// exception that a trigger raised, a stored value that we cannot take. The same statement with
+    /// other rows may succeed.
     #[must_use]
     pub fn is_about_data(&self) -> bool {
-        self.code().is_some_and(is_data_state)
+        self.inconsistency().is_some() || self.code().is_some_and(is_data_state)
+    }
+
+    /// Table, column and what is wrong there, where the database holds a value that no rule of ours
+    /// allows. Of an entry of a trail the last one begins with `entry` and its sequence number.
+    #[must_use]
+    pub fn inconsistency(&self) -> Option<(&'static str, &'static str, &str)> {
+        match &*self.0 {
+            Kind::Inconsistent {
+                table,
+                column,
+                detail,
+            } => Some((table, column, detail)),
+            _ => None,
+        }
     }
 
     /// Whether a lock was not had within `lock_timeout`.

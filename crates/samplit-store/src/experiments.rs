@@ -1,18 +1,22 @@
 //! `experiments` and `goals`: the configuration of an experiment, as a whole.
 
 use std::collections::HashMap;
+use std::fmt::Display;
+use std::str::FromStr;
 
 use samplit_domain::{
-    Element, Experiment, ExperimentId, ExperimentType, Goal, GoalId, GoalKind, Status, Strategy,
-    UserId,
+    Element, Experiment, ExperimentId, ExperimentType, Goal, GoalId, Status, Strategy, UserId,
 };
 use serde_json::Value as Json;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use crate::columns::Columns;
 use crate::statement::{Params, Session, statements};
 use crate::{Error, elements};
+
+const TABLE: &str = "experiments";
 
 /// What [`from_row`] reads.
 macro_rules! columns {
@@ -95,8 +99,9 @@ impl Parts {
         )?;
         let mut goals = HashMap::<_, Vec<Goal>>::new();
         for row in &rows {
-            let of = ExperimentId(row.get(5));
-            goals.entry(of).or_default().push(goal_from_row(row)?);
+            let of = Columns::new(row, "goals").get(5, "experiment_id")?;
+            let of = goals.entry(ExperimentId(of)).or_default();
+            of.push(goal_from_row(row)?);
         }
         Ok(Self { elements, goals })
     }
@@ -114,10 +119,9 @@ impl Parts {
 /// # Errors
 /// When PostgreSQL fails.
 pub async fn lock(session: &Session<'_>, id: ExperimentId) -> Result<Option<i64>, Error> {
-    Ok(session
-        .query_opt(LOCK_EXPERIMENT, &[&id.0])
-        .await?
-        .map(|row| row.get(0)))
+    let row = session.query_opt(LOCK_EXPERIMENT, &[&id.0]).await?;
+    row.map(|row| Columns::new(&row, TABLE).get(0, "version"))
+        .transpose()
 }
 
 /// Which experiments to list.
@@ -182,10 +186,11 @@ pub async fn versions(
     ids: &[Uuid],
 ) -> Result<Vec<(ExperimentId, i64)>, Error> {
     let rows = session.query(READ_VERSIONS, &[&ids]).await?;
-    Ok(rows
-        .iter()
-        .map(|row| (ExperimentId(row.get(0)), row.get(1)))
-        .collect())
+    let versions = rows.iter().map(|row| {
+        let of = Columns::new(row, TABLE);
+        Ok((ExperimentId(of.get(0, "id")?), of.get(1, "version")?))
+    });
+    versions.collect()
 }
 
 /// Inserts an experiment with its elements, variants and goals.
@@ -291,58 +296,74 @@ async fn insert_parts(session: &Session<'_>, experiment: &Experiment) -> Result<
 }
 
 fn from_row(row: &Row) -> Result<Experiment, Error> {
-    let table = "experiments";
-    // The seed lets these columns be null; its defaults stand in.
-    let word = |column: usize| row.get::<_, Option<String>>(column);
-    let status = word(5).map_or(Ok(Status::Draft), |word| word.parse());
-    let kind = word(6).map_or(Ok(ExperimentType::AbTest), |word| word.parse());
-    let strategy = word(8).map_or(Ok(Strategy::Adaptive), |word| word.parse());
-    let winner: Option<Json> = row.get(16);
+    let of = Columns::new(row, TABLE);
+    let id: Uuid = of.get(0, "id")?;
+    decode(of, id).map_err(|error| error.within(format_args!("row {id}")))
+}
+
+fn decode(of: Columns<'_>, id: Uuid) -> Result<Experiment, Error> {
     Ok(Experiment {
-        id: ExperimentId(row.get(0)),
-        user_id: row.get::<_, Option<Uuid>>(1).map(UserId),
-        name: row.get(2),
-        description: row.get(3),
-        target_url: row.get(4),
-        status: status.map_err(|error| Error::inconsistent(table, "status", error))?,
-        experiment_type: kind
-            .map_err(|error| Error::inconsistent(table, "experiment_type", error))?,
-        traffic_allocation: row.get::<_, Option<f64>>(7).unwrap_or(1.0),
-        strategy: strategy
-            .map_err(|error| Error::inconsistent(table, "allocation_strategy", error))?,
-        created_at: row
-            .get::<_, Option<_>>(9)
+        id: ExperimentId(id),
+        user_id: of.get::<Option<Uuid>>(1, "user_id")?.map(UserId),
+        name: of.get(2, "name")?,
+        description: of.get(3, "description")?,
+        target_url: of.get(4, "target_url")?,
+        // The seed lets these columns be null; its defaults stand in.
+        status: word(of, 5, "status", Status::Draft)?,
+        experiment_type: word(of, 6, "experiment_type", ExperimentType::AbTest)?,
+        traffic_allocation: of
+            .get::<Option<f64>>(7, "traffic_allocation")?
+            .unwrap_or(1.0),
+        strategy: word(of, 8, "allocation_strategy", Strategy::Adaptive)?,
+        created_at: of
+            .get::<Option<_>>(9, "created_at")?
             .unwrap_or(OffsetDateTime::UNIX_EPOCH),
-        started_at: row.get(10),
-        completed_at: row.get(11),
-        metadata: row
-            .get::<_, Option<_>>(12)
+        started_at: of.get(10, "started_at")?,
+        completed_at: of.get(11, "completed_at")?,
+        metadata: of
+            .get::<Option<_>>(12, "metadata")?
             .unwrap_or_else(|| Json::Object(Default::default())),
-        version: row.get(13),
-        updated_at: row.get(14),
-        allocation: serde_json::from_value(row.get(15))
-            .map_err(|error| Error::inconsistent(table, "allocation_config", error))?,
-        declared_winner: winner
+        version: of.get(13, "version")?,
+        updated_at: of.get(14, "updated_at")?,
+        allocation: serde_json::from_value(of.get(15, "allocation_config")?)
+            .map_err(|error| of.wrong("allocation_config", error))?,
+        declared_winner: of
+            .get::<Option<Json>>(16, "declared_winner")?
             .map_or(Ok(Default::default()), serde_json::from_value)
-            .map_err(|error| Error::inconsistent(table, "declared_winner", error))?,
-        archived_at: row.get(17),
-        stopping: serde_json::from_value(row.get(18))
-            .map_err(|error| Error::inconsistent(table, "stopping_rule", error))?,
+            .map_err(|error| of.wrong("declared_winner", error))?,
+        archived_at: of.get(17, "archived_at")?,
+        stopping: serde_json::from_value(of.get(18, "stopping_rule")?)
+            .map_err(|error| of.wrong("stopping_rule", error))?,
         elements: Vec::new(),
         goals: Vec::new(),
     })
 }
 
+/// A word of a closed set, or what stands in for null.
+fn word<T: FromStr<Err: Display>>(
+    of: Columns<'_>,
+    index: usize,
+    name: &'static str,
+    default: T,
+) -> Result<T, Error> {
+    let word: Option<&str> = of.get(index, name)?;
+    word.map_or(Ok(default), str::parse)
+        .map_err(|error| of.wrong(name, error))
+}
+
 fn goal_from_row(row: &Row) -> Result<Goal, Error> {
-    let kind: GoalKind = row
-        .get::<_, String>(3)
-        .parse()
-        .map_err(|error| Error::inconsistent("goals", "kind", error))?;
+    let of = Columns::new(row, "goals");
+    let id: Uuid = of.get(0, "id")?;
+    decode_goal(of, id).map_err(|error| error.within(format_args!("row {id}")))
+}
+
+fn decode_goal(of: Columns<'_>, id: Uuid) -> Result<Goal, Error> {
+    let kind = of.get::<&str>(3, "kind")?.parse();
     Ok(Goal {
-        id: GoalId(row.get(0)),
-        name: row.get(1),
-        is_primary: row.get(2),
-        kind,
-        default_value: row.get(4),
+        id: GoalId(id),
+        name: of.get(1, "name")?,
+        is_primary: of.get(2, "is_primary")?,
+        kind: kind.map_err(|error| of.wrong("kind", error))?,
+        default_value: of.get(4, "default_value")?,
     })
 }

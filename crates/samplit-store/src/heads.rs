@@ -4,6 +4,7 @@ use samplit_domain::ExperimentId;
 use uuid::Uuid;
 
 use crate::Error;
+use crate::columns::Columns;
 use crate::statement::{Session, statements};
 
 statements! {
@@ -51,18 +52,19 @@ pub struct HeadRow {
 }
 
 impl HeadRow {
-    fn from_row(row: &tokio_postgres::Row) -> Self {
-        Self {
-            experiment_id: ExperimentId(row.get(0)),
-            incarnation: row.get(1),
-            size: row.get(2),
-            head_hash: row.get(3),
-            frontier: row.get(4),
-            last_us: row.get(5),
-            snapshot_seq: row.get(6),
-            snapshot_us: row.get(7),
-            config_version: row.get(8),
-        }
+    fn from_row(row: &tokio_postgres::Row) -> Result<Self, Error> {
+        let of = Columns::new(row, "audit_heads");
+        Ok(Self {
+            experiment_id: ExperimentId(of.get(0, "experiment_id")?),
+            incarnation: of.get(1, "incarnation")?,
+            size: of.get(2, "size")?,
+            head_hash: of.get(3, "head_hash")?,
+            frontier: of.get(4, "frontier")?,
+            last_us: of.get(5, "last_us")?,
+            snapshot_seq: of.get(6, "snapshot_seq")?,
+            snapshot_us: of.get(7, "snapshot_us")?,
+            config_version: of.get(8, "config_version")?,
+        })
     }
 }
 
@@ -73,7 +75,7 @@ impl HeadRow {
 /// When PostgreSQL fails; retryable when the lock was not had in time.
 pub async fn lock(session: &Session<'_>, experiments: &[Uuid]) -> Result<Vec<HeadRow>, Error> {
     let rows = session.query(LOCK_HEADS, &[&experiments]).await?;
-    Ok(rows.iter().map(HeadRow::from_row).collect())
+    rows.iter().map(HeadRow::from_row).collect()
 }
 
 /// Reads the head of one experiment, without a lock.
@@ -85,7 +87,7 @@ pub async fn read(
     experiment: ExperimentId,
 ) -> Result<Option<HeadRow>, Error> {
     let row = session.query_opt(READ_HEAD, &[&experiment.0]).await?;
-    Ok(row.as_ref().map(HeadRow::from_row))
+    row.as_ref().map(HeadRow::from_row).transpose()
 }
 
 /// Inserts the head of an experiment that starts.

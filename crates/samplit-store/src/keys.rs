@@ -3,6 +3,7 @@
 use samplit_domain::ExperimentId;
 
 use crate::Error;
+use crate::columns::Columns;
 use crate::statement::{Session, statements};
 
 statements! {
@@ -46,8 +47,12 @@ pub async fn read(
     experiment: ExperimentId,
 ) -> Result<Option<SealedKeys>, Error> {
     let row = session.query_opt(READ_KEYS, &[&experiment.0]).await?;
-    Ok(row.map(|row| SealedKeys {
-        draw: row.get(0),
-        pid: row.get(1),
-    }))
+    let keys = row.map(|row| {
+        let of = Columns::new(&row, "experiment_keys");
+        Ok(SealedKeys {
+            draw: of.get(0, "draw_key_sealed")?,
+            pid: of.get(1, "pid_key_sealed")?,
+        })
+    });
+    keys.transpose()
 }

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod assignments;
 mod breaker;
+mod columns;
 mod database;
 pub mod doctor;
 pub mod elements;

@@ -1,5 +1,6 @@
 //! Which schema the database has.
 
+use crate::columns::Columns;
 use crate::statement::{Session, statements};
 use crate::{Database, Error};
 
@@ -34,5 +35,6 @@ impl Database {
 }
 
 async fn read_version(session: &Session<'_>) -> Result<Option<i32>, Error> {
-    Ok(session.query_one(SCHEMA_VERSION, &[]).await?.get(0))
+    let row = session.query_one(SCHEMA_VERSION, &[]).await?;
+    Columns::new(&row, "refinery_schema_history").get(0, "version")
 }

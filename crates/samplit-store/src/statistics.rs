@@ -4,6 +4,7 @@ use samplit_domain::ExperimentId;
 use uuid::Uuid;
 
 use crate::Error;
+use crate::columns::Columns;
 use crate::statement::{Session, statements};
 
 statements! {
@@ -28,6 +29,8 @@ statements! {
         ORDER BY snapshot_seq, element, arm";
 }
 
+const TABLE: &str = "variant_statistics";
+
 /// What one arm has to show for, under one snapshot or in all.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ArmStatistics {
@@ -50,17 +53,17 @@ pub struct ArmStatistics {
 }
 
 impl ArmStatistics {
-    fn from_row(row: &tokio_postgres::Row, snapshot_seq: i64) -> Self {
-        Self {
-            experiment_id: ExperimentId(row.get(0)),
+    fn decode(of: Columns<'_>, snapshot_seq: i64) -> Result<Self, Error> {
+        Ok(Self {
+            experiment_id: ExperimentId(of.get(0, "experiment_id")?),
             snapshot_seq,
-            element: row.get(1),
-            arm: row.get(2),
-            assignments: row.get(3),
-            conversions: row.get(4),
-            value_sum: row.get(5),
-            value_sum_squares: row.get(6),
-        }
+            element: of.get(1, "element")?,
+            arm: of.get(2, "arm")?,
+            assignments: of.get(3, "assignments")?,
+            conversions: of.get(4, "conversions")?,
+            value_sum: of.get(5, "value_sum")?,
+            value_sum_squares: of.get(6, "value_sum_squares")?,
+        })
     }
 }
 
@@ -104,10 +107,9 @@ pub async fn totals(
     experiments: &[Uuid],
 ) -> Result<Vec<ArmStatistics>, Error> {
     let rows = session.query(TOTAL_STATISTICS, &[&experiments]).await?;
-    Ok(rows
-        .iter()
-        .map(|row| ArmStatistics::from_row(row, 0))
-        .collect())
+    rows.iter()
+        .map(|row| ArmStatistics::decode(Columns::new(row, TABLE), 0))
+        .collect()
 }
 
 /// The statistics of one experiment by snapshot, in order.
@@ -119,8 +121,10 @@ pub async fn by_snapshot(
     experiment: ExperimentId,
 ) -> Result<Vec<ArmStatistics>, Error> {
     let rows = session.query(READ_STATISTICS, &[&experiment.0]).await?;
-    Ok(rows
-        .iter()
-        .map(|row| ArmStatistics::from_row(row, row.get(7)))
-        .collect())
+    rows.iter()
+        .map(|row| {
+            let of = Columns::new(row, TABLE);
+            ArmStatistics::decode(of, of.get(7, "snapshot_seq")?)
+        })
+        .collect()
 }

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::Error;
+use crate::columns::Columns;
 use crate::statement::{Session, statements};
 
 statements! {
@@ -72,16 +73,23 @@ pub struct EntryRow {
 }
 
 impl EntryRow {
-    fn from_row(row: &tokio_postgres::Row) -> Self {
-        Self {
-            id: EntryId(row.get(0)),
-            sequence_number: row.get(1),
-            decision_type: row.get(2),
-            decision_data: row.get(3),
-            previous_hash: row.get(4),
-            current_hash: row.get(5),
-            created_at: row.get(6),
-        }
+    fn from_row(row: &tokio_postgres::Row) -> Result<Self, Error> {
+        let of = Columns::new(row, "algorithm_audit_trail");
+        let sequence_number: i64 = of.get(1, "sequence_number")?;
+        let entry = Self::decode(of, sequence_number);
+        entry.map_err(|error| error.within(format_args!("entry {sequence_number}")))
+    }
+
+    fn decode(of: Columns<'_>, sequence_number: i64) -> Result<Self, Error> {
+        Ok(Self {
+            id: EntryId(of.get(0, "id")?),
+            sequence_number,
+            decision_type: of.get(2, "decision_type")?,
+            decision_data: of.get(3, "decision_data")?,
+            previous_hash: of.get(4, "previous_hash")?,
+            current_hash: of.get(5, "current_hash")?,
+            created_at: of.get(6, "created_at")?,
+        })
     }
 }
 
@@ -141,7 +149,7 @@ pub async fn append(session: &Session<'_>, entries: &[NewEntry]) -> Result<(), E
 /// The entries with `after < sequence_number <= upto`, in order, at most `limit`.
 ///
 /// # Errors
-/// When PostgreSQL fails.
+/// When PostgreSQL fails, or an entry cannot be decoded; says which one.
 pub async fn page(
     session: &Session<'_>,
     experiment: ExperimentId,
@@ -152,13 +160,13 @@ pub async fn page(
     let rows = session
         .query(READ_ENTRIES, &[&experiment.0, &after, &upto, &limit])
         .await?;
-    Ok(rows.iter().map(EntryRow::from_row).collect())
+    rows.iter().map(EntryRow::from_row).collect()
 }
 
 /// One entry.
 ///
 /// # Errors
-/// When PostgreSQL fails.
+/// When PostgreSQL fails, or an entry cannot be decoded; says which one.
 pub async fn entry(
     session: &Session<'_>,
     experiment: ExperimentId,
@@ -167,17 +175,17 @@ pub async fn entry(
     let row = session
         .query_opt(READ_ENTRY, &[&experiment.0, &sequence])
         .await?;
-    Ok(row.as_ref().map(EntryRow::from_row))
+    row.as_ref().map(EntryRow::from_row).transpose()
 }
 
 /// The genesis and every reallocation, in order.
 ///
 /// # Errors
-/// When PostgreSQL fails.
+/// When PostgreSQL fails, or an entry cannot be decoded; says which one.
 pub async fn snapshots(
     session: &Session<'_>,
     experiment: ExperimentId,
 ) -> Result<Vec<EntryRow>, Error> {
     let rows = session.query(READ_SNAPSHOTS, &[&experiment.0]).await?;
-    Ok(rows.iter().map(EntryRow::from_row).collect())
+    rows.iter().map(EntryRow::from_row).collect()
 }

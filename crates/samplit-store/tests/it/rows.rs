@@ -6,7 +6,7 @@ use samplit_domain::{
 };
 use samplit_store::elements::VariantCount;
 use samplit_store::experiments::Listing;
-use samplit_store::{Database, Error, assignments, elements, experiments};
+use samplit_store::{Database, Error, assignments, elements, experiments, trail};
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -211,4 +211,98 @@ async fn a_variant_is_switched_only_as_one_of_its_experiment() {
     assert!(is_active().await);
     switch(own.id).await.unwrap();
     assert!(!is_active().await);
+}
+
+/// What is wrong in the database, which only the request that asked for it may have to pay for.
+fn inconsistency<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
+    let error = outcome.unwrap_err();
+    assert!(error.is_about_data(), "{error:?}");
+    assert!(!error.is_retryable(), "{error:?}");
+    assert!(!error.is_unavailable(), "{error:?}");
+    let (table, column, detail) = error.inconsistency().unwrap();
+    format!("{table}.{column}: {detail}")
+}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_decoded_is_named_and_refused() {
+    let database = migrated().await;
+    let pool = Database::connect(one_connection(database.url()))
+        .await
+        .unwrap();
+    let stored = experiment(1, 1);
+    insert(&pool, &stored).await;
+    let client = client(database.url()).await;
+    let (id, variant) = (stored.id.0, stored.elements[0].variants[0].id.0);
+
+    let spoil = format!(
+        "INSERT INTO assignments (id, experiment_id, variant_id, user_identifier, assigned_at) VALUES \
+         ('00000000-0000-0000-0000-000000000001', '{id}', '{variant}', 'spoiled', 'infinity'), \
+         ('00000000-0000-0000-0000-000000000002', '{id}', '{variant}', 'sound', now())"
+    );
+    client.batch_execute(&spoil).await.unwrap();
+    let find = async |visitor: &'static str| {
+        let rows = pool.run(|session| {
+            Box::pin(async move { assignments::find(session, &[id], &[visitor]).await })
+        });
+        rows.await
+    };
+    assert_eq!(find("sound").await.unwrap().len(), 1);
+    assert_eq!(
+        inconsistency(find("spoiled").await),
+        "assignments.assigned_at: row 00000000-0000-0000-0000-000000000001: \
+         value too large to decode"
+    );
+
+    // JSON knows numbers beyond those of Rust.
+    let spoil = "UPDATE element_variants SET content = '{\"price\": 1e400}' WHERE id = $1";
+    client.execute(spoil, &[&variant]).await.unwrap();
+    let read = async || -> Result<Option<Experiment>, Error> {
+        let read = pool.run(|session| Box::pin(experiments::read(session, stored.id)));
+        read.await
+    };
+    let found = inconsistency(read().await);
+    let place = format!("element_variants.content: row {variant}: ");
+    assert!(found.starts_with(&place), "{found}");
+
+    let mend = "UPDATE element_variants SET content = '{}' WHERE id = $1";
+    client.execute(mend, &[&variant]).await.unwrap();
+    assert!(read().await.unwrap().is_some());
+    let spoil = "UPDATE experiments SET started_at = '-infinity' WHERE id = $1";
+    client.execute(spoil, &[&id]).await.unwrap();
+    let found = inconsistency(read().await);
+    let place = format!("experiments.started_at: row {id}: ");
+    assert!(found.starts_with(&place), "{found}");
+}
+
+#[tokio::test]
+async fn an_entry_that_cannot_be_decoded_is_named_by_its_place() {
+    let database = migrated().await;
+    let pool = Database::connect(one_connection(database.url()))
+        .await
+        .unwrap();
+    let stored = experiment(1, 1);
+    insert(&pool, &stored).await;
+    let id = stored.id;
+    // Past the triggers, as somebody who tampers would.
+    let spoil = format!(
+        "SET session_replication_role = replica; \
+         INSERT INTO algorithm_audit_trail (experiment_id, sequence_number, decision_type, \
+         decision_data, previous_hash, current_hash, created_at) \
+         SELECT '{}', n, 'reallocation', '{{}}', repeat('0', 64), md5(n::text) || md5(n::text), \
+         CASE n WHEN 2 THEN 'infinity' ELSE now() END FROM generate_series(1, 3) AS n",
+        id.0
+    );
+    client(database.url())
+        .await
+        .batch_execute(&spoil)
+        .await
+        .unwrap();
+    let expected = "algorithm_audit_trail.created_at: entry 2: value too large to decode";
+    let page = |after| pool.run(move |session| Box::pin(trail::page(session, id, after, 3, 10)));
+    assert_eq!(page(2).await.unwrap().len(), 1);
+    assert_eq!(inconsistency(page(0).await), expected);
+    let entry = pool.run(|session| Box::pin(trail::entry(session, id, 2)));
+    assert_eq!(inconsistency(entry.await), expected);
+    let snapshots = pool.run(|session| Box::pin(trail::snapshots(session, id)));
+    assert_eq!(inconsistency(snapshots.await), expected);
 }
