@@ -14,14 +14,20 @@ statements! {
         nullif(k.expires_at, 'infinity') FROM api_keys k \
         JOIN users u ON u.id = k.user_id WHERE k.key_hash = $1 AND k.revoked_at IS NULL \
         AND (k.expires_at IS NULL OR k.expires_at > $2)";
-    /// A new key.
+    /// A new key. Each scope is stored once, in the order in which they were named first.
     INSERT_API_KEY = "INSERT INTO api_keys (id, user_id, name, key_prefix, key_hash, scopes, \
-        created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        created_at, expires_at) VALUES ($1, $2, $3, $4, $5, ARRAY(SELECT scope \
+        FROM unnest($6::text[]) WITH ORDINALITY AS s(scope, place) GROUP BY scope \
+        ORDER BY min(place)), $7, $8)";
     /// The last use, at most once a minute, so that a busy key does not write on every request.
     TOUCH_API_KEY = "UPDATE api_keys SET last_used_at = $2 WHERE id = $1 \
         AND (last_used_at IS NULL OR last_used_at < $2::timestamptz - interval '1 minute')";
-    /// The account with an email, made where there is none. Its password can match nothing.
-    ENSURE_USER = "INSERT INTO users (id, email, password_hash, role) VALUES ($1, $2, '!', $3) \
+    /// The account with an email, whatever its case. Where several differ by case alone, the one that
+    /// is spelled as asked for, else the oldest.
+    FIND_USER = "SELECT id, role FROM users WHERE lower(email) = lower($1) \
+        ORDER BY email = $1 DESC, created_at, id LIMIT 1";
+    /// A new account, unless another transaction made it first. Its password can match nothing.
+    INSERT_USER = "INSERT INTO users (id, email, password_hash, role) VALUES ($1, lower($2), '!', $3) \
         ON CONFLICT (email) DO UPDATE SET email = excluded.email RETURNING id, role";
 }
 
@@ -124,7 +130,8 @@ pub async fn insert_api_key(session: &Session<'_>, key: &NewApiKey) -> Result<()
         .map(drop)
 }
 
-/// The account with `email` and its role; made with `id` and `role` where there is none.
+/// The account with `email`, whatever its case, and its role; made with `id` and `role`, and with the
+/// email in lower case, where there is none.
 ///
 /// # Errors
 /// When PostgreSQL fails.
@@ -134,9 +141,14 @@ pub async fn ensure_user(
     email: &str,
     role: &str,
 ) -> Result<(UserId, String), Error> {
-    let row = session
-        .query_one(ENSURE_USER, &[&id.0, &email, &role])
-        .await?;
+    let row = match session.query_opt(FIND_USER, &[&email]).await? {
+        Some(row) => row,
+        None => {
+            session
+                .query_one(INSERT_USER, &[&id.0, &email, &role])
+                .await?
+        }
+    };
     let of = Columns::new(&row, "users");
     let role = of
         .get::<Option<String>>(1, "role")?

@@ -9,6 +9,7 @@ use samplit_store::Settings;
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls};
 
+mod access;
 mod connecting;
 mod rows;
 mod sessions;
