@@ -4,6 +4,7 @@
 
 mod adopt;
 mod faults;
+mod foreign;
 mod learning;
 mod lifecycle;
 mod races;

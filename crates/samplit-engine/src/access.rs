@@ -201,11 +201,11 @@ impl Engine {
         if now - known.read_at >= BELIEVED_FOR && !known.is_asked.swap(true, Ordering::Relaxed) {
             let engine = self.clone();
             tokio::spawn(async move {
-                if let Err(error) = engine.look_up(hash.clone()).await
-                    && error.is_unavailable()
+                // A good answer replaces what was known, a bad one removes it; without an answer the
+                // next request asks again.
+                if engine.look_up(hash.clone()).await.is_err()
                     && let Some(known) = engine.core.api_keys.get(&hash)
                 {
-                    // The next request asks again.
                     known.is_asked.store(false, Ordering::Relaxed);
                 }
             });

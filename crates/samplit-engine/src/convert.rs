@@ -75,6 +75,13 @@ impl Engine {
                 }
                 Answer::NotAssigned => return Err(ErrorKind::NotAssigned.into()),
                 Answer::WindowClosed => return Err(ErrorKind::WindowClosed.into()),
+                Answer::NotInTrail => {
+                    return Err(Error::conflict(
+                        "not_in_trail",
+                        "the visitor's row was written by another program while the trail runs; \
+                         its conversion cannot be proved and is not counted",
+                    ));
+                }
                 Answer::Stale { version } => live = self.core.refreshed(id, version).await?,
                 answer @ Answer::Assigned { .. } => {
                     return Err(Error::internal(format!(

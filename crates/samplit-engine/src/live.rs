@@ -45,6 +45,8 @@ pub(crate) struct LiveTrail {
     /// `None` once it was destroyed.
     pub(crate) pid_key: Option<PidKey>,
     pub(crate) genesis: Genesis,
+    /// When the trail began, in microseconds since the epoch.
+    pub(crate) began_us: i64,
     pub(crate) snapshot: ArcSwap<Snapshot>,
     /// When the posteriors were last looked at, in microseconds since the epoch; stays the same
     /// number when the experiment is read anew.
@@ -244,7 +246,7 @@ impl Core {
         let read = self
             .database
             .run(|session| Box::pin(read_trail(session, id)));
-        let Some((sealed, genesis, snapshot)) = read.await? else {
+        let Some((sealed, (genesis, began_us), snapshot)) = read.await? else {
             return Ok(None);
         };
         let row = id.to_string();
@@ -271,6 +273,7 @@ impl Core {
             draw_key: DrawKey::from_bytes(open("draw_key_sealed", &sealed.draw)?),
             pid_key: pid_key.map(PidKey::from_bytes),
             genesis,
+            began_us,
             snapshot: ArcSwap::from_pointee(snapshot),
             evaluated_us: Arc::default(),
         }))
@@ -377,16 +380,17 @@ where
     Some(work(core.upgrade()?).await)
 }
 
-/// The first entry of a trail.
+/// The first entry of a trail, and when it was made, in microseconds since the epoch.
 pub(crate) async fn read_genesis(
     session: &Session<'_>,
     id: ExperimentId,
-) -> Result<Genesis, Error> {
+) -> Result<(Genesis, i64), Error> {
     let row = trail::entry(session, id, 1)
         .await?
         .ok_or_else(|| missing(id, "decision_data"))?;
     let payload = Payload::from_text(row.decision_data.as_bytes()).map_err(Error::internal)?;
-    Genesis::parse(payload.bytes()).map_err(Error::internal)
+    let genesis = Genesis::parse(payload.bytes()).map_err(Error::internal)?;
+    Ok((genesis, to_micros(row.created_at)))
 }
 
 fn missing(id: ExperimentId, column: &'static str) -> samplit_store::Error {
@@ -396,7 +400,7 @@ fn missing(id: ExperimentId, column: &'static str) -> samplit_store::Error {
 async fn read_trail(
     session: &Session<'_>,
     id: ExperimentId,
-) -> Result<Option<(keys::SealedKeys, Genesis, Snapshot)>, Error> {
+) -> Result<Option<(keys::SealedKeys, (Genesis, i64), Snapshot)>, Error> {
     let Some(head) = heads::read(session, id).await? else {
         return Ok(None);
     };

@@ -5,6 +5,7 @@ use samplit_audit::{
     DrawKey, Entry, EntryRef, Failure, FailureKind, Options, Payload, Report, Verifier, bundle,
 };
 use samplit_domain::{ExperimentId, to_micros};
+use samplit_store::TxError as _;
 use samplit_store::heads::{self, HeadRow};
 use samplit_store::trail::{self, EntryRow};
 
@@ -26,8 +27,11 @@ impl Engine {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound),
     /// [`ErrorKind::NotRunning`](crate::ErrorKind::NotRunning) before the start.
     pub async fn verify(&self, who: &Principal, id: ExperimentId) -> Result<Verdict, Error> {
-        let head = self.provable_head(who, id).await?;
-        let live = self.visible_live(who, id).await?;
+        who.require(Scope::Read)?;
+        let live = match self.visible_live(who, id).await {
+            Ok(live) => live,
+            Err(error) => return damaged(error).map(Err),
+        };
         let draw_key = DrawKey::from_bytes(*live.started()?.draw_key.expose());
         let options = Options {
             replay: true,
@@ -35,10 +39,17 @@ impl Engine {
             rule: Some(Box::new(BanditRule)),
             ..Options::default()
         };
+        let head = match self.provable_head(who, id).await {
+            Ok(head) => head,
+            Err(error) => return damaged(error).map(Err),
+        };
         let mut verifier = Verifier::new(id.0, options);
         let mut after = 0;
         while after < head.size {
-            let rows = self.page(id, after, head.size).await?;
+            let rows = match self.page(id, after, head.size).await {
+                Ok(rows) => rows,
+                Err(error) => return damaged(error).map(Err),
+            };
             let Some(last) = rows.last() else { break };
             after = last.sequence_number;
             // Hashing a page takes milliseconds, which other requests need not wait for.
@@ -110,6 +121,20 @@ impl Engine {
             .database
             .run(|session| Box::pin(trail::page(session, id, after, upto, signed(PAGE as u64))));
         Ok(page.await?)
+    }
+}
+
+/// A row that cannot be read breaks the trail; any other failure says nothing about it.
+fn damaged(error: Error) -> Result<Failure, Error> {
+    let found = error.store().and_then(samplit_store::Error::inconsistency);
+    let what = found.map(|(table, column, detail)| format!("{table}.{column}: {detail}"));
+    match what {
+        Some(what) => Ok(Failure {
+            kind: FailureKind::Integrity,
+            sequence: None,
+            what,
+        }),
+        None => Err(error),
     }
 }
 

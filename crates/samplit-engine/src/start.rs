@@ -2,12 +2,12 @@
 
 use ring::rand::SystemRandom;
 use samplit_audit::payload::{
-    Carried, Genesis, GenesisArm, GenesisElement, Mode as ModeWord, Policy as PolicyWord,
-    Prior as PriorPayload, Strategy as StrategyWord,
+    ArmState, Block, Carried, Genesis, GenesisArm, GenesisElement, Method, Mode as ModeWord,
+    Policy as PolicyWord, Prior as PriorPayload, Reallocation, Strategy as StrategyWord,
 };
 use samplit_audit::{DrawKey, Hash, PerElement, PidKey, Place, TypedPayload as _};
 use samplit_bandit::{SCALE, Weights};
-use samplit_domain::{ArmSet, Experiment, PolicyKind, Strategy, arm_sets, to_micros};
+use samplit_domain::{ArmSet, Experiment, PolicyKind, Strategy, Violations, arm_sets, to_micros};
 use samplit_store::assignments::{self, AssignmentCount};
 use samplit_store::elements::{self, VariantCount};
 use samplit_store::keys::{self, SealedKeys};
@@ -18,6 +18,9 @@ use crate::core::Core;
 use crate::reallocation::{count, propose, totals};
 use crate::trail::{self, Trail, unsigned};
 use crate::{Error, ErrorKind, visitor};
+
+/// The largest count that an entry can tell.
+const MAX_COUNT: u64 = (1 << 53) - 1;
 
 /// How long after new weights came into force a batch that was prepared before may still use the
 /// old ones.
@@ -56,14 +59,8 @@ pub(crate) async fn begin(
     };
 
     let genesis = genesis(core, experiment, &draw_key, &carried)?;
-    if let Err(error) = genesis.to_payload() {
-        return Err(Error::conflict(
-            "too_large_to_start",
-            format!(
-                "the first entry of the trail lists every arm and cannot hold these ({error}); use \
-                 fewer combinations or shorter names"
-            ),
-        ));
+    if let Err(detail) = fits(&genesis) {
+        return Err(Error::conflict("too_many_arms", detail));
     }
     let mut trail = Trail::begin(experiment.id);
     let now = to_micros(core.config.clock.now());
@@ -76,6 +73,62 @@ pub(crate) async fn begin(
         elements::count(session, &corrections(experiment, &carried)).await?;
     }
     Ok(())
+}
+
+/// Whether the entries of this experiment that list every arm will fit into the trail, whatever the
+/// counts become.
+///
+/// # Errors
+/// A sentence for whoever wrote the draft.
+fn fits(genesis: &Genesis) -> Result<(), String> {
+    let largest = |element: &GenesisElement| Block {
+        arms: element
+            .arms
+            .iter()
+            .map(|_| ArmState {
+                active: false,
+                n: MAX_COUNT,
+                s: MAX_COUNT,
+                alpha: 1.0,
+                beta: 1.0,
+                p_best: 0.0,
+            })
+            .collect(),
+        weights_ppb: element.weights_ppb.clone(),
+    };
+    let elements = match &genesis.elements {
+        PerElement::One(element) => PerElement::One(largest(element)),
+        PerElement::Many(elements) => PerElement::Many(elements.iter().map(largest).collect()),
+    };
+    let mut bytes = Vec::new();
+    let widest = Reallocation {
+        upto_seq: MAX_COUNT,
+        method: Method::Thompson,
+        elements,
+    };
+    widest.write_canonical(&mut bytes);
+    let (first, later) = (
+        genesis.to_payload().is_ok(),
+        bytes.len() <= samplit_audit::sj1::MAX_BYTES,
+    );
+    if first && later {
+        return Ok(());
+    }
+    Err(
+        "an entry of the trail that lists every arm would be larger than 16 KiB; use fewer \
+         elements, fewer variants or shorter names"
+            .to_owned(),
+    )
+}
+
+/// Checks that a draft can be started as far as its trail is concerned.
+pub(crate) fn check_fits(core: &Core, experiment: &Experiment) -> Result<(), Error> {
+    let genesis = genesis(core, experiment, &DrawKey::from_bytes([0; 32]), &[])?;
+    fits(&genesis).map_err(|detail| {
+        let mut violations = Violations::default();
+        violations.add("/elements", "too_many_arms", detail);
+        violations.into()
+    })
 }
 
 /// What the counters of the variants lack: whoever wrote the older rows may not have kept them.
@@ -119,6 +172,15 @@ pub(crate) async fn adopt(core: &Core, experiment: &Experiment) -> Result<(), Er
                 experiments::lock(session, id).await?;
                 if heads::read(session, id).await?.is_some() {
                     return Ok(());
+                }
+                if keys::read(session, id).await?.is_some() {
+                    // It had a trail: whoever removed its head must not get a new one.
+                    let what = format!("{id} has keys and no head");
+                    Err(samplit_store::Error::inconsistent(
+                        "audit_heads",
+                        "experiment_id",
+                        what,
+                    ))?;
                 }
                 let experiment = experiments::read(session, id).await?;
                 let experiment = experiment.ok_or(ErrorKind::NotFound("experiment"))?;

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use super::visible;
 use crate::core::Core;
 use crate::trail::{self, Trail};
-use crate::{Engine, Error, ErrorKind, Principal, Scope, live, reallocation};
+use crate::{Engine, Error, ErrorKind, Principal, Scope, live, reallocation, start};
 
 /// What to change; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -66,6 +66,7 @@ impl Engine {
         if_version: Option<i64>,
     ) -> Result<Experiment, Error> {
         let fresh = self.build(draft, self.core.config.clock.now());
+        start::check_fits(&self.core, &fresh)?;
         let edit = Edit {
             id,
             if_version,
@@ -238,7 +239,7 @@ async fn reallocate(
 ) -> Result<(), Error> {
     let sets = arm_sets(experiment);
     let rows = statistics::totals(session, &[experiment.id.0]).await?;
-    let genesis = live::read_genesis(session, experiment.id).await?;
+    let (genesis, _) = live::read_genesis(session, experiment.id).await?;
     let totals = reallocation::totals(&sets, &rows)?;
     let proposal = reallocation::propose(&genesis, &sets, &totals)?;
     let now = to_micros(core.config.clock.now());

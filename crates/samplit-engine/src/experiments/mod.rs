@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 pub use change::ExperimentChange;
 pub use list::{ExperimentFilter, Page, PageOf};
 
-use crate::{Engine, Error, ErrorKind, Principal, Scope};
+use crate::{Engine, Error, ErrorKind, Principal, Scope, start};
 
 impl Engine {
     /// Creates a draft.
@@ -32,6 +32,7 @@ impl Engine {
         let now = self.core.config.clock.now();
         let mut experiment = self.build(draft.check()?, now);
         experiment.user_id = who.user_id;
+        start::check_fits(&self.core, &experiment)?;
         self.core
             .database
             .run_tx("create_experiment", |session| {

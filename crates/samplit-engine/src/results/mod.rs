@@ -187,7 +187,7 @@ impl Record {
     async fn read(who: &Principal, session: &Session<'_>, id: ExperimentId) -> Result<Self, Error> {
         let experiment = visible(who, experiments::read(session, id).await?)?;
         let rows = statistics::by_snapshot(session, id).await?;
-        let genesis = live::read_genesis(session, id).await?;
+        let (genesis, _) = live::read_genesis(session, id).await?;
         let entries: Vec<EntryRow> = trail::snapshots(session, id).await?;
         let head = heads::read(session, id).await?;
         let snapshots = entries

@@ -318,6 +318,8 @@ fn is_due(core: &Core, live: &Live, trail: &Trail, now_us: i64) -> bool {
     let Some(started) = &live.trail else {
         return false;
     };
+    // By the clock of the trail, which does not go back when that of the machine does.
+    let now_us = now_us.max(trail.last_us());
     let every = i64::try_from(core.config.reallocate_every.as_micros()).unwrap_or(i64::MAX);
     live.experiment.strategy == Strategy::Adaptive
         && trail.size() > trail.snapshot_seq
@@ -336,6 +338,7 @@ fn reallocate(
     let started = live.started()?;
     let totals = reallocation::totals(&live.arm_sets, rows)?;
     let proposal = reallocation::propose(&started.genesis, &live.arm_sets, &totals)?;
+    let now_us = now_us.max(trail.last_us());
     started.evaluated_us.store(now_us, Ordering::Relaxed);
     let in_force = started.snapshot.load();
     if in_force.seq == trail.snapshot_seq && !proposal.is_worth(&in_force, now_us) {

@@ -26,14 +26,7 @@ pub(super) async fn run(core: Arc<Core>, line: Arc<Mutex<mpsc::UnboundedReceiver
         }
         #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
         metrics::histogram!("samplit_writer_batch_requests").record(waiting.len() as f64);
-        // A panic costs one batch, whose callers hear of it, and not the lane.
-        if AssertUnwindSafe(write(&core, waiting))
-            .catch_unwind()
-            .await
-            .is_err()
-        {
-            tracing::error!("a batch panicked");
-        }
+        write(&core, waiting).await;
     }
 }
 
@@ -50,7 +43,11 @@ async fn write(core: &Core, waiting: Vec<Waiting>) {
     let mut parts: Vec<Vec<usize>> = vec![(0..jobs.len()).collect()];
     while let Some(part) = parts.pop() {
         let batch: Vec<&Job> = part.iter().map(|&index| &jobs[index]).collect();
-        match write_durably(core, &batch).await {
+        // A panic costs whoever caused it, and neither the neighbours nor the lane.
+        let written = AssertUnwindSafe(write_durably(core, &batch))
+            .catch_unwind()
+            .await;
+        match written.unwrap_or_else(|_| Err(Error::internal("a batch panicked"))) {
             Ok(answers) => {
                 for (index, answer) in part.into_iter().zip(answers) {
                     send(&mut replies[index], Ok(answer));

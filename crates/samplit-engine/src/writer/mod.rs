@@ -78,6 +78,8 @@ pub(crate) enum Answer {
     NotAssigned,
     /// The attribution window is over.
     WindowClosed,
+    /// The visitor's row is none of ours: it has no entry in the trail.
+    NotInTrail,
     /// The experiment is at another version, under which the request has to be thought over.
     Stale { version: i64 },
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use samplit_audit::payload::{Assignment, Conversion};
 use samplit_audit::{PerElement, scale};
-use samplit_domain::{AssignmentId, from_micros};
+use samplit_domain::{AssignmentId, from_micros, to_micros};
 use samplit_store::assignments::{AssignmentRow, ConversionRow, NewConversion};
 use samplit_store::elements::VariantCount;
 use samplit_store::statistics::ArmStatistics;
@@ -45,6 +45,8 @@ struct Visitor {
     arms: Vec<u16>,
     assignment_seq: u64,
     snapshot_seq: u64,
+    /// Whether the trail knows the row: by an entry, or as carried over when it began.
+    is_provable: bool,
     conversion: Option<ConversionRow>,
 }
 
@@ -168,6 +170,7 @@ impl<'a> Plan<'a> {
                 arms: drawn.arms.clone(),
                 assignment_seq: first.sequence,
                 snapshot_seq,
+                is_provable: true,
                 conversion: None,
             },
         );
@@ -196,6 +199,9 @@ impl<'a> Plan<'a> {
                 // A retry of the event that counted is told what the first try was told.
                 duplicate: stored.event_id.as_deref() != Some(event_id),
             }));
+        }
+        if !visitor.is_provable {
+            return Ok(Answer::NotInTrail);
         }
         let experiment = &self.group.live.experiment;
         let window = experiment.allocation.attribution_window_seconds;
@@ -304,6 +310,14 @@ fn stored(live: &Live, row: &AssignmentRow) -> Visitor {
             .snapshot_seq
             .and_then(|seq| u64::try_from(seq).ok())
             .unwrap_or(0),
+        is_provable: row.assignment_seq.is_some() || is_carried(live, row),
         conversion: row.conversion.clone(),
     }
+}
+
+/// Whether a row without an entry is older than the trail, and so among the counts that it carries.
+fn is_carried(live: &Live, row: &AssignmentRow) -> bool {
+    live.trail.as_ref().is_some_and(|trail| {
+        !trail.genesis.carried.is_empty() && to_micros(row.assigned_at) <= trail.began_us
+    })
 }
