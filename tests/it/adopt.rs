@@ -125,6 +125,23 @@ async fn old_visitors_keep_their_variant_and_new_ones_profit_from_what_was_learn
 }
 
 #[tokio::test]
+async fn a_row_without_a_variant_has_seen_control() {
+    let rows = format!(
+        "{ROWS} INSERT INTO assignments (experiment_id, user_identifier) \
+         VALUES ('00000000-0000-4000-8000-000000000002', 'nobody');"
+    );
+    let database = adopted(&rows).await;
+    let engine = engine(database.url(), 1).await;
+    let me = Principal::system();
+    let seen = engine.assign(&me, ID, visitor("nobody")).await.unwrap();
+    assert!(seen.in_experiment);
+    assert_eq!(seen.variants[0], seen.experiment.elements[0].variants[0].id);
+    let results = engine.results(&me, ID).await.unwrap();
+    assert_eq!(results.elements[0].arms[0].assignments, 601);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_paused_experiment_brings_its_visitors_along_when_it_is_resumed() {
     let database = adopted(&ROWS.replace("'active'", "'paused'")).await;
     let engine = engine(database.url(), 1).await;

@@ -53,7 +53,7 @@ pub(crate) struct KnownVisitor {
 /// its visitor has seen the control.
 pub(crate) fn stored_variants(
     experiment: &Experiment,
-    first: VariantId,
+    first: Option<VariantId>,
     by_element: Option<&serde_json::Value>,
 ) -> Vec<VariantId> {
     let variants = experiment
@@ -65,7 +65,7 @@ pub(crate) fn stored_variants(
                 .and_then(|map| map.get(element.id.to_string()))
                 .and_then(|id| id.as_str())
                 .and_then(|id| id.parse().ok());
-            let own = (index == 0).then_some(first);
+            let own = first.filter(|_| index == 0);
             named
                 .or(own)
                 .or_else(|| element.control().map(|control| control.id))

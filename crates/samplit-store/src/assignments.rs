@@ -52,8 +52,8 @@ pub struct AssignmentRow {
     pub visitor: String,
     /// Its id.
     pub id: AssignmentId,
-    /// The variant of the first element.
-    pub variant_id: VariantId,
+    /// The variant of the first element; `None` only in rows older than the trail.
+    pub variant_id: Option<VariantId>,
     /// `{element_id: variant_id}` where there are several elements.
     pub variants: Option<Json>,
     /// When.
@@ -163,11 +163,9 @@ fn decode(of: Columns<'_>, id: Uuid) -> Result<AssignmentRow, Error> {
     })
 }
 
-fn variant(of: Columns<'_>, index: usize) -> Result<VariantId, Error> {
+fn variant(of: Columns<'_>, index: usize) -> Result<Option<VariantId>, Error> {
     let variant: Option<Uuid> = of.get(index, "variant_id")?;
-    variant
-        .map(VariantId)
-        .ok_or_else(|| of.wrong("variant_id", "is null"))
+    Ok(variant.map(VariantId))
 }
 
 /// Inserts the visitors that have no row yet, and gives back the ids of the rows it made.
@@ -231,8 +229,8 @@ pub async fn convert(session: &Session<'_>, rows: &[NewConversion]) -> Result<()
 /// What the rows of one combination of variants add up to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AssignmentCount {
-    /// The variant of the first element.
-    pub variant_id: VariantId,
+    /// The variant of the first element; `None` only in rows older than the trail.
+    pub variant_id: Option<VariantId>,
     /// `{element_id: variant_id}` where there are several elements.
     pub variants: Option<Json>,
     /// Rows.
