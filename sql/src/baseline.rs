@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 use crate::catalog::table_of;
 use crate::history::History;
 use crate::up::record;
-use crate::{Catalog, Difference, Error, Options, expected_version, lock};
+use crate::{Catalog, Difference, Error, Options, encoding, expected_version, lock};
 
 /// The migration that makes exactly what the first of the original files made. All later ones
 /// accept what the other original files may have made already.
@@ -52,8 +52,8 @@ pub struct Baseline {
 /// Recognises a database and records the migrations that it needs no more. Alters no table.
 ///
 /// # Errors
-/// [`Error::AlreadyVersioned`], [`Error::NothingToAdopt`], or [`Error::NotRecognised`] with each
-/// object that is not as the original files made it.
+/// [`Error::Encoding`], [`Error::AlreadyVersioned`], [`Error::NothingToAdopt`], or
+/// [`Error::NotRecognised`] with each object that is not as the original files made it.
 pub async fn baseline(client: &mut Client, options: &Options) -> Result<Baseline, Error> {
     lock::acquire(client, options.lock_wait).await?;
     let outcome = adopt(client, options).await;
@@ -62,6 +62,7 @@ pub async fn baseline(client: &mut Client, options: &Options) -> Result<Baseline
 }
 
 async fn adopt(client: &mut Client, options: &Options) -> Result<Baseline, Error> {
+    encoding::check(client).await?;
     if let Some(version) = History::read(client).await?.version() {
         return Err(Error::AlreadyVersioned(version));
     }

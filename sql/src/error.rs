@@ -22,6 +22,12 @@ pub enum Error {
     /// Another process held the lock until the deadline.
     #[error("another migration has been running for {} s; giving up", .0.as_secs())]
     Locked(Duration),
+    /// The database has this encoding, which cannot hold every text.
+    #[error(
+        "the database is encoded in {0} and has to be in UTF8; make another one with \
+         `createdb -E UTF8 -T template0 NAME`"
+    )]
+    Encoding(String),
     /// Tables of ours exist, but no record of migrations.
     #[error(
         "the database holds tables but no migration history; adopt it with `samplit-migrate baseline`"

@@ -21,6 +21,7 @@
 
 mod baseline;
 mod catalog;
+mod encoding;
 mod error;
 mod history;
 mod lock;
@@ -30,6 +31,7 @@ mod verify;
 
 pub use baseline::{Baseline, baseline};
 pub use catalog::{Catalog, Difference};
+pub use encoding::check_encoding;
 pub use error::Error;
 pub use history::{State, Status, Step, current_version, status};
 pub use migrations::expected_version;

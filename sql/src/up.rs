@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use crate::history::History;
-use crate::{Error, expected_version, lock, migrations};
+use crate::{Error, encoding, expected_version, lock, migrations};
 
 /// How long to wait for what.
 #[derive(Debug, Clone)]
@@ -72,8 +72,9 @@ pub struct PlannedStep {
 /// the others wait and find nothing to do.
 ///
 /// # Errors
-/// [`Error::NotBaselined`], [`Error::History`], [`Error::Locked`], or [`Error::Migration`]; after
-/// the last of these the migrations before the failed one stay applied, and calling again goes on.
+/// [`Error::Encoding`], [`Error::NotBaselined`], [`Error::History`], [`Error::Locked`], or
+/// [`Error::Migration`]; after the last of these the migrations before the failed one stay applied,
+/// and calling again goes on.
 pub async fn up(client: &mut Client, options: &Options) -> Result<Report, Error> {
     lock::acquire(client, options.lock_wait).await?;
     let outcome = run_pending(client, options).await;
@@ -84,7 +85,7 @@ pub async fn up(client: &mut Client, options: &Options) -> Result<Report, Error>
 /// The migrations that [`up`] would run, with their SQL.
 ///
 /// # Errors
-/// [`Error::NotBaselined`] and [`Error::History`] as for [`up`].
+/// [`Error::Encoding`], [`Error::NotBaselined`] and [`Error::History`] as for [`up`].
 pub async fn plan(client: &Client) -> Result<Vec<PlannedStep>, Error> {
     let pending = pending(client).await?;
     Ok(pending
@@ -98,6 +99,7 @@ pub async fn plan(client: &Client) -> Result<Vec<PlannedStep>, Error> {
 }
 
 async fn pending(client: &Client) -> Result<Vec<refinery::Migration>, Error> {
+    encoding::check(client).await?;
     let history = History::read(client).await?;
     history.check()?;
     if history.version().is_none() && holds_core_tables(client).await? {

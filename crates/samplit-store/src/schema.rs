@@ -1,4 +1,4 @@
-//! Which schema the database has.
+//! Which schema the database has, and in which character set.
 
 use crate::columns::Columns;
 use crate::statement::{Session, statements};
@@ -7,6 +7,9 @@ use crate::{Database, Error};
 statements! {
     /// refinery's history holds one row per migration.
     SCHEMA_VERSION = "SELECT max(version) FROM refinery_schema_history";
+    /// The character set of the database.
+    SERVER_ENCODING = "SELECT pg_encoding_to_char(encoding)::text FROM pg_database \
+        WHERE datname = current_database()";
     /// A round trip.
     PING = "SELECT 1";
 }
@@ -24,6 +27,14 @@ impl Database {
         }
     }
 
+    /// The character set of the database, as PostgreSQL spells it: `UTF8`, `LATIN1`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn encoding(&self) -> Result<String, Error> {
+        self.run(|session| Box::pin(read_encoding(session))).await
+    }
+
     /// Asks PostgreSQL for a sign of life.
     ///
     /// # Errors
@@ -32,6 +43,11 @@ impl Database {
         self.run(|session| Box::pin(async move { session.query_one(PING, &[]).await.map(drop) }))
             .await
     }
+}
+
+async fn read_encoding(session: &Session<'_>) -> Result<String, Error> {
+    let row = session.query_one(SERVER_ENCODING, &[]).await?;
+    Columns::new(&row, "pg_database").get(0, "encoding")
 }
 
 async fn read_version(session: &Session<'_>) -> Result<Option<i32>, Error> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use samplit_devpg::DevPg;
 use samplit_sql::{Error, Options, State};
 
 use crate::{connect, differences, empty, migrated, migration_files, number, psql};
@@ -128,6 +129,29 @@ async fn a_table_in_use_fails_the_step_alone_and_the_next_run_goes_on() {
     let report = samplit_sql::up(&mut client, &options).await.unwrap();
     assert_eq!(report.applied[0], "V5__growth");
     assert_eq!(differences(&client).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_hold_every_text_is_refused_untouched() {
+    let pg = DevPg::shared().await;
+    let admin = connect(&pg.url("postgres")).await;
+    let latin = "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'";
+    admin.batch_execute(latin).await.unwrap();
+    let mut client = connect(&pg.url("latin")).await;
+    let options = Options::default();
+    for error in [
+        samplit_sql::up(&mut client, &options).await.unwrap_err(),
+        samplit_sql::plan(&client).await.unwrap_err(),
+        samplit_sql::baseline(&mut client, &options)
+            .await
+            .unwrap_err(),
+    ] {
+        let text = error.to_string();
+        assert!(text.contains("LATIN1"), "{text}");
+        assert!(text.contains("createdb -E UTF8 -T template0"), "{text}");
+    }
+    let tables = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace";
+    assert_eq!(number(&client, tables).await, 0);
 }
 
 #[tokio::test]
