@@ -33,6 +33,13 @@ pub enum Error {
         "the database holds tables but no migration history; adopt it with `samplit-migrate baseline`"
     )]
     NotBaselined,
+    /// Something else has the names of tables that the missing migrations make.
+    #[error(
+        "the database holds something else under the names of our tables: {}; rename that, or give \
+         Samplit a database of its own",
+        .0.join(", ")
+    )]
+    InTheWay(Vec<String>),
     /// The recorded migrations are not the beginning of ours.
     #[error("the migration history does not fit this version of the program: {}", joined(.0))]
     History(Vec<Difference>),

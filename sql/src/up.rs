@@ -72,9 +72,9 @@ pub struct PlannedStep {
 /// the others wait and find nothing to do.
 ///
 /// # Errors
-/// [`Error::Encoding`], [`Error::NotBaselined`], [`Error::History`], [`Error::Locked`], or
-/// [`Error::Migration`]; after the last of these the migrations before the failed one stay applied,
-/// and calling again goes on.
+/// [`Error::Encoding`], [`Error::NotBaselined`], [`Error::History`], [`Error::InTheWay`],
+/// [`Error::Locked`], or [`Error::Migration`]; after the last of these the migrations before the
+/// failed one stay applied, and calling again goes on.
 pub async fn up(client: &mut Client, options: &Options) -> Result<Report, Error> {
     lock::acquire(client, options.lock_wait).await?;
     let outcome = run_pending(client, options).await;
@@ -85,7 +85,8 @@ pub async fn up(client: &mut Client, options: &Options) -> Result<Report, Error>
 /// The migrations that [`up`] would run, with their SQL.
 ///
 /// # Errors
-/// [`Error::Encoding`], [`Error::NotBaselined`] and [`Error::History`] as for [`up`].
+/// [`Error::Encoding`], [`Error::NotBaselined`], [`Error::History`] and [`Error::InTheWay`] as for
+/// [`up`].
 pub async fn plan(client: &Client) -> Result<Vec<PlannedStep>, Error> {
     let pending = pending(client).await?;
     Ok(pending
@@ -105,7 +106,41 @@ async fn pending(client: &Client) -> Result<Vec<refinery::Migration>, Error> {
     if history.version().is_none() && holds_core_tables(client).await? {
         return Err(Error::NotBaselined);
     }
-    Ok(history.pending())
+    let pending = history.pending();
+    let taken = taken(client, &new_tables(&pending)).await?;
+    if !taken.is_empty() {
+        return Err(Error::InTheWay(taken));
+    }
+    Ok(pending)
+}
+
+/// The tables that `migrations` make and that must not be there yet.
+fn new_tables(migrations: &[refinery::Migration]) -> Vec<&str> {
+    migrations
+        .iter()
+        .flat_map(|migration| migration.sql().unwrap_or_default().lines())
+        .filter_map(|line| {
+            line.strip_prefix("CREATE TABLE ")?
+                .split_whitespace()
+                .next()
+        })
+        // Of IF NOT EXISTS, which takes what it finds.
+        .filter(|word| *word != "IF")
+        .collect()
+}
+
+/// Which of `names` something in the schema has already, in order.
+async fn taken(client: &Client, names: &[&str]) -> Result<Vec<String>, Error> {
+    let rows = client
+        .query(
+            "SELECT relname::text FROM pg_class
+             WHERE relnamespace = current_schema()::regnamespace AND relname = ANY ($1::text[])
+             ORDER BY 1",
+            &[&names],
+        )
+        .await
+        .map_err(Error::query("look for tables in the way"))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// Whether any table of the first migration exists.
@@ -168,4 +203,24 @@ async fn run(client: &mut Client, options: &Options, runner: Runner) -> Result<(
         .batch_execute(SHARE_HISTORY)
         .await
         .map_err(Error::query("let others read the migration history"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tables_that_must_not_exist_are_looked_for() {
+        let all = migrations::all();
+        let tables = new_tables(&all);
+        assert!(
+            tables.contains(&"users") && tables.contains(&"sessions"),
+            "{tables:?}"
+        );
+        assert!(
+            !tables.contains(&"leads") && !tables.contains(&"IF"),
+            "{tables:?}"
+        );
+        assert!(new_tables(&all[3..4]).is_empty());
+    }
 }

@@ -155,6 +155,27 @@ async fn a_database_that_cannot_hold_every_text_is_refused_untouched() {
 }
 
 #[tokio::test]
+async fn what_has_the_name_of_a_table_of_ours_is_found_before_anything_is_touched() {
+    let (_database, mut client) = empty().await;
+    client
+        .batch_execute("CREATE TABLE sessions (n INT); CREATE VIEW goals AS SELECT 1 AS n")
+        .await
+        .unwrap();
+    let options = Options::default();
+    let error = samplit_sql::up(&mut client, &options).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::InTheWay(names) if *names == ["goals", "sessions"]),
+        "{error}"
+    );
+    assert_eq!(samplit_sql::current_version(&client).await.unwrap(), None);
+    client
+        .batch_execute("DROP VIEW goals; ALTER TABLE sessions RENAME TO others")
+        .await
+        .unwrap();
+    samplit_sql::up(&mut client, &options).await.unwrap();
+}
+
+#[tokio::test]
 async fn plain_psql_makes_the_same_schema_and_can_be_adopted() {
     let (database, mut client) = empty().await;
     psql(&database, &migration_files()).await;
