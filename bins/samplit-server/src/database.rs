@@ -3,11 +3,16 @@
 use anyhow::{Context as _, bail};
 use samplit_store::{Database, Settings};
 
-/// Connects, and refuses a schema that is not exactly the expected one.
+/// Connects, and refuses an encoding or a schema that is not exactly the expected one.
 pub(crate) async fn connect(settings: Settings) -> anyhow::Result<Database> {
     let database = Database::connect(settings)
         .await
         .context("cannot connect to PostgreSQL")?;
+    let encoding = database
+        .encoding()
+        .await
+        .context("cannot read the encoding of the database")?;
+    samplit_sql::check_encoding(&encoding)?;
     let version = database
         .schema_version()
         .await

@@ -1,6 +1,7 @@
 //! `serve` and `admin create-key`.
 
 use nix::sys::signal::Signal;
+use samplit_devpg::DevPg;
 use serde_json::json;
 
 use crate::support::{
@@ -28,6 +29,24 @@ async fn serve_refuses_to_start_without_keys() {
     let text = stderr(&refused);
     assert!(
         text.contains("generate-key") && text.contains("SAMPLIT_KEYS"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn serve_refuses_a_database_that_cannot_hold_every_text() {
+    let pg = DevPg::shared().await;
+    execute(
+        &empty().await,
+        "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'",
+    )
+    .await;
+    let database = pg.create_from_template("latin").await.unwrap();
+    let refused = run_on(&database, &ANY_PORT);
+    assert_eq!(code(&refused), 1);
+    let text = stderr(&refused);
+    assert!(
+        text.contains("LATIN1") && text.contains("createdb -E UTF8 -T template0"),
         "{text}"
     );
 }
