@@ -138,7 +138,7 @@ impl Principal {
 pub struct NewApiKey {
     /// The account's email; an unknown one makes an account without a password.
     pub email: String,
-    /// The role of an account that is made.
+    /// The role of the account: of one that is made, or the one it has.
     pub role: Role,
     /// What people call the key.
     pub name: String,
@@ -245,7 +245,8 @@ impl Engine {
     /// Makes an API key, and the account it belongs to where there is none with that email.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for an email, name or scope list that cannot be.
+    /// [`ErrorKind::Invalid`] for an email, name or scope list that cannot be,
+    /// [`ErrorKind::Conflict`] for an account that has another role.
     pub async fn create_api_key(&self, new: NewApiKey) -> Result<CreatedApiKey, Error> {
         let mut violations = Violations::default();
         violations.text("/email", &new.email, 255);
@@ -272,8 +273,14 @@ impl Engine {
                 let (new, hash, prefix) = (new.clone(), hash_of(&token), prefix.clone());
                 Box::pin(async move {
                     let role = new.role.as_str();
-                    let (user_id, _) =
+                    let (user_id, found) =
                         access::ensure_user(session, fresh_user, &new.email, role).await?;
+                    if found != role {
+                        return Err(Error::conflict(
+                            "role_differs",
+                            format!("the account {} exists with the role `{found}`", new.email),
+                        ));
+                    }
                     let scopes = new.scopes.iter().map(Scope::to_string).collect();
                     let key = access::NewApiKey {
                         id,
@@ -286,7 +293,7 @@ impl Engine {
                         expires_at: new.expires_at,
                     };
                     access::insert_api_key(session, &key).await?;
-                    Ok::<_, Error>(user_id)
+                    Ok(user_id)
                 })
             })
             .await?;
