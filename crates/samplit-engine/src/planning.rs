@@ -15,8 +15,14 @@ use crate::results::{Evidence, IntervalEstimate, interval};
 use crate::rule::{arm_states, rule};
 use crate::{Engine, Error, Principal, Scope};
 
-/// Experiments simulated per forecast.
-const RUNS: u32 = 10_000;
+/// Experiments simulated per forecast at most ...
+const MAX_RUNS: u64 = 10_000;
+
+/// ... and at least, where arms and days are many ...
+const MIN_RUNS: u64 = 200;
+
+/// ... so that arms times days times runs, which is what a forecast costs, stays a matter of seconds.
+const MAX_WORK: u64 = 2_000_000;
 
 /// The most visitors that one forecast simulates, days times traffic; beyond, it takes too long to
 /// wait for.
@@ -134,7 +140,11 @@ pub struct WhatIf {
 }
 
 impl ForecastRequest {
-    fn check(&self) -> Result<(), Violations> {
+    /// Checks every rule without simulating anything.
+    ///
+    /// # Errors
+    /// All the rules that are broken.
+    pub fn check(&self) -> Result<(), Violations> {
         let mut violations = Violations::default();
         if !(2..=64).contains(&self.rates.len()) {
             violations.add(
@@ -151,6 +161,9 @@ impl ForecastRequest {
         }
         if !(1..=366).contains(&self.days) {
             violations.add("/days", "out_of_range", "must be between 1 and 366");
+        } else if self.work() > MAX_WORK / MIN_RUNS {
+            let detail = "times the number of rates must be at most 10,000";
+            violations.add("/days", "out_of_range", detail);
         }
         let visitors = self.visitors_per_day.saturating_mul(u64::from(self.days));
         if self.visitors_per_day == 0 || visitors > MAX_VISITORS {
@@ -170,6 +183,16 @@ impl ForecastRequest {
         self.allocation
             .check("/allocation", self.rates.len(), &mut violations);
         violations.into_result(())
+    }
+
+    /// Arms times days.
+    fn work(&self) -> u64 {
+        self.rates.len() as u64 * u64::from(self.days)
+    }
+
+    fn runs(&self) -> u32 {
+        let runs = (MAX_WORK / self.work().max(1)).clamp(MIN_RUNS, MAX_RUNS);
+        u32::try_from(runs).expect("at most 10,000")
     }
 
     fn scenario(&self) -> Scenario {
@@ -204,7 +227,7 @@ impl ForecastRequest {
 }
 
 impl Engine {
-    /// Simulates an experiment 10,000 times, reallocating once a day.
+    /// Simulates an experiment up to 10,000 times, reallocating once a day.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) with every rule that the request breaks.
@@ -217,7 +240,7 @@ impl Engine {
         request.check()?;
         let computed = tokio::task::spawn_blocking(move || {
             let mut random = ChaCha12Rng::seed_from_u64(request.seed);
-            let told = samplit_bandit::forecast(&request.scenario(), RUNS, &mut random)
+            let told = samplit_bandit::forecast(&request.scenario(), request.runs(), &mut random)
                 .map_err(Error::internal)?;
             let control = request.rates[0];
             let best = request.rates.iter().copied().fold(control, f64::max);
@@ -235,7 +258,7 @@ impl Engine {
                 days_needed(size.per_arm * arms, count(request.visitors_per_day))
             });
             Ok(ForecastResults {
-                runs: RUNS,
+                runs: request.runs(),
                 days: told.days.into(),
                 stopped: told.stopped,
                 right_choice: told.right_choice,
@@ -306,11 +329,10 @@ impl Engine {
             }
             Target::Policy { policy, floor } => {
                 let mut violations = Violations::default();
-                let allocation = Allocation {
-                    floor,
-                    ..Allocation::default()
-                };
-                allocation.check("?", arms, &mut violations);
+                if !(floor >= 0.0 && floor * count(arms as u64) < 1.0) {
+                    let detail = format!("must be at least 0, and times {arms} arms below 1");
+                    violations.add("?floor", "out_of_range", detail);
+                }
                 violations.into_result(())?;
                 let counts = totals(&sets, &record.rows)?;
                 let rule = Rule {

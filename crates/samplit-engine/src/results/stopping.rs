@@ -104,10 +104,10 @@ fn rule(stopping: &samplit_domain::Stopping) -> Rule {
 
 /// What is missing, with the arms by their names.
 fn sentence<'a>(missing: &Missing, name: impl Fn(usize) -> &'a str) -> String {
-    let at_this_pace = |days: Option<f64>| {
-        days.map_or(String::new(), |days| {
-            format!(", about {:.0} days at this pace", days.ceil())
-        })
+    let at_this_pace = |days: Option<f64>| match days.map(f64::ceil) {
+        None => String::new(),
+        Some(days) if days <= 1.0 => ", about a day at this pace".to_owned(),
+        Some(days) => format!(", about {days:.0} days at this pace"),
     };
     match *missing {
         Missing::ArmVisitors { arm, more, days } => {
@@ -120,6 +120,10 @@ fn sentence<'a>(missing: &Missing, name: impl Fn(usize) -> &'a str) -> String {
         Missing::Difference { arm, days } => {
             let days = at_this_pace(days);
             format!("a proven difference of `{}` from control{days}", name(arm))
+        }
+        Missing::ExpectedLoss { now, below } => {
+            let (now, below) = (now * 1_000.0, below * 1_000.0);
+            format!("an expected loss below {below} conversions per 1,000 visitors, now {now:.3}")
         }
         ref other => other.to_string(),
     }
