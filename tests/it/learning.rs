@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use samplit_engine::{EngineConfig, ManualClock, Mode, Principal, VariantId, from_micros};
-use samplit_tests::{config, database, draft, engine, engine_with, start};
+use samplit_tests::{config, database, draft, engine, engine_with, fixed, start};
 
 use crate::{conversion, visitor};
 
@@ -15,15 +15,7 @@ const SEED: u64 = 2;
 async fn after_the_warm_up_the_better_arm_gets_most() {
     let database = database().await;
     // Fixed time and seed fix the ids and the keys, and so every draw.
-    let clock = Arc::new(ManualClock::new(from_micros(1_767_323_045_000_000)));
-    let engine = engine_with(
-        database.url(),
-        EngineConfig {
-            clock,
-            ..config(SEED)
-        },
-    )
-    .await;
+    let engine = engine_with(database.url(), fixed(SEED)).await;
     let me = Principal::system();
     let mut three = draft(&[3]);
     three.allocation.warm_up = 5;

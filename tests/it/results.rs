@@ -7,7 +7,7 @@ use samplit_engine::{
     DecisionType, Engine, EngineConfig, Experiment, ExperimentId, ForecastRequest, GoalDraft,
     GoalKind, Mode, PolicyKind, Principal, Status, Stopping, StoppingRule, Strategy, Target,
 };
-use samplit_tests::{config, database, draft, engine, engine_with, start};
+use samplit_tests::{database, draft, engine_with, fixed, start};
 use serde_json::{Map, json};
 
 use crate::{conversion, visitor};
@@ -85,7 +85,7 @@ async fn from_trail(engine: &Engine, id: ExperimentId) -> HashMap<(u64, u64), (u
 #[tokio::test]
 async fn results_follow_from_the_trail() {
     let database = database().await;
-    let engine = engine(database.url(), 3).await;
+    let engine = engine_with(database.url(), fixed(3)).await;
     let me = Principal::system();
     let mut two = draft(&[2]);
     two.allocation.warm_up = 200;
@@ -208,7 +208,7 @@ async fn results_follow_from_the_trail() {
 #[tokio::test]
 async fn fixed_weights_get_the_classical_figures_and_values_their_posterior() {
     let database = database().await;
-    let engine = engine(database.url(), 5).await;
+    let engine = engine_with(database.url(), fixed(5)).await;
     let me = Principal::system();
     let mut fixed = draft(&[2]);
     fixed.strategy = Strategy::Fixed;
@@ -239,7 +239,7 @@ async fn fixed_weights_get_the_classical_figures_and_values_their_posterior() {
 #[tokio::test]
 async fn combinations_tell_main_effects_and_interactions() {
     let database = database().await;
-    let engine = engine(database.url(), 6).await;
+    let engine = engine_with(database.url(), fixed(6)).await;
     let me = Principal::system();
     for mode in [Mode::Factorial, Mode::Independent] {
         let mut two = draft(&[2, 2]);
@@ -321,7 +321,7 @@ async fn an_experiment_that_registered_so_completes_by_itself() {
         database.url(),
         EngineConfig {
             complete_every,
-            ..config(8)
+            ..fixed(8)
         },
     )
     .await;
@@ -378,7 +378,7 @@ async fn an_experiment_that_registered_so_completes_by_itself() {
 #[tokio::test]
 async fn a_forecast_repeats_itself_and_names_bad_fields() {
     let database = database().await;
-    let engine = engine(database.url(), 7).await;
+    let engine = engine_with(database.url(), fixed(7)).await;
     let me = Principal::system();
     let request = ForecastRequest {
         rates: vec![0.05, 0.06],

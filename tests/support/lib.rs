@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use samplit_devpg::{DevPg, TestDatabase};
-use samplit_domain::{ElementDraft, ExperimentDraft, Transition, VariantDraft};
+use samplit_domain::{
+    ElementDraft, ExperimentDraft, ManualClock, Transition, VariantDraft, from_micros,
+};
 use samplit_engine::{Engine, EngineConfig, Experiment, KeyRing, Principal, SeededEntropy};
 use samplit_store::{Database, Settings};
 use serde_json::json;
@@ -64,6 +66,16 @@ pub fn config(seed: u64) -> EngineConfig {
         reallocate_every: Duration::ZERO,
         entropy: Arc::new(SeededEntropy::new(seed)),
         ..EngineConfig::new(KeyRing::new(&[[7; 32]]).expect("32 bytes are a key"))
+    }
+}
+
+/// A configuration whose clock stands still, too: every id, key and draw follows from `seed`.
+#[must_use]
+pub fn fixed(seed: u64) -> EngineConfig {
+    let clock = Arc::new(ManualClock::new(from_micros(1_767_323_045_000_000)));
+    EngineConfig {
+        clock,
+        ..config(seed)
     }
 }
 
