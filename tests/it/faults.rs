@@ -208,38 +208,29 @@ async fn a_full_queue_refuses_at_once_and_records_nothing_of_it() {
     tx.query("SELECT * FROM audit_heads FOR UPDATE", &[])
         .await
         .unwrap();
-    let mut waiting = Vec::new();
-    let refused = loop {
-        let (engine, me, number) = (engine.clone(), me.clone(), waiting.len());
-        let visit = tokio::spawn(async move {
+    let visit = |number: usize| {
+        let (engine, me) = (engine.clone(), me.clone());
+        async move {
             engine
                 .assign(&me, id, visitor(format!("visitor-{number}")))
                 .await
-        });
-        // A refusal comes at once; whoever has a place waits for the head.
-        tokio::task::yield_now().await;
-        waiting.push(visit);
-        assert!(waiting.len() < 1_000, "the queue never fills");
-        if waiting.len() > PLACES
-            && let Some(at) = waiting
-                .iter()
-                .position(tokio::task::JoinHandle::is_finished)
-        {
-            break waiting.swap_remove(at).await.unwrap().unwrap_err();
         }
     };
+    let waiting: Vec<_> = (0..PLACES)
+        .map(|number| tokio::spawn(visit(number)))
+        .collect();
+    eventually(async || engine.waiting(id) == Some(PLACES)).await;
+    let refused = visit(PLACES).await.unwrap_err();
     assert_eq!(refused.kind(), &ErrorKind::Overloaded);
     tx.rollback().await.unwrap();
-    let mut served = 0;
     for visit in waiting {
-        served += i64::from(visit.await.unwrap().is_ok());
+        assert!(visit.await.unwrap().unwrap().is_new);
     }
     let rows = client
         .query_one("SELECT count(*) FROM assignments", &[])
         .await
         .unwrap();
-    assert_eq!(rows.get::<_, i64>(0), served);
-    assert!(served >= 8);
+    assert_eq!(usize::try_from(rows.get::<_, i64>(0)).unwrap(), PLACES);
     engine.shutdown().await;
 }
 

@@ -47,7 +47,7 @@ pub async fn connect(url: &str) -> Client {
     client
 }
 
-/// Settings that fail fast.
+/// Settings that fail fast where PostgreSQL is away, and are patient where a test holds a lock.
 #[must_use]
 pub fn settings(url: &str) -> Settings {
     Settings {
@@ -55,6 +55,7 @@ pub fn settings(url: &str) -> Settings {
         min_connections: 1,
         acquire_timeout: Duration::from_secs(2),
         connect_timeout: Duration::from_secs(2),
+        lock_timeout: Duration::from_secs(30),
         ..Settings::new(url)
     }
 }
