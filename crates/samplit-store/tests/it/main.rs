@@ -11,6 +11,7 @@ use tokio_postgres::{Client, NoTls};
 
 mod access;
 mod connecting;
+mod pool;
 mod rows;
 mod sessions;
 mod statements;
