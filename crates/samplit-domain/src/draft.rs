@@ -6,8 +6,8 @@ use serde_json::Value as Json;
 
 use crate::visit::is_conversion_value;
 use crate::{
-    Allocation, ElementType, GoalKind, MAX_ARMS, Mode, Selector, SelectorType, Stopping, Strategy,
-    Violations,
+    Allocation, ElementType, GoalKind, Hypothesis, MAX_ARMS, Mode, Selector, SelectorType,
+    Stopping, Strategy, Violations,
 };
 
 const MAX_SELECTOR: usize = 1_024;
@@ -31,6 +31,8 @@ pub struct ExperimentDraft {
     pub allocation: Allocation,
     /// When it may stop.
     pub stopping: Stopping,
+    /// What is expected of it; with one, hypothesis, primary goal and stopping rule are registered.
+    pub hypothesis: Option<Hypothesis>,
     /// 1 to 20 elements with distinct names.
     pub elements: Vec<ElementDraft>,
     /// What counts as success; empty: one goal named `conversion`. At most one so far.
@@ -164,6 +166,7 @@ impl ExperimentDraft {
             strategy: Strategy::Adaptive,
             allocation: Allocation::default(),
             stopping: Stopping::default(),
+            hypothesis: None,
             elements,
             goals: Vec::new(),
             metadata: Json::Object(serde_json::Map::new()),
@@ -185,6 +188,9 @@ impl ExperimentDraft {
         }
         violations.share("/traffic_allocation", self.traffic_allocation);
         violations.metadata("/metadata", &self.metadata);
+        if let Some(hypothesis) = &self.hypothesis {
+            hypothesis.check("/hypothesis", &mut violations);
+        }
         self.check_elements(&mut violations);
         self.check_goals(&mut violations);
         self.allocation

@@ -6,8 +6,8 @@ use serde_json::Value as Json;
 use time::OffsetDateTime;
 
 use crate::{
-    Allocation, ElementId, ElementType, ExperimentId, GoalId, Mode, Selector, Status, Stopping,
-    Strategy, UserId, VariantId, words,
+    Allocation, ElementId, ElementType, ExperimentId, GoalId, Hypothesis, Mode, Selector, Status,
+    Stopping, Strategy, UserId, VariantId, words,
 };
 
 words! {
@@ -55,6 +55,10 @@ pub struct Experiment {
     pub allocation: Allocation,
     /// When it may stop.
     pub stopping: Stopping,
+    /// What is expected of it, announced before anybody is assigned.
+    pub hypothesis: Option<Hypothesis>,
+    /// What was registered at the start; its hash stands in the genesis entry.
+    pub registration: Option<Json>,
     /// The places under test, in `element_order`.
     pub elements: Vec<Element>,
     /// What counts as success; the primary goal first.

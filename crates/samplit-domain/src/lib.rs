@@ -5,6 +5,7 @@ mod arms;
 mod clock;
 mod draft;
 mod experiment;
+mod hypothesis;
 mod ids;
 mod lifecycle;
 mod selector;
@@ -17,6 +18,7 @@ pub use arms::{Arm, ArmSet, MAX_ARMS, arm_sets};
 pub use clock::{Clock, ManualClock, from_micros, to_micros};
 pub use draft::{ElementDraft, ExperimentDraft, GoalDraft, SelectorDraft, VariantDraft};
 pub use experiment::{Element, Experiment, ExperimentType, Goal, GoalKind, Variant};
+pub use hypothesis::Hypothesis;
 pub use ids::{
     ApiKeyId, AssignmentId, ElementId, EntryId, ExperimentId, GoalId, UserId, VariantId,
 };

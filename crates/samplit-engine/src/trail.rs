@@ -57,6 +57,8 @@ impl Trail {
             snapshot_seq: 0,
             snapshot_us: 0,
             config_version: 0,
+            sealed_us: None,
+            hold: None,
         };
         Self {
             locked,

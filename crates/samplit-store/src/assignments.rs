@@ -16,7 +16,7 @@ statements! {
     /// probe per visitor. A row and its first trail entry share an id.
     FIND_ASSIGNMENTS = "SELECT a.experiment_id, a.user_identifier, a.id, a.variant_id, \
         a.metadata -> 'variants', a.assigned_at, t.sequence_number, a.snapshot_seq, a.converted_at, \
-        a.conversion_value, a.conversion_event_id \
+        a.conversion_value, a.conversion_event_id, a.conversion_seq \
         FROM unnest($1::uuid[], $2::varchar[]) AS q(experiment_id, user_identifier) \
         CROSS JOIN LATERAL (SELECT * FROM assignments a WHERE a.experiment_id = q.experiment_id \
         AND a.user_identifier = q.user_identifier LIMIT 1) AS a \
@@ -30,9 +30,10 @@ statements! {
         ON CONFLICT (experiment_id, user_identifier) DO NOTHING RETURNING id";
     /// Conversions. The guard makes a second one a no-op, whatever the race.
     CONVERT_ASSIGNMENTS = "UPDATE assignments a SET converted_at = d.converted_at, \
-        conversion_value = d.conversion_value, conversion_event_id = d.event_id \
-        FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::float8[], $5::varchar[]) \
-        AS d(experiment_id, id, converted_at, conversion_value, event_id) \
+        conversion_value = d.conversion_value, conversion_event_id = d.event_id, \
+        conversion_seq = d.sequence_number \
+        FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::float8[], $5::varchar[], $6::bigint[]) \
+        AS d(experiment_id, id, converted_at, conversion_value, event_id, sequence_number) \
         WHERE a.id = d.id AND a.experiment_id = d.experiment_id AND a.converted_at IS NULL";
     /// Counts of an experiment by the variants shown and, if asked for, by a key of the context.
     /// Rows without that key count under null.
@@ -75,6 +76,8 @@ pub struct ConversionRow {
     pub value: f64,
     /// The event that counted; `None` for rows older than event ids.
     pub event_id: Option<String>,
+    /// The sequence number of its trail entry; `None` for rows older than that column.
+    pub sequence: Option<i64>,
 }
 
 /// A row to insert.
@@ -113,6 +116,8 @@ pub struct NewConversion {
     pub value: f64,
     /// The event that counts.
     pub event_id: String,
+    /// The sequence number of its trail entry.
+    pub sequence: i64,
 }
 
 /// The rows of visitors, named by parallel slices; visitors without a row are missing.
@@ -146,6 +151,7 @@ fn decode(of: Columns<'_>, id: Uuid) -> Result<AssignmentRow, Error> {
                 .get::<Option<f64>>(9, "conversion_value")?
                 .unwrap_or(samplit_domain::DEFAULT_CONVERSION_VALUE),
             event_id: of.get(10, "conversion_event_id")?,
+            sequence: of.get(11, "conversion_seq")?,
         }),
     };
     Ok(AssignmentRow {
@@ -217,10 +223,11 @@ pub async fn convert(session: &Session<'_>, rows: &[NewConversion]) -> Result<()
     let times: Vec<OffsetDateTime> = rows.iter().map(|r| r.converted_at).collect();
     let values: Vec<f64> = rows.iter().map(|r| r.value).collect();
     let events: Vec<&str> = rows.iter().map(|r| r.event_id.as_str()).collect();
+    let sequences: Vec<i64> = rows.iter().map(|r| r.sequence).collect();
     let moved = session
         .execute(
             CONVERT_ASSIGNMENTS,
-            &[&experiments, &ids, &times, &values, &events],
+            &[&experiments, &ids, &times, &values, &events, &sequences],
         )
         .await?;
     Error::expect_rows_or_race(CONVERT_ASSIGNMENTS.name, rows.len() as u64, moved)

@@ -23,7 +23,8 @@ macro_rules! columns {
     () => {
         "id, user_id, name, description, target_url, status, experiment_type, \
         traffic_allocation, allocation_strategy, created_at, started_at, completed_at, metadata, \
-        version, updated_at, allocation_config, declared_winner, archived_at, stopping_rule"
+        version, updated_at, allocation_config, declared_winner, archived_at, stopping_rule, \
+        hypothesis, registration"
     };
 }
 
@@ -44,14 +45,14 @@ statements! {
     /// A new experiment.
     INSERT_EXPERIMENT = "INSERT INTO experiments (id, user_id, name, description, target_url, status, \
         experiment_type, traffic_allocation, allocation_strategy, created_at, metadata, version, \
-        updated_at, allocation_config, stopping_rule) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+        updated_at, allocation_config, stopping_rule, hypothesis) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
     /// Everything of an experiment that may change.
     UPDATE_EXPERIMENT = "UPDATE experiments SET name = $2, description = $3, target_url = $4, \
         status = $5, experiment_type = $6, traffic_allocation = $7, allocation_strategy = $8, \
         started_at = $9, completed_at = $10, archived_at = $11, metadata = $12, version = $13, \
         updated_at = $14, allocation_config = $15, declared_winner = $16, \
-        stopping_rule = $17 WHERE id = $1";
+        stopping_rule = $17, hypothesis = $18, registration = $19 WHERE id = $1";
     /// The goals of experiments, the primary one of each first.
     READ_GOALS = "SELECT id, name, is_primary, kind, default_value, experiment_id FROM goals \
         WHERE experiment_id = ANY($1) ORDER BY is_primary DESC, created_at, id";
@@ -217,6 +218,7 @@ pub async fn insert(session: &Session<'_>, experiment: &Experiment) -> Result<()
                 &experiment.updated_at,
                 &serde_json::json!(experiment.allocation),
                 &serde_json::json!(experiment.stopping),
+                &hypothesis(experiment),
             ],
         )
         .await?;
@@ -251,10 +253,17 @@ pub async fn update(session: &Session<'_>, experiment: &Experiment) -> Result<()
                 &serde_json::json!(experiment.allocation),
                 &winner,
                 &serde_json::json!(experiment.stopping),
+                &hypothesis(experiment),
+                &experiment.registration,
             ],
         )
         .await?;
     Error::expect_rows(UPDATE_EXPERIMENT.name, 1, updated)
+}
+
+fn hypothesis(experiment: &Experiment) -> Option<Json> {
+    let hypothesis = experiment.hypothesis.as_ref();
+    hypothesis.map(|hypothesis| serde_json::json!(hypothesis))
 }
 
 /// Replaces the elements, variants and goals of a draft.
@@ -334,6 +343,12 @@ fn decode(of: Columns<'_>, id: Uuid) -> Result<Experiment, Error> {
         archived_at: of.get(17, "archived_at")?,
         stopping: serde_json::from_value(of.get(18, "stopping_rule")?)
             .map_err(|error| of.wrong("stopping_rule", error))?,
+        hypothesis: of
+            .get::<Option<Json>>(19, "hypothesis")?
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(|error| of.wrong("hypothesis", error))?,
+        registration: of.get(20, "registration")?,
         elements: Vec::new(),
         goals: Vec::new(),
     })

@@ -10,11 +10,11 @@ use crate::statement::{Session, statements};
 statements! {
     /// Locks heads in id order, so that two batches over the same experiments cannot deadlock.
     LOCK_HEADS = "SELECT experiment_id, incarnation, size, head_hash, frontier, last_us, snapshot_seq, \
-        snapshot_us, config_version FROM audit_heads WHERE experiment_id = ANY($1) \
+        snapshot_us, config_version, sealed_us, hold FROM audit_heads WHERE experiment_id = ANY($1) \
         ORDER BY experiment_id FOR UPDATE";
     /// Reads a head without a lock.
     READ_HEAD = "SELECT experiment_id, incarnation, size, head_hash, frontier, last_us, snapshot_seq, \
-        snapshot_us, config_version FROM audit_heads WHERE experiment_id = $1";
+        snapshot_us, config_version, sealed_us, hold FROM audit_heads WHERE experiment_id = $1";
     /// The head of an experiment that starts.
     INSERT_HEAD = "INSERT INTO audit_heads (experiment_id, incarnation, size, head_hash, frontier, \
         last_us, snapshot_seq, snapshot_us, config_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
@@ -26,6 +26,17 @@ statements! {
         $7::bigint[], $8::bigint[], $9::bigint[]) AS d(experiment_id, old_size, size, head_hash, \
         frontier, last_us, snapshot_seq, snapshot_us, config_version) \
         WHERE h.experiment_id = d.experiment_id AND h.size = d.old_size";
+    /// Marks a locked head as sealed.
+    SEAL_HEAD = "UPDATE audit_heads SET sealed_us = $2 WHERE experiment_id = $1 AND sealed_us IS NULL";
+    /// Refuses, or allows again, to append to a trail.
+    HOLD_HEAD = "UPDATE audit_heads SET hold = $2 WHERE experiment_id = $1";
+    /// Begins an incarnation; what held the trail is settled.
+    BEGIN_INCARNATION = "UPDATE audit_heads SET incarnation = $2, hold = NULL \
+        WHERE experiment_id = $1 AND incarnation = $2 - 1";
+    /// The trails whose last entry no checkpoint covers, but for those on hold.
+    LIST_UNSIGNED = "SELECT h.experiment_id FROM audit_heads h WHERE h.hold IS NULL AND NOT EXISTS ( \
+        SELECT FROM audit_checkpoints c WHERE c.experiment_id = h.experiment_id \
+        AND c.incarnation = h.incarnation AND c.size = h.size) ORDER BY 1";
 }
 
 /// A row of `audit_heads`.
@@ -49,6 +60,10 @@ pub struct HeadRow {
     pub snapshot_us: i64,
     /// `experiments.version` that the trail was last written under.
     pub config_version: i64,
+    /// `created_at` of the seal; `None` while entries may follow.
+    pub sealed_us: Option<i64>,
+    /// Why nothing may be appended; `None` when all is well.
+    pub hold: Option<String>,
 }
 
 impl HeadRow {
@@ -64,6 +79,8 @@ impl HeadRow {
             snapshot_seq: of.get(6, "snapshot_seq")?,
             snapshot_us: of.get(7, "snapshot_us")?,
             config_version: of.get(8, "config_version")?,
+            sealed_us: of.get(9, "sealed_us")?,
+            hold: of.get(10, "hold")?,
         })
     }
 }
@@ -148,4 +165,62 @@ pub async fn advance(
         )
         .await?;
     Error::expect_rows(ADVANCE_HEADS.name, heads.len() as u64, moved)
+}
+
+/// Marks a locked head as sealed at `sealed_us`, the time of its seal entry.
+///
+/// # Errors
+/// When it is sealed already, or PostgreSQL fails.
+pub async fn seal(
+    session: &Session<'_>,
+    experiment: ExperimentId,
+    sealed_us: i64,
+) -> Result<(), Error> {
+    let sealed = session
+        .execute(SEAL_HEAD, &[&experiment.0, &sealed_us])
+        .await?;
+    Error::expect_rows(SEAL_HEAD.name, 1, sealed)
+}
+
+/// Holds a trail for a reason, so that nothing is appended; `None` lets it go on.
+///
+/// # Errors
+/// When there is no such head, or PostgreSQL fails.
+pub async fn hold(
+    session: &Session<'_>,
+    experiment: ExperimentId,
+    reason: Option<&str>,
+) -> Result<(), Error> {
+    let held = session
+        .execute(HOLD_HEAD, &[&experiment.0, &reason])
+        .await?;
+    Error::expect_rows(HOLD_HEAD.name, 1, held)
+}
+
+/// Moves a locked head to the next incarnation and ends its hold.
+///
+/// # Errors
+/// When it is not in the incarnation before, or PostgreSQL fails.
+pub async fn begin_incarnation(
+    session: &Session<'_>,
+    experiment: ExperimentId,
+    incarnation: i32,
+) -> Result<(), Error> {
+    let begun = session
+        .execute(BEGIN_INCARNATION, &[&experiment.0, &incarnation])
+        .await?;
+    Error::expect_rows(BEGIN_INCARNATION.name, 1, begun)
+}
+
+/// The trails whose last entry no checkpoint of their incarnation covers, but for those on hold.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn unsigned(session: &Session<'_>) -> Result<Vec<ExperimentId>, Error> {
+    let rows = session.query(LIST_UNSIGNED, &[]).await?;
+    let ids = rows.iter().map(|row| {
+        let of = Columns::new(row, "audit_heads");
+        of.get(0, "experiment_id").map(ExperimentId)
+    });
+    ids.collect()
 }

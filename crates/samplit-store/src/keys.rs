@@ -12,6 +12,8 @@ statements! {
         VALUES ($1, $2, $3)";
     /// The keys of one experiment.
     READ_KEYS = "SELECT draw_key_sealed, pid_key_sealed FROM experiment_keys WHERE experiment_id = $1";
+    /// Destroys the pseudonym key of one experiment.
+    DESTROY_PID_KEY = "UPDATE experiment_keys SET pid_key_sealed = NULL WHERE experiment_id = $1";
 }
 
 /// The sealed keys of one experiment.
@@ -55,4 +57,15 @@ pub async fn read(
         })
     });
     keys.transpose()
+}
+
+/// Destroys the pseudonym key: from then on nobody can tell whom a pseudonym stands for.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn destroy_pid(session: &Session<'_>, experiment: ExperimentId) -> Result<(), Error> {
+    session
+        .execute(DESTROY_PID_KEY, &[&experiment.0])
+        .await
+        .map(drop)
 }

@@ -3,10 +3,12 @@
 pub mod access;
 pub mod assignments;
 mod breaker;
+pub mod checkpoints;
 mod columns;
 mod database;
 pub mod doctor;
 pub mod elements;
+pub mod erasures;
 mod error;
 pub mod experiments;
 pub mod heads;
@@ -34,8 +36,10 @@ pub fn statements() -> Vec<Statement> {
     [
         access::STATEMENTS,
         assignments::STATEMENTS,
+        checkpoints::STATEMENTS,
         doctor::STATEMENTS,
         elements::STATEMENTS,
+        erasures::STATEMENTS,
         experiments::STATEMENTS,
         heads::STATEMENTS,
         keys::STATEMENTS,

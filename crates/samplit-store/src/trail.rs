@@ -30,6 +30,17 @@ statements! {
         current_hash, created_at FROM algorithm_audit_trail \
         WHERE experiment_id = $1 AND decision_type NOT IN ('assignment', 'conversion') \
         AND decision_type IN ('genesis', 'reallocation') ORDER BY sequence_number";
+    /// The hashes of a page of one trail, in order.
+    READ_HASHES = "SELECT sequence_number, current_hash FROM algorithm_audit_trail \
+        WHERE experiment_id = $1 AND sequence_number > $2 AND sequence_number <= $3 \
+        ORDER BY sequence_number";
+    /// The marks in the life of a trail: seals, redactions and restores, in order.
+    READ_NOTICES = "SELECT id, sequence_number, decision_type, decision_data::text, previous_hash, \
+        current_hash, created_at FROM algorithm_audit_trail \
+        WHERE experiment_id = $1 AND decision_type NOT IN ('assignment', 'conversion') \
+        AND decision_type IN ('seal', 'redaction', 'restore') ORDER BY sequence_number";
+    /// Replaces a payload by its hash and appends the entry that says so.
+    REDACT_ENTRY = "SELECT samplit_redact($1, $2, $3, $4, $5, $6)";
 }
 
 /// An entry to append. The hashes are 64 hex digits, the payload is canonical JSON text.
@@ -188,4 +199,76 @@ pub async fn snapshots(
 ) -> Result<Vec<EntryRow>, Error> {
     let rows = session.query(READ_SNAPSHOTS, &[&experiment.0]).await?;
     rows.iter().map(EntryRow::from_row).collect()
+}
+
+/// The `current_hash` of the entries with `after < sequence_number <= upto`, in order, each with its
+/// sequence number.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn hashes(
+    session: &Session<'_>,
+    experiment: ExperimentId,
+    after: i64,
+    upto: i64,
+) -> Result<Vec<(i64, String)>, Error> {
+    let rows = session
+        .query(READ_HASHES, &[&experiment.0, &after, &upto])
+        .await?;
+    let hashes = rows.iter().map(|row| {
+        let of = Columns::new(row, "algorithm_audit_trail");
+        Ok((of.get(0, "sequence_number")?, of.get(1, "current_hash")?))
+    });
+    hashes.collect()
+}
+
+/// Seals, redactions and restores, in order.
+///
+/// # Errors
+/// When PostgreSQL fails, or an entry cannot be decoded; says which one.
+pub async fn notices(
+    session: &Session<'_>,
+    experiment: ExperimentId,
+) -> Result<Vec<EntryRow>, Error> {
+    let rows = session.query(READ_NOTICES, &[&experiment.0]).await?;
+    rows.iter().map(EntryRow::from_row).collect()
+}
+
+/// A payload to replace by its hash.
+#[derive(Clone, Debug)]
+pub struct NewRedaction {
+    /// Of which experiment.
+    pub experiment_id: ExperimentId,
+    /// The entry.
+    pub sequence_number: i64,
+    /// The hash of its canonical payload, 64 hex digits.
+    pub payload_sha256: String,
+    /// Why, 1 to 500 characters.
+    pub reason: String,
+    /// The id of the entry that says so.
+    pub entry_id: Uuid,
+    /// Now, microseconds since the epoch.
+    pub now_us: i64,
+}
+
+/// Redacts a payload, and gives the sequence number of the entry that says so. Locks the head.
+///
+/// # Errors
+/// When the entry is no assignment or conversion with a payload of that hash, the trail is on hold,
+/// or PostgreSQL fails.
+pub async fn redact(session: &Session<'_>, redaction: &NewRedaction) -> Result<i64, Error> {
+    let row = session
+        .query_one(
+            REDACT_ENTRY,
+            &[
+                &redaction.experiment_id.0,
+                &redaction.sequence_number,
+                &redaction.payload_sha256,
+                &redaction.reason,
+                &redaction.entry_id,
+                &redaction.now_us,
+            ],
+        )
+        .await?;
+    Columns::new(&row, "algorithm_audit_trail").get(0, "sequence_number")
 }

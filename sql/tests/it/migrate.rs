@@ -298,7 +298,7 @@ async fn every_kind_of_drift_is_named() {
             "index assignments.one_session is unexpected",
         ),
         (
-            "ALTER TABLE algorithm_audit_trail DISABLE TRIGGER USER",
+            "ALTER TABLE algorithm_audit_trail DISABLE TRIGGER algorithm_audit_trail_append_only",
             "trigger algorithm_audit_trail.algorithm_audit_trail_append_only is",
         ),
         (

@@ -91,7 +91,7 @@ async fn a_member_of_the_migrators_goes_on_where_a_superuser_began() {
     let (_database, mut client) = migrated().await;
     client
         .batch_execute(
-            "DELETE FROM refinery_schema_history WHERE version = 11;
+            "DELETE FROM refinery_schema_history WHERE version = 13;
              CREATE ROLE deploy LOGIN;
              GRANT samplit_migrator TO deploy;
              SET SESSION AUTHORIZATION deploy;
@@ -102,7 +102,7 @@ async fn a_member_of_the_migrators_goes_on_where_a_superuser_began() {
     let report = samplit_sql::up(&mut client, &Options::default())
         .await
         .unwrap();
-    assert_eq!(report.applied, ["V11__database_roles"]);
+    assert_eq!(report.applied, ["V13__proof_rights"]);
     client
         .batch_execute("CREATE TABLE made_later (id INT)")
         .await
@@ -138,7 +138,9 @@ async fn without_the_right_to_make_roles_the_rest_works_and_grants_can_follow() 
         missing.contains(&"grant samplit_app on assignments is missing".to_owned()),
         "{missing:?}"
     );
-    let file = std::fs::read_to_string(file("migrations/V11__database_roles.sql")).unwrap();
-    client.batch_execute(&file).await.unwrap();
+    for name in ["V11__database_roles", "V13__proof_rights"] {
+        let file = std::fs::read_to_string(file(&format!("migrations/{name}.sql"))).unwrap();
+        client.batch_execute(&file).await.unwrap();
+    }
     assert_eq!(differences(&client).await, Vec::<String>::new());
 }

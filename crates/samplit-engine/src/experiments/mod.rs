@@ -91,6 +91,8 @@ impl Engine {
             strategy: draft.strategy,
             allocation: draft.allocation,
             stopping: draft.stopping,
+            hypothesis: draft.hypothesis,
+            registration: None,
             elements,
             goals: goals.collect(),
             declared_winner: BTreeMap::new(),

@@ -229,6 +229,7 @@ impl<'a> Plan<'a> {
             converted_at,
             value,
             event_id: Some(event_id.to_owned()),
+            sequence: Some(signed(appended.sequence)),
         });
         let (snapshot_seq, arms) = (visitor.snapshot_seq, visitor.arms.clone());
         for (element, arm) in arms.into_iter().enumerate() {
@@ -243,6 +244,7 @@ impl<'a> Plan<'a> {
             converted_at,
             value,
             event_id: event_id.to_owned(),
+            sequence: signed(appended.sequence),
         });
         Ok(Answer::Converted(Converted {
             assignment_id,

@@ -89,6 +89,7 @@ pub(crate) fn read_change(body: Json, current: &Experiment) -> Result<Experiment
 /// The fields of the body over those of `base`.
 fn experiment(fields: &mut Fields<'_>, base: ExperimentDraft) -> ExperimentDraft {
     let draft = ExperimentDraft {
+        hypothesis: None,
         name: fields.optional("name").unwrap_or(base.name),
         description: fields.patch("description").unwrap_or(base.description),
         target_url: fields.patch("target_url").unwrap_or(base.target_url),
@@ -200,6 +201,7 @@ fn to_draft(experiment: &Experiment) -> ExperimentDraft {
     let weight = |element: usize, variant: usize| weights.get(element)?.get(variant).copied();
     let elements = experiment.elements.iter().enumerate();
     ExperimentDraft {
+        hypothesis: experiment.hypothesis.clone(),
         name: experiment.name.clone(),
         description: experiment.description.clone(),
         target_url: experiment.target_url.clone(),

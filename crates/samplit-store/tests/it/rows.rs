@@ -2,7 +2,7 @@
 
 use samplit_domain::{
     Allocation, Element, ElementId, Experiment, ExperimentId, ExperimentType, Goal, GoalId,
-    GoalKind, Status, Stopping, Strategy, Variant, VariantId,
+    GoalKind, Hypothesis, Status, Stopping, Strategy, Variant, VariantId,
 };
 use samplit_store::elements::VariantCount;
 use samplit_store::experiments::Listing;
@@ -56,6 +56,11 @@ fn experiment(number: u128, elements: u128) -> Experiment {
         strategy: Strategy::Adaptive,
         allocation: Allocation::default(),
         stopping: Stopping::default(),
+        hypothesis: Some(Hypothesis {
+            statement: "More is better.".to_owned(),
+            minimum_effect: Some(0.05),
+        }),
+        registration: None,
         elements: (0..elements).map(element).collect(),
         goals: vec![goal(1, true), goal(0, false)],
         declared_winner: Default::default(),
@@ -180,6 +185,7 @@ async fn a_conversion_that_came_second_is_worth_another_try() {
         converted_at: stored.created_at,
         value: 1.0,
         event_id: "event".to_owned(),
+        sequence: 2,
     }];
     let convert = || pool.run(|session| Box::pin(assignments::convert(session, &conversion)));
     convert().await.unwrap();

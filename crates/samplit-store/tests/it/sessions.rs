@@ -22,6 +22,8 @@ fn head(number: u128) -> HeadRow {
         snapshot_seq: 1,
         snapshot_us: 1,
         config_version: 1,
+        sealed_us: None,
+        hold: None,
     }
 }
 
