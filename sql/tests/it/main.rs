@@ -5,6 +5,7 @@
 mod adopt;
 mod catalog;
 mod migrate;
+mod redaction;
 mod rights;
 mod seed_examples;
 mod trail;
