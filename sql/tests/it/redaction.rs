@@ -77,9 +77,9 @@ async fn the_server_redacts_through_the_function_alone() {
 #[tokio::test]
 async fn what_the_function_refuses_leaves_nothing_behind() {
     let (_database, client) = trail().await;
-    let wrong = format!("repeat('a', 64)");
+    let wrong = "repeat('a', 64)";
     for (statement, code) in [
-        (redact(2, &wrong), SqlState::INSUFFICIENT_PRIVILEGE),
+        (redact(2, wrong), SqlState::INSUFFICIENT_PRIVILEGE),
         (redact(1, PAYLOAD), SqlState::NO_DATA_FOUND),
         (redact(3, PAYLOAD), SqlState::NO_DATA_FOUND),
         (
