@@ -5,7 +5,7 @@ mod support;
 use proptest::prelude::*;
 use samplit_audit::{
     Checkpoint, DrawKey, Entry, Failure, FailureKind, Hash, Options, Payload, PerElement,
-    Pseudonym, Report, Signer, TypedPayload, Verifier, bundle, choose,
+    Pseudonym, Report, Signer, TypedPayload, Verifier, bundle, checkpoint, choose,
     payload::{Carried, Conversion, Mode, Redaction, Restore},
     scale,
 };
@@ -298,7 +298,7 @@ fn signatures_of_others_do_not_count() {
     let Note::Checkpoint(note) = forged.notes[0].1.clone() else {
         panic!("a checkpoint")
     };
-    let other = other.sign(&forged.checkpoint_now()).expect("an origin");
+    let other = checkpoint::sign(&forged.checkpoint_now(), &[other]).expect("an origin");
     let (text, line) = (
         note.split("\n\n").next().expect("text"),
         other.split("— ").nth(1).expect("line"),
@@ -324,7 +324,8 @@ fn signatures_of_others_do_not_count() {
         origin: "o.example/exp/other".into(),
         ..foreign.checkpoint_now()
     };
-    foreign.notes[0].1 = Note::Checkpoint(signer().sign(&checkpoint).expect("an origin"));
+    foreign.notes[0].1 =
+        Note::Checkpoint(checkpoint::sign(&checkpoint, &[signer()]).expect("an origin"));
     refused(foreign.verify(), FailureKind::Integrity, size);
 }
 

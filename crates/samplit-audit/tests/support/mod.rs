@@ -3,7 +3,7 @@
 
 use samplit_audit::{
     ArmCount, Checkpoint, DrawKey, Entry, Failure, Hash, Head, Options, Payload, PerElement,
-    PidKey, Pseudonym, Report, Signer, TypedPayload, VerifyingKey, bundle, choose,
+    PidKey, Pseudonym, Report, Signer, TypedPayload, VerifyingKey, bundle, checkpoint, choose,
     payload::{
         ArmState, Assignment, Block, Carried, Conversion, FinalCount, Genesis, GenesisArm,
         GenesisElement, Method, Mode, PPB, Policy, Prior, Reallocation, Redaction, Restore, Seal,
@@ -301,7 +301,7 @@ impl World {
     }
 
     pub(crate) fn checkpoint(&mut self) {
-        let note = signer().sign(&self.checkpoint_now()).unwrap();
+        let note = checkpoint::sign(&self.checkpoint_now(), &[signer()]).unwrap();
         self.notes.push((self.head.size(), Note::Checkpoint(note)));
     }
 
@@ -326,7 +326,7 @@ impl World {
             size: self.head.size() + lost,
             root: Hash::of(b"lost"),
         };
-        let note = signer().sign(&checkpoint).unwrap();
+        let note = checkpoint::sign(&checkpoint, &[signer()]).unwrap();
         self.notes.push((self.head.size(), Note::Abandoned(note)));
         self.incarnation += 1;
         self.append(&Restore {

@@ -8,19 +8,20 @@
 //!
 //! — <key name> <base64 of key id || Ed25519 signature>
 //! ```
-//! The signature is over the first three lines with their newlines. The key id is the first 4 bytes
-//! of SHA-256(name || 0x0A || 0x01 || public key). A verifier key reads
-//! `<name>+<key id in hex>+<base64 of 0x01 || public key>`.
+//! The signatures, one line each, are over the first three lines with their newlines. Every key of
+//! the operator signs every checkpoint, so a key is replaced by adding the new one, handing its
+//! public half to auditors, and taking the old one out later.
 
-use std::{fmt, str::FromStr};
+mod key;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use ring::signature::{ED25519, UnparsedPublicKey};
 
-use crate::{Hash, hex};
+pub use key::{Signer, VerifyingKey};
 
-/// The signature type of Ed25519 in a signed note.
-const ED25519_TYPE: u8 = 1;
+use crate::Hash;
+use key::is_name;
+
 const MARK: &str = "\u{2014} ";
 /// Far above what any witness set needs.
 const MAX_SIGNATURES: usize = 100;
@@ -34,6 +35,12 @@ pub enum NoteError {
     /// The text is not a verifier key of Ed25519.
     #[error("not a verifier key of Ed25519")]
     BadKey,
+    /// The text is not a signing key. It is not repeated here.
+    #[error("not a signing key of Ed25519: PRIVATE+KEY+<name>+<key id>+<base64>")]
+    BadSigner,
+    /// The random source gave no key.
+    #[error("the random source failed")]
+    Random,
     /// A name that cannot stand in a note: empty, or with white space or a plus sign.
     #[error("a key name is not empty and has no white space and no plus sign")]
     BadName,
@@ -142,11 +149,11 @@ impl SignedCheckpoint {
             let mut own = self
                 .signatures
                 .iter()
-                .filter(|signature| signature.key_id == key.id && signature.name == key.name)
+                .filter(|signature| signature.key_id == key.id() && signature.name == key.name())
                 .peekable();
             held += usize::from(own.peek().is_some());
             for signature in own {
-                UnparsedPublicKey::new(&ED25519, key.public)
+                UnparsedPublicKey::new(&ED25519, key.public())
                     .verify(text.as_bytes(), &signature.bytes)
                     .map_err(|_| NoteError::BadSignature)?;
             }
@@ -172,130 +179,28 @@ impl Signature {
     }
 }
 
-/// A public key that its holder trusts to sign checkpoints.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifyingKey {
-    name: String,
-    id: [u8; 4],
-    public: [u8; 32],
-}
-
-impl VerifyingKey {
-    fn new(name: &str, public: [u8; 32]) -> Result<Self, NoteError> {
-        if !is_name(name) {
-            return Err(NoteError::BadName);
-        }
-        let hash = Hash::of_parts(&[name.as_bytes(), b"\n", &[ED25519_TYPE], &public]);
-        let [a, b, c, d, ..] = hash.0;
-        Ok(Self {
-            name: name.to_owned(),
-            id: [a, b, c, d],
-            public,
-        })
+/// A note of a checkpoint with one signature line per signer. Sign only what was committed.
+///
+/// # Errors
+/// The origin cannot stand in a note (empty, or with a control character), or there is no signer or
+/// more than a note can carry.
+pub fn sign(checkpoint: &Checkpoint, signers: &[Signer]) -> Result<String, NoteError> {
+    if checkpoint.origin.is_empty() || checkpoint.origin.chars().any(char::is_control) {
+        return Err(NoteError::Malformed("the origin is not one line of text"));
     }
-
-    /// The name that stands in signature lines.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
+    if signers.is_empty() {
+        return Err(NoteError::Malformed("no signatures"));
     }
-}
-
-impl fmt::Display for VerifyingKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut key = vec![ED25519_TYPE];
-        key.extend_from_slice(&self.public);
-        write!(
-            f,
-            "{}+{}+{}",
-            self.name,
-            hex::string(&self.id),
-            STANDARD.encode(key)
-        )
+    if signers.len() > MAX_SIGNATURES {
+        return Err(NoteError::Malformed("too many signatures"));
     }
-}
-
-impl FromStr for VerifyingKey {
-    type Err = NoteError;
-
-    fn from_str(text: &str) -> Result<Self, NoteError> {
-        let mut parts = text.splitn(3, '+');
-        let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(NoteError::BadKey);
-        };
-        let decoded = STANDARD.decode(key).map_err(|_| NoteError::BadKey)?;
-        let [ED25519_TYPE, public @ ..] = decoded.as_slice() else {
-            return Err(NoteError::BadKey);
-        };
-        let key = Self::new(name, public.try_into().map_err(|_| NoteError::BadKey)?)?;
-        if hex::decode(id.as_bytes()) == Some(key.id) {
-            Ok(key)
-        } else {
-            Err(NoteError::BadKey)
-        }
+    let text = checkpoint.text();
+    let mut note = format!("{text}\n");
+    for signer in signers {
+        let (name, signature) = (signer.verifying_key().name(), signer.sign(&text));
+        note.push_str(&format!("{MARK}{name} {signature}\n"));
     }
-}
-
-/// A key that signs checkpoints.
-pub struct Signer {
-    pair: Ed25519KeyPair,
-    public: VerifyingKey,
-}
-
-impl fmt::Debug for Signer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signer")
-            .field("public", &self.public)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Signer {
-    /// From a name and the 32 secret bytes of Ed25519.
-    ///
-    /// # Errors
-    /// The name cannot stand in a note.
-    pub fn from_seed(name: &str, seed: &[u8; 32]) -> Result<Self, NoteError> {
-        let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| NoteError::BadKey)?;
-        let public = pair
-            .public_key()
-            .as_ref()
-            .try_into()
-            .map_err(|_| NoteError::BadKey)?;
-        Ok(Self {
-            pair,
-            public: VerifyingKey::new(name, public)?,
-        })
-    }
-
-    /// The key that checks the signatures of this one, to be handed to auditors.
-    #[must_use]
-    pub fn verifying_key(&self) -> &VerifyingKey {
-        &self.public
-    }
-
-    /// The signed note. Sign only what was committed.
-    ///
-    /// # Errors
-    /// The origin cannot stand in a note: empty, or with a control character.
-    pub fn sign(&self, checkpoint: &Checkpoint) -> Result<String, NoteError> {
-        if checkpoint.origin.is_empty() || checkpoint.origin.chars().any(char::is_control) {
-            return Err(NoteError::Malformed("the origin is not one line of text"));
-        }
-        let text = checkpoint.text();
-        let mut signature = self.public.id.to_vec();
-        signature.extend_from_slice(self.pair.sign(text.as_bytes()).as_ref());
-        Ok(format!(
-            "{text}\n{MARK}{} {}\n",
-            self.public.name,
-            STANDARD.encode(signature)
-        ))
-    }
-}
-
-fn is_name(name: &str) -> bool {
-    !name.is_empty()
-        && !name.contains(|char: char| char == '+' || char.is_whitespace() || char.is_control())
+    Ok(note)
 }
 
 #[cfg(test)]
@@ -312,7 +217,7 @@ mod tests {
             size: 12,
             root: Hash::of(b"root"),
         };
-        let note = signer("o.example", 1).sign(&checkpoint).unwrap();
+        let note = sign(&checkpoint, &[signer("o.example", 1)]).unwrap();
         (checkpoint, note)
     }
 
@@ -322,21 +227,18 @@ mod tests {
         let signed = SignedCheckpoint::parse(&note).unwrap();
         assert_eq!(signed.checkpoint(), &checkpoint);
         let pinned = signer("o.example", 1).verifying_key().clone();
-        assert_eq!(pinned.to_string().parse(), Ok(pinned.clone()));
         let other = signer("o.example", 2).verifying_key().clone();
         let renamed = signer("p.example", 1).verifying_key().clone();
         assert_eq!(signed.verify(&[other.clone(), pinned.clone()]), Ok(1));
         assert_eq!(signed.verify(&[other, renamed]), Err(NoteError::NotSigned));
         assert_eq!(signed.verify(&[]), Err(NoteError::NotSigned));
 
-        let second = signer("witness", 3);
-        let line = second.sign(&checkpoint).unwrap();
-        let both = format!("{note}{}", line.rsplit_once("\n\n").unwrap().1);
+        let witness = signer("witness", 3).verifying_key().clone();
+        let both = sign(&checkpoint, &[signer("o.example", 1), signer("witness", 3)]).unwrap();
+        assert!(both.starts_with(&note));
         let signed = SignedCheckpoint::parse(&both).unwrap();
-        assert_eq!(
-            signed.verify(&[pinned, second.verifying_key().clone()]),
-            Ok(2)
-        );
+        assert_eq!(signed.verify(&[pinned, witness.clone()]), Ok(2));
+        assert_eq!(signed.verify(&[witness]), Ok(1));
     }
 
     #[test]
@@ -357,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_notes_and_keys_are_refused() {
+    fn malformed_notes_are_refused() {
         let (_, note) = note();
         for bad in [
             note.replace("\n12\n", "\n012\n"),
@@ -374,15 +276,13 @@ mod tests {
                 "{bad}"
             );
         }
-        let key = signer("o.example", 1).verifying_key().to_string();
-        for bad in [
-            key.replace('+', "-"),
-            key.replacen("o.", "p.", 1),
-            format!("{key}AA"),
-            "++".into(),
-        ] {
-            assert!(bad.parse::<VerifyingKey>().is_err(), "{bad}");
-        }
-        assert!(Signer::from_seed("with space", &[0; 32]).is_err());
+        let (checkpoint, _) = self::note();
+        let two_lines = Checkpoint {
+            origin: "o\np".into(),
+            ..checkpoint.clone()
+        };
+        let signer = [signer("o.example", 1)];
+        assert!(sign(&two_lines, &signer).is_err());
+        assert!(sign(&checkpoint, &[]).is_err());
     }
 }
