@@ -1,11 +1,18 @@
 //! RFC 6962 Merkle trees over the hashes of entries: frontier, roots, proofs and their checks.
 //!
+//! Proofs are computed by a [`Plan`], from all leaves in one pass or from the roots of
+//! [`Subtrees`] and a few leaves.
+//!
 //! Leaf `i` is the 32 bytes of `current_hash` of sequence `i + 1`. A leaf hashes as
 //! SHA-256(0x00 || data), a node as SHA-256(0x01 || left || right).
 
-use std::ops::Range;
+mod proof;
+mod subtrees;
 
 use ring::digest;
+
+pub use proof::{Plan, consistency_proof, inclusion_proof};
+pub use subtrees::{BLOCK, Subtrees};
 
 use crate::Hash;
 
@@ -43,20 +50,18 @@ impl Frontier {
     }
 
     /// Appends a leaf.
-    #[expect(
-        clippy::missing_panics_doc,
-        reason = "there is one root per set bit of the size"
-    )]
     pub fn push(&mut self, data: Hash) {
-        let mut hash = leaf(data);
-        for _ in 0..self.size.trailing_ones() {
-            hash = node(
-                self.roots.pop().expect("one root per set bit of the size"),
-                hash,
-            );
+        self.push_complete(1, leaf(data));
+    }
+
+    /// Appends a complete subtree of `leaves` leaves, a power of two that divides the size.
+    fn push_complete(&mut self, leaves: u64, mut root: Hash) {
+        for _ in 0..(self.size / leaves).trailing_ones() {
+            let left = self.roots.pop().expect("one root per set bit of the size");
+            root = node(left, root);
         }
-        self.roots.push(hash);
-        self.size += 1;
+        self.roots.push(root);
+        self.size += leaves;
     }
 
     /// The root of the tree; of the empty tree, the hash of nothing.
@@ -94,94 +99,6 @@ pub fn root(leaves: impl IntoIterator<Item = Hash>) -> Hash {
         frontier.push(leaf);
     }
     frontier.root()
-}
-
-/// The hashes by which leaf `index` shows that it is in the tree of the first `size` leaves.
-///
-/// One pass over the leaves, with memory for one path. Nothing unless `index < size` and there are
-/// `size` leaves.
-pub fn inclusion_proof(
-    index: u64,
-    size: u64,
-    leaves: impl IntoIterator<Item = Hash>,
-) -> Option<Vec<Hash>> {
-    if index >= size {
-        return None;
-    }
-    let mut path = Vec::new();
-    let mut tree = 0..size;
-    while tree.end - tree.start > 1 {
-        let (left, right) = halves(&tree);
-        let (inside, outside) = if index < left.end {
-            (left, right)
-        } else {
-            (right, left)
-        };
-        path.push(outside);
-        tree = inside;
-    }
-    path.reverse();
-    roots_of(&path, leaves)
-}
-
-/// The hashes by which the tree of `old` leaves shows that it is a prefix of that of `new` leaves.
-///
-/// One pass over the leaves, with memory for one path. Nothing unless `1 <= old <= new` and there
-/// are `new` leaves.
-pub fn consistency_proof(
-    old: u64,
-    new: u64,
-    leaves: impl IntoIterator<Item = Hash>,
-) -> Option<Vec<Hash>> {
-    if old == 0 || old > new {
-        return None;
-    }
-    let mut path = Vec::new();
-    let mut tree = 0..new;
-    while tree.end != old {
-        let (left, right) = halves(&tree);
-        let (inside, outside) = if old <= left.end {
-            (left, right)
-        } else {
-            (right, left)
-        };
-        path.push(outside);
-        tree = inside;
-    }
-    // The verifier holds the root of the whole old tree; any other subtree must be shown to it.
-    if tree.start != 0 {
-        path.push(tree);
-    }
-    path.reverse();
-    roots_of(&path, leaves)
-}
-
-/// Splits a tree at the largest power of two below its size.
-fn halves(tree: &Range<u64>) -> (Range<u64>, Range<u64>) {
-    let size = tree.end - tree.start;
-    let middle = tree.start + (size.next_power_of_two() >> 1);
-    (tree.start..middle, middle..tree.end)
-}
-
-/// The roots of disjoint ranges of leaves, in the order of `ranges`, in one pass.
-fn roots_of(ranges: &[Range<u64>], leaves: impl IntoIterator<Item = Hash>) -> Option<Vec<Hash>> {
-    let mut order: Vec<usize> = (0..ranges.len()).collect();
-    order.sort_by_key(|index| ranges[*index].start);
-    let mut roots = vec![Hash([0; 32]); ranges.len()];
-    let mut leaves = leaves.into_iter();
-    let mut at = 0;
-    for index in order {
-        let mut frontier = Frontier::new();
-        while at < ranges[index].end {
-            let leaf = leaves.next()?;
-            if at >= ranges[index].start {
-                frontier.push(leaf);
-            }
-            at += 1;
-        }
-        roots[index] = frontier.root();
-    }
-    Some(roots)
 }
 
 /// Whether `proof` shows that the leaf `data` is number `index` of the tree of `size` leaves with
