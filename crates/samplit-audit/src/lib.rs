@@ -4,12 +4,14 @@ pub mod bundle;
 pub mod checkpoint;
 mod draw;
 mod entry;
+mod envelope;
 mod hash;
 mod head;
 mod hex;
 mod key_ring;
 pub mod merkle;
 pub mod payload;
+pub mod receipt;
 pub mod sj1;
 pub mod verify;
 

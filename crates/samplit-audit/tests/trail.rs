@@ -1,5 +1,6 @@
 //! Whole trails: what is sound verifies, and whatever is done to a trail is named.
 
+#[expect(dead_code, reason = "receipts are tested elsewhere")]
 mod support;
 
 use proptest::prelude::*;

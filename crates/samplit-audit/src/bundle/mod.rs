@@ -37,3 +37,5 @@ use crate::sj1::MAX_BYTES;
 pub const VERSION: u64 = 1;
 /// The longest line in bytes, its LF included.
 pub const MAX_LINE: usize = MAX_BYTES + 1024;
+/// The member by which an entry line shows what it is.
+const ENTRY: &[u8] = b"\"kind\":\"entry\",";

@@ -7,9 +7,9 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{MAX_LINE, VERSION};
+use super::{ENTRY, MAX_LINE, VERSION};
 use crate::{
-    DrawKey, EntryRef, Hash, genesis_hash,
+    DrawKey, Hash, envelope, genesis_hash,
     payload::ALGORITHM,
     sj1::{Error, cursor::Cursor},
     verify::{Failure, FailureKind, Options, Report, Verifier},
@@ -116,8 +116,10 @@ impl Reader {
         if self.ended {
             return Ok(cursor.fail("a line after the end")?);
         }
-        if cursor.take(b"{\"created_at_us\":") {
-            let entry = read_entry(&mut cursor, verifier.experiment_id())?;
+        if cursor.take(envelope::FIRST_KEY) {
+            let id = verifier.experiment_id();
+            let (entry, ()) = envelope::read(&mut cursor, id, ENTRY, |_| Ok(()))?;
+            cursor.end()?;
             return Ok(verifier.push_checked(&entry)?);
         }
         if cursor.take(b"{\"kind\":\"checkpoint\",\"note\":") {
@@ -172,37 +174,6 @@ fn read_header(cursor: &mut Cursor<'_>) -> Result<Uuid, Error> {
     cursor.expect(b"}")?;
     cursor.end()?;
     Ok(experiment_id)
-}
-
-fn read_entry<'a>(cursor: &mut Cursor<'a>, experiment_id: Uuid) -> Result<EntryRef<'a>, Error> {
-    let created_at_us = cursor.int()?;
-    cursor.expect(b",\"current_hash\":")?;
-    let current_hash = Hash(cursor.hex()?);
-    cursor.expect(b",\"decision_data\":")?;
-    let payload = cursor.payload()?;
-    cursor.expect(b",\"decision_type\":")?;
-    let word = cursor.string()?;
-    let Ok(decision_type) = word.parse() else {
-        return cursor.fail("not a decision type");
-    };
-    cursor.expect(b",\"id\":")?;
-    let id = cursor.uuid()?;
-    cursor.expect(b",\"kind\":\"entry\",\"previous_hash\":")?;
-    let previous_hash = Hash(cursor.hex()?);
-    cursor.expect(b",\"sequence_number\":")?;
-    let sequence_number = cursor.number()?;
-    cursor.expect(b"}")?;
-    cursor.end()?;
-    Ok(EntryRef {
-        experiment_id,
-        sequence_number,
-        previous_hash,
-        id,
-        decision_type,
-        created_at_us,
-        payload,
-        current_hash,
-    })
 }
 
 fn read_note<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, str>, Error> {

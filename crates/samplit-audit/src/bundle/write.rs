@@ -2,11 +2,11 @@
 
 use uuid::Uuid;
 
-use super::VERSION;
+use super::{ENTRY, VERSION};
 use crate::{
-    DrawKey, EntryRef, genesis_hash,
+    DrawKey, EntryRef, envelope, genesis_hash,
     payload::ALGORITHM,
-    sj1::write::{hex, int, string, uint, uuid},
+    sj1::write::{hex, string, uint, uuid},
 };
 
 /// Appends the first line.
@@ -31,21 +31,8 @@ pub fn reveal(out: &mut Vec<u8>, draw_key: &DrawKey) {
 
 /// Appends the line of an entry.
 pub fn entry(out: &mut Vec<u8>, entry: &EntryRef<'_>) {
-    out.extend_from_slice(b"{\"created_at_us\":");
-    int(out, entry.created_at_us);
-    out.extend_from_slice(b",\"current_hash\":");
-    hex(out, &entry.current_hash.0);
-    out.extend_from_slice(b",\"decision_data\":");
-    out.extend_from_slice(entry.payload);
-    out.extend_from_slice(b",\"decision_type\":");
-    string(out, entry.decision_type.as_str());
-    out.extend_from_slice(b",\"id\":");
-    uuid(out, entry.id);
-    out.extend_from_slice(b",\"kind\":\"entry\",\"previous_hash\":");
-    hex(out, &entry.previous_hash.0);
-    out.extend_from_slice(b",\"sequence_number\":");
-    uint(out, entry.sequence_number);
-    out.extend_from_slice(b"}\n");
+    envelope::write(out, entry, ENTRY, |_| {});
+    out.push(b'\n');
 }
 
 /// Appends the line of a checkpoint, right behind the entry with the number of its size.

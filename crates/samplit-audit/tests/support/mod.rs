@@ -4,12 +4,13 @@
 use samplit_audit::{
     ArmCount, Checkpoint, DrawKey, Entry, Failure, Hash, Head, Options, Payload, PerElement,
     PidKey, Pseudonym, Report, Signer, TypedPayload, VerifyingKey, bundle, checkpoint, choose,
+    merkle,
     payload::{
         ArmState, Assignment, Block, Carried, Conversion, FinalCount, Genesis, GenesisArm,
         GenesisElement, Method, Mode, PPB, Policy, Prior, Reallocation, Redaction, Restore, Seal,
         Strategy,
     },
-    scale,
+    receipt, scale,
 };
 use uuid::Uuid;
 
@@ -377,6 +378,29 @@ impl World {
                 Note::Abandoned(note) => bundle::abandoned(out, note),
             }
         }
+    }
+
+    /// The last note that was signed.
+    pub(crate) fn note(&self) -> String {
+        match &self.notes.last().expect("a note").1 {
+            Note::Checkpoint(note) | Note::Abandoned(note) => note.clone(),
+        }
+    }
+
+    /// The inclusion proof of an entry in the tree of all entries.
+    pub(crate) fn inclusion(&self, sequence: u64) -> Vec<Hash> {
+        let leaves = self.entries.iter().map(|entry| entry.current_hash);
+        merkle::inclusion_proof(sequence - 1, self.head.size(), leaves).unwrap()
+    }
+
+    /// The receipt of these entries under the last note, which must be of all entries.
+    pub(crate) fn receipt(&self, sequences: &[u64]) -> Vec<u8> {
+        let prove = |sequence: &u64| receipt::ProvedEntry {
+            entry: self.entries[usize::try_from(*sequence).unwrap() - 1].as_ref(),
+            proof: self.inclusion(*sequence),
+        };
+        let proved: Vec<_> = sequences.iter().map(prove).collect();
+        receipt::write(EXPERIMENT, &proved, &self.note())
     }
 
     pub(crate) fn verify(&self) -> Result<Report, Failure> {
