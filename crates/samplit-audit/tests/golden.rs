@@ -3,8 +3,12 @@
 #[expect(dead_code, reason = "only the full trail is used here")]
 mod support;
 
-use samplit_audit::{Options, bundle, payload::Mode};
-use support::{World, rule, verifying_key};
+use samplit_audit::{
+    Options, bundle,
+    payload::Mode,
+    receipt::{self, ReceiptOptions},
+};
+use support::{World, complete, rule, verifying_key};
 
 /// The key of the golden checkpoints, as an auditor would have written it down.
 const PINNED: &str = "o.example+1fef7f2c+Af0XJDhaoMdbZPt4zWAvodmR/ev3axPFjtcC6sg16fYY";
@@ -54,13 +58,74 @@ fn the_same_trail_is_still_written_byte_for_byte() {
     }
 }
 
+/// One of everything by the real rule, and the keys that an auditor pins, one a line.
+const COMPLETE: &[u8] = include_bytes!("golden/complete.ndjson");
+const KEYS: &str = include_str!("golden/keys.txt");
+const RECEIPT: &[u8] = include_bytes!("golden/receipt.ndjson");
+
+/// The receipt of the visitor who came back and converted.
+fn golden_receipt() -> Vec<u8> {
+    let world = complete::world();
+    world.receipt(&world.entries_of(complete::VISITOR))
+}
+
+#[test]
+fn the_complete_bundle_has_one_of_everything() {
+    let keys: Vec<_> = KEYS
+        .lines()
+        .map(|line| line.parse().expect("a key"))
+        .collect();
+    assert_eq!(keys, complete::keys());
+    let report = bundle::verify(COMPLETE, complete::options()).expect("sound");
+    assert!(report.sealed);
+    assert_eq!((report.checkpoints, report.abandoned), (3, 1));
+    assert_eq!(
+        report.signatures,
+        2 * (report.checkpoints + report.abandoned)
+    );
+    assert_eq!((report.redactions, report.incarnation), (2, 2));
+    assert_eq!(report.signed_size, report.entries);
+    let replay = report.replay.expect("replayed");
+    assert_eq!((replay.reallocations, replay.weights), (4, 4));
+    assert_eq!(replay.draws, replay.assignments);
+    for key in keys {
+        let options = Options {
+            keys: vec![key],
+            ..complete::options()
+        };
+        bundle::verify(COMPLETE, options).expect("each key alone will do");
+    }
+    assert!(complete::world().bundle() == COMPLETE);
+    assert!(COMPLETE.iter().filter(|byte| **byte == b'\n').count() <= 60);
+}
+
+#[test]
+fn the_golden_receipt_is_one_of_the_complete_bundle() {
+    let bundle = bundle::verify(COMPLETE, complete::options()).expect("sound");
+    let options = ReceiptOptions {
+        keys: complete::keys(),
+        visitor: Some(complete::world().visitors[complete::VISITOR].pseudonym),
+    };
+    let report = receipt::verify(RECEIPT, &options).expect("sound");
+    assert_eq!((report.size, report.root), (bundle.entries, bundle.root));
+    assert_eq!((report.assignments.len(), report.conversions.len()), (1, 1));
+    assert!(golden_receipt() == RECEIPT);
+}
+
 /// For a new version of the format only; the files in place are kept.
 #[test]
 #[ignore = "writes the golden files anew"]
 fn write_golden_bundles() {
+    let write = |name: &str, bytes: &[u8]| {
+        let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::write(path, bytes).expect("a writable folder");
+    };
     for (mode, name, _) in GOLDEN {
-        let path = format!("{}/tests/golden/{name}.ndjson", env!("CARGO_MANIFEST_DIR"));
-        std::fs::write(path, World::full(mode).bundle()).expect("a writable folder");
+        write(&format!("{name}.ndjson"), &World::full(mode).bundle());
     }
-    panic!("{}", verifying_key());
+    write("complete.ndjson", &complete::world().bundle());
+    write("receipt.ndjson", &golden_receipt());
+    let keys = complete::keys();
+    let keys: String = keys.iter().map(|key| format!("{key}\n")).collect();
+    write("keys.txt", keys.as_bytes());
 }

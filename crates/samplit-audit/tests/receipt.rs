@@ -29,19 +29,8 @@ fn world(mode: Mode) -> World {
     world
 }
 
-/// The sequences of all entries of a visitor.
-fn entries_of(world: &World, visitor: Pseudonym) -> Vec<u64> {
-    let pseudonym = visitor.to_string();
-    let about = world
-        .entries
-        .iter()
-        .filter(|entry| entry.payload.as_str().contains(&pseudonym));
-    about.map(|entry| entry.sequence_number).collect()
-}
-
 fn receipt(world: &World, index: usize) -> Vec<u8> {
-    let sequences = entries_of(world, world.visitors[index].pseudonym);
-    world.receipt(&sequences)
+    world.receipt(&world.entries_of(index))
 }
 
 fn verify(bytes: &[u8]) -> Result<ReceiptReport, Failure> {
@@ -127,17 +116,11 @@ fn entries_that_do_not_belong_into_a_receipt_are_refused() {
         (vec![1], FailureKind::Malformed),
         (vec![first, first], FailureKind::Malformed),
         (
-            entries_of(&world, world.visitors[3].pseudonym)
-                .into_iter()
-                .rev()
-                .collect(),
+            world.entries_of(3).into_iter().rev().collect(),
             FailureKind::Replay,
         ),
         // The conversion alone: it names an assignment that is kept back.
-        (
-            entries_of(&world, world.visitors[3].pseudonym)[1..].to_vec(),
-            FailureKind::Replay,
-        ),
+        (world.entries_of(3)[1..].to_vec(), FailureKind::Replay),
     ] {
         refused(&world.receipt(&sequences), &pinned(), kind);
     }
@@ -174,7 +157,7 @@ fn a_proof_holds_for_its_entry_in_its_tree_only() {
 fn a_redacted_payload_still_has_its_place() {
     let mut world = world(Mode::Single);
     let visitor = world.visitors[3].clone();
-    let sequences = entries_of(&world, visitor.pseudonym);
+    let sequences = world.entries_of(3);
     world.stub(visitor.first_seq);
     let report = verify(&world.receipt(&sequences)).expect("sound");
     assert_eq!((report.redactions, report.assignments.len()), (1, 0));

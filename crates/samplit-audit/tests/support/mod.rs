@@ -1,6 +1,8 @@
 //! A small world that keeps a trail the way an engine would, or forges one.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail loudly")]
 
+pub(crate) mod complete;
+
 use samplit_audit::{
     ArmCount, Checkpoint, DrawKey, Entry, Failure, Hash, Head, Options, Payload, PerElement,
     PidKey, Pseudonym, Report, Signer, TypedPayload, VerifyingKey, bundle, checkpoint, choose,
@@ -41,7 +43,12 @@ pub(crate) struct World {
     pub(crate) now_us: i64,
     pub(crate) sealed: bool,
     incarnation: u32,
+    signers: usize,
+    rule: Rule,
 }
+
+/// How a world allocates.
+pub(crate) type Rule = fn(&Genesis, usize, &[ArmCount]) -> Result<Vec<u32>, String>;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Note {
@@ -55,6 +62,14 @@ pub(crate) fn draw_key() -> DrawKey {
 
 pub(crate) fn signer() -> Signer {
     Signer::from_seed("o.example", &[9; 32]).unwrap()
+}
+
+/// Every key that can sign: the one above, and the one that is to follow it.
+pub(crate) fn signers() -> [Signer; 2] {
+    [
+        signer(),
+        Signer::from_seed("o.example/next", &[10; 32]).unwrap(),
+    ]
 }
 
 pub(crate) fn verifying_key() -> VerifyingKey {
@@ -99,6 +114,10 @@ impl World {
     }
 
     pub(crate) fn with(mode: Mode, carried: Vec<Carried>) -> Self {
+        Self::begin(Self::genesis_of(mode, carried), 1, rule)
+    }
+
+    fn genesis_of(mode: Mode, carried: Vec<Carried>) -> Genesis {
         let arms = |names: &[&str], width: usize| -> Vec<GenesisArm> {
             let arm = |name: &&str| GenesisArm {
                 name: (*name).to_owned(),
@@ -125,7 +144,7 @@ impl World {
                 PerElement::One(element(None, arms(&["a a", "a b", "b a", "b b"], 2)))
             }
         };
-        let genesis = Genesis {
+        Genesis {
             origin: format!("o.example/exp/{EXPERIMENT}"),
             strategy: Strategy::Adaptive,
             policy: Policy::Thompson,
@@ -142,7 +161,11 @@ impl World {
             mode,
             elements,
             carried,
-        };
+        }
+    }
+
+    /// A trail with nothing but its genesis, whose checkpoints are signed by so many keys.
+    pub(crate) fn begin(genesis: Genesis, signers: usize, rule: Rule) -> Self {
         let shape = genesis.elements.as_slice();
         let mut counts: Vec<Vec<FinalCount>> = shape
             .iter()
@@ -163,8 +186,11 @@ impl World {
             now_us: START_US,
             sealed: false,
             incarnation: 1,
-            genesis: genesis.clone(),
+            signers,
+            rule,
+            genesis,
         };
+        let genesis = world.genesis.clone();
         world.append(&genesis);
         world
     }
@@ -268,7 +294,7 @@ impl World {
                 .collect();
             Block {
                 arms,
-                weights_ppb: rule(&self.genesis, element, &counts).unwrap(),
+                weights_ppb: (self.rule)(&self.genesis, element, &counts).unwrap(),
             }
         };
         Reallocation {
@@ -301,8 +327,12 @@ impl World {
         }
     }
 
+    fn sign(&self, checkpoint: &Checkpoint) -> String {
+        checkpoint::sign(checkpoint, &signers()[..self.signers]).unwrap()
+    }
+
     pub(crate) fn checkpoint(&mut self) {
-        let note = checkpoint::sign(&self.checkpoint_now(), &[signer()]).unwrap();
+        let note = self.sign(&self.checkpoint_now());
         self.notes.push((self.head.size(), Note::Checkpoint(note)));
     }
 
@@ -327,7 +357,7 @@ impl World {
             size: self.head.size() + lost,
             root: Hash::of(b"lost"),
         };
-        let note = checkpoint::sign(&checkpoint, &[signer()]).unwrap();
+        let note = self.sign(&checkpoint);
         self.notes.push((self.head.size(), Note::Abandoned(note)));
         self.incarnation += 1;
         self.append(&Restore {
@@ -378,6 +408,16 @@ impl World {
                 Note::Abandoned(note) => bundle::abandoned(out, note),
             }
         }
+    }
+
+    /// The sequences of all entries that name a visitor, by number.
+    pub(crate) fn entries_of(&self, visitor: usize) -> Vec<u64> {
+        let pseudonym = self.visitors[visitor].pseudonym.to_string();
+        let about = self
+            .entries
+            .iter()
+            .filter(|entry| entry.payload.as_str().contains(&pseudonym));
+        about.map(|entry| entry.sequence_number).collect()
     }
 
     /// The last note that was signed.
