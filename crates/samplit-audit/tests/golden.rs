@@ -1,6 +1,6 @@
 //! Bundles that were written once and must verify for ever.
 
-#[expect(dead_code, reason = "only the full trail is used here")]
+#[expect(dead_code, reason = "only some of the world is used here")]
 mod support;
 
 use samplit_audit::{
@@ -8,7 +8,7 @@ use samplit_audit::{
     payload::Mode,
     receipt::{self, ReceiptOptions},
 };
-use support::{World, complete, rule, verifying_key};
+use support::{World, complete, rule, signers, tamper, verifying_key};
 
 /// The key of the golden checkpoints, as an auditor would have written it down.
 const PINNED: &str = "o.example+1fef7f2c+Af0XJDhaoMdbZPt4zWAvodmR/ev3axPFjtcC6sg16fYY";
@@ -110,6 +110,20 @@ fn the_golden_receipt_is_one_of_the_complete_bundle() {
     assert_eq!((report.size, report.root), (bundle.entries, bundle.root));
     assert_eq!((report.assignments.len(), report.conversions.len()), (1, 1));
     assert!(golden_receipt() == RECEIPT);
+}
+
+#[test]
+fn every_tampered_variation_is_refused_for_its_reason() {
+    let check = |tampering: tamper::Tampering| {
+        let bytes = tampering.apply(COMPLETE, &signers()).expect(tampering.name);
+        let found = bundle::verify(bytes.as_slice(), complete::options());
+        let right = found
+            .as_ref()
+            .is_err_and(|failure| failure.kind == tampering.expected);
+        (!right).then(|| format!("{}: {found:?}", tampering.name))
+    };
+    let wrong: Vec<String> = tamper::table().into_iter().filter_map(check).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// For a new version of the format only; the files in place are kept.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail loudly")]
 
 pub(crate) mod complete;
+pub(crate) mod tamper;
 
 use samplit_audit::{
     ArmCount, Checkpoint, DrawKey, Entry, Failure, Hash, Head, Options, Payload, PerElement,
