@@ -1,11 +1,15 @@
 //! `admin`: makes keys.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
+use samplit_audit::Signer;
 use samplit_engine::{
     Clock as _, Engine, EngineConfig, Entropy as _, KeyRing, NewApiKey, Role, Scope, SystemClock,
     SystemEntropy,
@@ -19,10 +23,25 @@ use crate::settings::DatabaseSettings;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminCommand {
-    /// Print a new key for `SAMPLIT_KEYS` or `--keys-file`.
+    /// Print a new key for `SAMPLIT_KEYS` or `--keys-file`, which seals secrets.
     GenerateKey,
+    /// Make a new key for `SAMPLIT_SIGNING_KEYS` or `--signing-keys-file`, which signs checkpoints.
+    Keygen(KeygenArgs),
     /// Make an API key, and the account it belongs to if there is none. The token is shown once.
     CreateKey(CreateKeyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeygenArgs {
+    /// What stands before its signatures, like `experiments.example.org`; no white space, no plus
+    /// sign.
+    #[arg(long)]
+    name: String,
+
+    /// A new file for the secret key, readable by you only. Without it the secret key goes to standard
+    /// output and the verifier key to standard error.
+    #[arg(long)]
+    out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -71,9 +90,40 @@ struct Created {
 pub(crate) async fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
     match command {
         AdminCommand::GenerateKey => output::line(&STANDARD.encode(random_key()))?,
+        AdminCommand::Keygen(args) => keygen(&args)?,
         AdminCommand::CreateKey(args) => create_key(args).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn keygen(args: &KeygenArgs) -> anyhow::Result<()> {
+    let signer = new_signer(&args.name)?;
+    let public = signer.verifying_key();
+    let Some(file) = &args.out else {
+        output::line(&signer.expose())?;
+        output::tell(&format!("verifier key, for auditors: {public}"));
+        return Ok(());
+    };
+    let written = write_secret(file, &signer.expose());
+    written.with_context(|| format!("cannot write {}", file.display()))?;
+    output::line(&public.to_string())
+}
+
+/// A signing key that nobody else has.
+fn new_signer(name: &str) -> anyhow::Result<Signer> {
+    Signer::from_seed(name, &random_key()).with_context(|| format!("the name `{name}`"))
+}
+
+/// Writes a line to a new file that is never readable by others.
+fn write_secret(file: &Path, line: &str) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)?;
+    writeln!(file, "{line}")?;
+    file.sync_all()
 }
 
 /// 32 bytes from the operating system.

@@ -44,11 +44,16 @@ impl Fetcher {
     ///
     /// # Errors
     /// Nobody answered in time, or with more than anybody should say.
-    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Bytes>> {
+    pub(crate) async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> anyhow::Result<Response<Bytes>> {
         let answer = async {
             let (head, body) = self.0.request(request).await?.into_parts();
             let body = Limited::new(body, MAX_ANSWER).collect().await;
-            let body = body.map_err(|error| anyhow!(error)).context("cannot read the answer")?;
+            let body = body
+                .map_err(|error| anyhow!(error))
+                .context("cannot read the answer")?;
             Ok(Response::from_parts(head, body.to_bytes()))
         };
         let answer = tokio::time::timeout(TIMEOUT, answer).await;

@@ -11,6 +11,7 @@ mod config;
 mod database;
 mod demo;
 mod doctor;
+mod fetch;
 mod ope;
 mod output;
 mod private_cluster;

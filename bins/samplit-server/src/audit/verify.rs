@@ -152,15 +152,15 @@ fn unchecked(report: &Report, args: &VerifyArgs) -> Vec<String> {
             report.entries
         ));
     }
-    if let Some(replay) = &report.replay {
-        if replay.draws < replay.assignments {
-            unchecked.push(format!(
-                "{} of {} draws: they take the draw key, which the seal reveals; give it by \
+    if let Some(replay) = &report.replay
+        && replay.draws < replay.assignments
+    {
+        unchecked.push(format!(
+            "{} of {} draws: they take the draw key, which the seal reveals; give it by \
                  --draw-key",
-                replay.assignments - replay.draws,
-                replay.assignments
-            ));
-        }
+            replay.assignments - replay.draws,
+            replay.assignments
+        ));
     }
     if report.redactions > 0 {
         unchecked.push(format!("{} redacted payloads", report.redactions));
@@ -180,7 +180,11 @@ impl fmt::Display for Outcome {
         writeln!(f, "sound: {entries} entries of experiment {id}")?;
         writeln!(f, "head {}", report.head)?;
         writeln!(f, "root {}", report.root)?;
-        let seal = if report.sealed { "sealed" } else { "not sealed" };
+        let seal = if report.sealed {
+            "sealed"
+        } else {
+            "not sealed"
+        };
         writeln!(f, "{seal}, incarnation {}", report.incarnation)?;
         writeln!(
             f,

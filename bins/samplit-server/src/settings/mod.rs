@@ -12,6 +12,7 @@ use clap::Args;
 use serde::Serialize;
 
 pub(crate) use database::DatabaseSettings;
+pub(crate) use duration::Span;
 pub(crate) use engine::EngineSettings;
 pub(crate) use http::HttpSettings;
 pub(crate) use keys::KeySettings;

@@ -80,7 +80,7 @@ async fn a_bundle_proves_itself_offline_and_shows_every_kind_of_fraud() {
     // There is no checkpoint, so none that this key has signed.
     let signer = Signer::from_seed("auditor", &[7; 32]).unwrap();
     let key = signer.verifying_key().to_string();
-    assert_eq!(verify(&bundle, &["--signed-by", &key]).0, 2);
+    assert_eq!(verify(&bundle, &["--key", &key]).0, 2);
     assert_eq!(
         verify(&bundle.replace("{\"count\"", "{ \"count\""), &[]).0,
         4
