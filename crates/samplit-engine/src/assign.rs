@@ -45,7 +45,7 @@ pub enum NotRecorded {
     Paused,
     /// The experiment is over; everybody sees the winner.
     Completed,
-    /// PostgreSQL is away and the visitor not in memory.
+    /// PostgreSQL is away and the visitor not in memory, or the trail is on hold and the visitor new.
     Degraded,
 }
 
@@ -67,7 +67,8 @@ impl Engine {
     /// same answer; a new one is drawn, and the answer comes after the COMMIT.
     ///
     /// While PostgreSQL is away, visitors in memory get their variant and everybody else gets
-    /// control, unrecorded ([`NotRecorded::Degraded`]).
+    /// control, unrecorded ([`NotRecorded::Degraded`]); so do new visitors while the trail is on
+    /// hold.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`], [`ErrorKind::NotFound`], [`ErrorKind::NotRunning`] for a draft or an
@@ -114,6 +115,7 @@ impl Engine {
         }
         let takes_part = digest.takes_part(live.experiment.traffic_allocation);
         let refusal = match (live.experiment.status, takes_part) {
+            (Status::Active, true) if live.not_on_hold().is_err() => Some(NotRecorded::Degraded),
             (Status::Active, true) => None,
             (Status::Active, false) => Some(NotRecorded::Traffic),
             _ => Some(NotRecorded::Paused),

@@ -1,11 +1,13 @@
 //! The settings of an engine.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use samplit_audit::KeyRing;
+use samplit_audit::{KeyRing, Signer};
 use samplit_domain::Clock;
 
+use crate::checkpoints::CheckpointSink;
 use crate::source::{Entropy, SystemClock, SystemEntropy};
 
 /// The settings of an [`Engine`](crate::Engine).
@@ -29,6 +31,14 @@ pub struct EngineConfig {
     pub complete_every: Duration,
     /// The least time between two reallocations of one experiment; zero: before every batch.
     pub reallocate_every: Duration,
+    /// The keys that sign checkpoints, all of them every one; none: no checkpoints.
+    pub signers: Arc<[Signer]>,
+    /// How often trails that grew are signed, and experiments that are over are sealed.
+    pub checkpoint_every: Duration,
+    /// Where checkpoints are kept outside the database; what is there has to agree with it.
+    pub checkpoint_directory: Option<PathBuf>,
+    /// Where else checkpoints go.
+    pub checkpoint_sinks: Vec<Arc<dyn CheckpointSink>>,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where keys and identifiers come from.
@@ -49,6 +59,10 @@ impl EngineConfig {
             refresh_every: Duration::from_secs(5),
             complete_every: Duration::from_secs(60),
             reallocate_every: Duration::from_secs(1),
+            signers: Arc::from([]),
+            checkpoint_every: Duration::from_secs(30),
+            checkpoint_directory: None,
+            checkpoint_sinks: Vec::new(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::default()),
         }

@@ -32,7 +32,8 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::Invalid`], [`ErrorKind::NotFound`], [`ErrorKind::NotAssigned`] for a visitor
     /// without a row, [`ErrorKind::NotRunning`] for a draft or an archived experiment,
-    /// [`ErrorKind::WindowClosed`] too long after completion, [`ErrorKind::Overloaded`] when too
+    /// [`ErrorKind::WindowClosed`] too long after completion or after the seal,
+    /// [`ErrorKind::OnHold`] while nothing may be appended to the trail, [`ErrorKind::Overloaded`] when too
     /// many requests wait, [`ErrorKind::Unavailable`] when PostgreSQL is away.
     pub async fn convert(
         &self,
@@ -50,6 +51,7 @@ impl Engine {
             if let status @ (Status::Draft | Status::Archived) = live.experiment.status {
                 return Err(ErrorKind::NotRunning(status).into());
             }
+            live.not_on_hold()?;
             let (goal, default) = goal(&live.experiment, request.goal.as_deref())?;
             let job = Job {
                 visitor: request.visitor.clone(),

@@ -7,7 +7,9 @@ use samplit_store::Database;
 
 use crate::EngineConfig;
 use crate::access::{KnownKey, REMEMBERED_FOR};
+use crate::checkpoints::{Directory, Exports};
 use crate::live::Registry;
+use crate::proof::Trees;
 use crate::source::IdSource;
 use crate::visitor::{Digest, KnownVisitor};
 
@@ -22,6 +24,9 @@ pub(crate) struct Core {
     pub(crate) registry: Registry,
     pub(crate) visitors: Cache<Digest, KnownVisitor>,
     pub(crate) api_keys: Cache<String, Arc<KnownKey>>,
+    pub(crate) trees: Trees,
+    pub(crate) directory: Option<Directory>,
+    pub(crate) exports: Exports,
 }
 
 impl Core {
@@ -34,6 +39,9 @@ impl Core {
                 .max_capacity(MAX_KEYS)
                 .time_to_live(REMEMBERED_FOR)
                 .build(),
+            trees: Trees::default(),
+            directory: config.checkpoint_directory.clone().map(Directory::new),
+            exports: Exports::default(),
             database,
             config,
         }

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::core::Core;
 use crate::writer::Writer;
-use crate::{EngineConfig, Error, auto_complete, live};
+use crate::{EngineConfig, Error, auto_complete, checkpoints, live};
 
 /// The use cases of Samplit over one database. Cheap to clone; any number of engines may run over
 /// the same database at once, in one process or in many.
@@ -21,7 +21,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the writer and begins to follow changes made by other processes.
+    /// Starts the writer and begins to follow changes made by other processes. Before it answers
+    /// anything, it holds every trail that is not what was exported of it.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -29,12 +30,19 @@ impl Engine {
         database.ping().await?;
         let core = Arc::new(Core::new(database.clone(), config));
         let engine = Self::over(Arc::clone(&core), Arc::new(Writer::start(&core)));
+        engine.guard().await?;
         let writer = Arc::downgrade(&engine.writer);
+        let checkpoint = core.config.checkpoint_every;
         let (refresh, complete) = (core.config.refresh_every, core.config.complete_every);
         let core = Arc::downgrade(&core);
         engine.tasks.lock().extend([
             tokio::spawn(live::follow(Weak::clone(&core), database, refresh)),
-            tokio::spawn(auto_complete::watch(core, writer, complete)),
+            tokio::spawn(auto_complete::watch(
+                Weak::clone(&core),
+                Weak::clone(&writer),
+                complete,
+            )),
+            tokio::spawn(checkpoints::watch(core, writer, checkpoint)),
         ]);
         Ok(engine)
     }

@@ -38,8 +38,13 @@ pub enum ErrorKind {
         /// The version it has now.
         current: i64,
     },
-    /// The conversion came after the attribution window of a completed experiment.
+    /// The conversion came after the attribution window of a completed experiment, or after its seal.
     WindowClosed,
+    /// Nothing may be appended to the trail: it does not lead to what was signed and exported.
+    OnHold {
+        /// What was found.
+        reason: String,
+    },
     /// The token is unknown, expired or revoked.
     Unauthenticated,
     /// The token does not allow this.
@@ -156,6 +161,7 @@ impl std::fmt::Display for Error {
             ErrorKind::WindowClosed => {
                 f.write_str("the conversion came after the attribution window")
             }
+            ErrorKind::OnHold { reason } => write!(f, "the trail is on hold: {reason}"),
             ErrorKind::Unauthenticated => f.write_str("the token is unknown, expired or revoked"),
             ErrorKind::Forbidden(scope) => write!(f, "the token lacks the scope `{scope}`"),
             ErrorKind::Overloaded => f.write_str("too many requests are waiting"),

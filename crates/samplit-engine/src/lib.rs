@@ -3,6 +3,7 @@
 mod access;
 mod assign;
 mod auto_complete;
+mod checkpoints;
 mod config;
 mod convert;
 mod core;
@@ -14,8 +15,10 @@ mod live;
 mod planning;
 mod proof;
 mod reallocation;
+mod restore;
 mod results;
 mod rule;
+mod seal;
 mod segments;
 mod source;
 mod start;
@@ -26,6 +29,7 @@ mod writer;
 
 pub use access::{CreatedApiKey, NewApiKey, Principal, Role, Scope};
 pub use assign::{Assigned, NotRecorded};
+pub use checkpoints::{CheckpointSink, StoredCheckpoint};
 pub use config::EngineConfig;
 pub use convert::Converted;
 pub use doctor::{Check, Finding};
@@ -33,7 +37,7 @@ pub use engine::Engine;
 pub use error::{Error, ErrorKind};
 pub use experiments::{ExperimentChange, ExperimentFilter, Page, PageOf};
 pub use planning::{ForecastRequest, ForecastResults, ForecastSpread, Target, WhatIf};
-pub use proof::Verdict;
+pub use proof::{Bundle, BundleRange, ConsistencyProof, InclusionProof, Verdict};
 pub use results::{
     ArmEvidence, ArmResults, DifferenceEvidence, Effect, ElementResults, IntervalEstimate,
     LiftResults, Results, SampleRatioEvidence, StoppingProgress, TimelineArm, TimelinePoint,
@@ -45,5 +49,8 @@ pub use source::{Entropy, SeededEntropy, SystemClock, SystemEntropy};
 pub use trail_reader::TrailEntry;
 
 // What a caller of the engine needs of the crates below it.
-pub use samplit_audit::{DecisionType, Failure, FailureKind, KeyRing, KeyRingError, Report};
+pub use samplit_audit::{
+    DecisionType, DrawKey, Failure, FailureKind, Hash, KeyRing, KeyRingError, Report, Signer,
+    VerifyingKey,
+};
 pub use samplit_domain::*;

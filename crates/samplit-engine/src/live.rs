@@ -17,6 +17,7 @@ use samplit_audit::payload::{Genesis, Reallocation};
 use samplit_audit::{DrawKey, Payload, PidKey, Place, Pseudonym, TypedPayload as _};
 use samplit_bandit::Weights;
 use samplit_domain::{ArmSet, Experiment, ExperimentId, Status, arm_sets, to_micros};
+use samplit_store::heads::HeadRow;
 use samplit_store::trail::EntryRow;
 use samplit_store::{Database, Notifications, Session, experiments, heads, keys, trail};
 use tokio::sync::Semaphore;
@@ -47,6 +48,8 @@ pub(crate) struct LiveTrail {
     pub(crate) genesis: Genesis,
     /// When the trail began, in microseconds since the epoch.
     pub(crate) began_us: i64,
+    /// Why nothing may be appended.
+    pub(crate) hold: Option<String>,
     pub(crate) snapshot: ArcSwap<Snapshot>,
     /// When the posteriors were last looked at, in microseconds since the epoch; stays the same
     /// number when the experiment is read anew.
@@ -135,6 +138,14 @@ impl Live {
         self.trail
             .as_ref()
             .ok_or_else(|| ErrorKind::NotRunning(self.experiment.status).into())
+    }
+
+    /// Checks that the trail is not on hold.
+    pub(crate) fn not_on_hold(&self) -> Result<(), Error> {
+        match self.trail.as_ref().and_then(|trail| trail.hold.clone()) {
+            Some(reason) => Err(ErrorKind::OnHold { reason }.into()),
+            None => Ok(()),
+        }
     }
 
     /// What the trail calls a visitor.
@@ -246,7 +257,13 @@ impl Core {
         let read = self
             .database
             .run(|session| Box::pin(read_trail(session, id)));
-        let Some((sealed, (genesis, began_us), snapshot)) = read.await? else {
+        let Some(ReadTrail {
+            head,
+            sealed,
+            genesis: (genesis, began_us),
+            snapshot,
+        }) = read.await?
+        else {
             return Ok(None);
         };
         let row = id.to_string();
@@ -274,6 +291,7 @@ impl Core {
             pid_key: pid_key.map(PidKey::from_bytes),
             genesis,
             began_us,
+            hold: head.hold,
             snapshot: ArcSwap::from_pointee(snapshot),
             evaluated_us: Arc::default(),
         }))
@@ -397,10 +415,15 @@ fn missing(id: ExperimentId, column: &'static str) -> samplit_store::Error {
     samplit_store::Error::inconsistent("algorithm_audit_trail", column, format!("{id} has none"))
 }
 
-async fn read_trail(
-    session: &Session<'_>,
-    id: ExperimentId,
-) -> Result<Option<(keys::SealedKeys, (Genesis, i64), Snapshot)>, Error> {
+/// What of the database a [`LiveTrail`] is made of.
+struct ReadTrail {
+    head: HeadRow,
+    sealed: keys::SealedKeys,
+    genesis: (Genesis, i64),
+    snapshot: Snapshot,
+}
+
+async fn read_trail(session: &Session<'_>, id: ExperimentId) -> Result<Option<ReadTrail>, Error> {
     let Some(head) = heads::read(session, id).await? else {
         return Ok(None);
     };
@@ -409,5 +432,10 @@ async fn read_trail(
         .ok_or_else(|| missing(id, "draw_key_sealed"))?;
     let genesis = read_genesis(session, id).await?;
     let snapshot = Snapshot::read(session, id, unsigned(head.snapshot_seq)?).await?;
-    Ok(Some((sealed, genesis, snapshot)))
+    Ok(Some(ReadTrail {
+        head,
+        sealed,
+        genesis,
+        snapshot,
+    }))
 }

@@ -7,7 +7,7 @@ use samplit_store::heads::{self, HeadRow};
 use samplit_store::trail::{self, NewEntry, RawJson};
 use uuid::Uuid;
 
-use crate::Error;
+use crate::{Error, ErrorKind};
 
 /// A head that this transaction holds, and what it is about to append.
 #[derive(Debug)]
@@ -85,13 +85,38 @@ impl Trail {
         !self.entries.is_empty() || self.config_version != self.locked.config_version
     }
 
+    /// Whether the seal has been stored.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.locked.sealed_us.is_some()
+    }
+
+    /// Which incarnation the entries belong to.
+    pub(crate) fn incarnation(&self) -> i32 {
+        self.locked.incarnation
+    }
+
+    /// Lets entries be appended to a trail on hold: what held it is about to be settled.
+    pub(crate) fn release(&mut self) -> Option<String> {
+        self.locked.hold.take()
+    }
+
     /// Appends an entry of any kind.
+    ///
+    /// # Errors
+    /// The trail is on hold, or sealed and the entry a decision.
     pub(crate) fn append<P: TypedPayload + PartialEq>(
         &mut self,
         id: Uuid,
         now_us: i64,
         payload: &P,
     ) -> Result<Appended, Error> {
+        if let Some(reason) = &self.locked.hold {
+            let reason = reason.clone();
+            return Err(ErrorKind::OnHold { reason }.into());
+        }
+        if self.is_sealed() && P::DECISION_TYPE != DecisionType::Restore {
+            return Err(Error::conflict("sealed", "the trail is sealed"));
+        }
         let payload = payload.to_payload().map_err(Error::internal)?;
         Ok(self.append_payload(id, P::DECISION_TYPE, now_us, payload))
     }
@@ -109,7 +134,7 @@ impl Trail {
         Ok(appended)
     }
 
-    pub(crate) fn append_payload(
+    fn append_payload(
         &mut self,
         id: Uuid,
         decision_type: DecisionType,

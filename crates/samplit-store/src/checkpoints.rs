@@ -28,6 +28,16 @@ statements! {
     READ_CHECKPOINTS = concat!("SELECT ", columns!(), " FROM audit_checkpoints \
         WHERE experiment_id = $1 AND incarnation = $2 AND size > $3 AND size <= $4 \
         ORDER BY size LIMIT $5");
+    /// The checkpoints of an incarnation that the restore at an entry gave up, by size.
+    READ_ABANDONED = concat!("SELECT ", columns!(), " FROM audit_checkpoints \
+        WHERE experiment_id = $1 AND incarnation = $2 AND (size >= $3 OR frontier IS NULL) \
+        ORDER BY size");
+    /// The largest checkpoint of each trail, by experiment.
+    NEWEST_CHECKPOINTS = "SELECT c.* FROM audit_heads h CROSS JOIN LATERAL ( \
+        SELECT experiment_id, incarnation, size, root, note, signed_at, frontier \
+        FROM audit_checkpoints WHERE experiment_id = h.experiment_id \
+        AND incarnation = h.incarnation ORDER BY size DESC LIMIT 1) c \
+        WHERE h.experiment_id > $1 ORDER BY h.experiment_id LIMIT $2";
 }
 
 /// A stored checkpoint.
@@ -134,6 +144,39 @@ pub async fn page(
             READ_CHECKPOINTS,
             &[&experiment.0, &incarnation, &after, &upto, &limit],
         )
+        .await?;
+    rows.iter().map(CheckpointRow::from_row).collect()
+}
+
+/// The checkpoints of an incarnation that were given up when the entry `restore` began the next
+/// one, by size: those that reach as far, and those taken over from outside.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn abandoned(
+    session: &Session<'_>,
+    experiment: ExperimentId,
+    incarnation: i32,
+    restore: i64,
+) -> Result<Vec<CheckpointRow>, Error> {
+    let rows = session
+        .query(READ_ABANDONED, &[&experiment.0, &incarnation, &restore])
+        .await?;
+    rows.iter().map(CheckpointRow::from_row).collect()
+}
+
+/// The largest checkpoint of each trail in its present incarnation, of the experiments behind
+/// `after` in id order, at most `limit`.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn newest(
+    session: &Session<'_>,
+    after: ExperimentId,
+    limit: i64,
+) -> Result<Vec<CheckpointRow>, Error> {
+    let rows = session
+        .query(NEWEST_CHECKPOINTS, &[&after.0, &limit])
         .await?;
     rows.iter().map(CheckpointRow::from_row).collect()
 }

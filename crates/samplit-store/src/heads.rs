@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::Error;
 use crate::columns::Columns;
-use crate::statement::{Session, statements};
+use crate::statement::{Session, Statement, statements};
 
 statements! {
     /// Locks heads in id order, so that two batches over the same experiments cannot deadlock.
@@ -37,6 +37,10 @@ statements! {
     LIST_UNSIGNED = "SELECT h.experiment_id FROM audit_heads h WHERE h.hold IS NULL AND NOT EXISTS ( \
         SELECT FROM audit_checkpoints c WHERE c.experiment_id = h.experiment_id \
         AND c.incarnation = h.incarnation AND c.size = h.size) ORDER BY 1";
+    /// The trails of experiments that were completed, not sealed yet, but for those on hold.
+    LIST_UNSEALED = "SELECT h.experiment_id FROM audit_heads h JOIN experiments e \
+        ON e.id = h.experiment_id WHERE h.sealed_us IS NULL AND h.hold IS NULL \
+        AND e.completed_at IS NOT NULL AND e.status IN ('completed', 'archived') ORDER BY 1";
 }
 
 /// A row of `audit_heads`.
@@ -217,7 +221,19 @@ pub async fn begin_incarnation(
 /// # Errors
 /// When PostgreSQL fails.
 pub async fn unsigned(session: &Session<'_>) -> Result<Vec<ExperimentId>, Error> {
-    let rows = session.query(LIST_UNSIGNED, &[]).await?;
+    ids(session, LIST_UNSIGNED).await
+}
+
+/// The trails of completed experiments that are not sealed yet, but for those on hold.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn unsealed(session: &Session<'_>) -> Result<Vec<ExperimentId>, Error> {
+    ids(session, LIST_UNSEALED).await
+}
+
+async fn ids(session: &Session<'_>, statement: Statement) -> Result<Vec<ExperimentId>, Error> {
+    let rows = session.query(statement, &[]).await?;
     let ids = rows.iter().map(|row| {
         let of = Columns::new(row, "audit_heads");
         of.get(0, "experiment_id").map(ExperimentId)

@@ -168,7 +168,7 @@ impl Engine {
     /// Stores what `change` makes of an experiment, and what `also` has to do in the same
     /// transaction. The head of its trail is locked first, so nobody is assigned meanwhile, and
     /// moves to the new version, so nobody is assigned under the old one afterwards.
-    pub(super) async fn edit<C, A>(
+    pub(crate) async fn edit<C, A>(
         &self,
         who: &Principal,
         edit: Edit,
@@ -224,10 +224,10 @@ impl Engine {
 
 /// Which experiment to change, from which version, and what the transaction is called.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Edit {
-    pub(super) id: ExperimentId,
-    pub(super) if_version: Option<i64>,
-    pub(super) name: &'static str,
+pub(crate) struct Edit {
+    pub(crate) id: ExperimentId,
+    pub(crate) if_version: Option<i64>,
+    pub(crate) name: &'static str,
 }
 
 /// Appends new weights whatever they are.

@@ -13,6 +13,7 @@ use samplit_domain::{
 use samplit_store::experiments;
 use time::OffsetDateTime;
 
+pub(crate) use change::Edit;
 pub use change::ExperimentChange;
 pub use list::{ExperimentFilter, Page, PageOf};
 

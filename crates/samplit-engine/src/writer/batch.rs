@@ -322,6 +322,7 @@ fn is_due(core: &Core, live: &Live, trail: &Trail, now_us: i64) -> bool {
     let now_us = now_us.max(trail.last_us());
     let every = i64::try_from(core.config.reallocate_every.as_micros()).unwrap_or(i64::MAX);
     live.experiment.strategy == Strategy::Adaptive
+        && !trail.is_sealed()
         && trail.size() > trail.snapshot_seq
         && now_us - trail.snapshot_us >= every
         && now_us - started.evaluated_us.load(Ordering::Relaxed) >= every

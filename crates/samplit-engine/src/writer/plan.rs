@@ -207,7 +207,8 @@ impl<'a> Plan<'a> {
         let window = experiment.allocation.attribution_window_seconds;
         let window = time::Duration::seconds(i64::try_from(window).unwrap_or(i64::MAX));
         let now = from_micros(self.now_us);
-        if experiment.completed_at.is_some_and(|at| now - at > window) {
+        let is_over = experiment.completed_at.is_some_and(|at| now - at > window);
+        if self.trail.is_sealed() || is_over {
             return Ok(Answer::WindowClosed);
         }
         let payload = Conversion {

@@ -1,0 +1,63 @@
+//! Proving a trail: verifying it in place, the bundle with which others verify it elsewhere, and
+//! proofs about single entries.
+
+mod bundle;
+mod inclusion;
+mod lines;
+mod receipt;
+mod tree;
+mod verify;
+
+pub use bundle::{Bundle, BundleRange};
+pub use inclusion::{ConsistencyProof, InclusionProof};
+pub(crate) use tree::Trees;
+pub use verify::Verdict;
+
+use samplit_audit::{Entry, Failure, FailureKind, Payload};
+use samplit_domain::{ExperimentId, to_micros};
+use samplit_store::heads::HeadRow;
+use samplit_store::trail::EntryRow;
+
+use crate::{Engine, Error, Principal, Scope};
+
+impl Engine {
+    /// The head of a trail that there is something to prove of.
+    async fn provable_head(&self, who: &Principal, id: ExperimentId) -> Result<HeadRow, Error> {
+        who.require(Scope::Read)?;
+        self.visible_live(who, id).await?.started()?;
+        let missing = || {
+            samplit_store::Error::inconsistent("audit_heads", "experiment_id", format!("no {id}"))
+        };
+        Ok(self.head(id).await?.ok_or_else(missing)?)
+    }
+}
+
+/// A stored row as an entry; what cannot be one breaks the trail.
+fn to_entry(id: ExperimentId, row: &EntryRow) -> Result<Entry, Failure> {
+    let sequence_number = u64::try_from(row.sequence_number).unwrap_or(0);
+    let broken = |what: String| Failure {
+        kind: FailureKind::Integrity,
+        sequence: Some(sequence_number),
+        what,
+    };
+    Ok(Entry {
+        experiment_id: id.0,
+        sequence_number,
+        previous_hash: row
+            .previous_hash
+            .parse()
+            .map_err(|_| broken("previous_hash".to_owned()))?,
+        id: row.id.0,
+        decision_type: row
+            .decision_type
+            .parse()
+            .map_err(|_| broken("decision_type".to_owned()))?,
+        created_at_us: to_micros(row.created_at),
+        payload: Payload::from_text(row.decision_data.as_bytes())
+            .map_err(|error| broken(format!("decision_data: {error}")))?,
+        current_hash: row
+            .current_hash
+            .parse()
+            .map_err(|_| broken("current_hash".to_owned()))?,
+    })
+}
