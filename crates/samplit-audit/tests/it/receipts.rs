@@ -1,14 +1,11 @@
 //! Receipts: what is in the trail is proved, and whatever is done to a receipt is named.
 
-#[expect(dead_code, reason = "only some of the world is used here")]
-mod support;
-
+use crate::support::{EXPERIMENT, World, verifying_key};
 use samplit_audit::{
     Failure, FailureKind, Pseudonym, Signer,
     payload::{Conversion, Mode},
     receipt::{self, ProvedEntry, ReceiptOptions, ReceiptReport},
 };
-use support::{EXPERIMENT, World, verifying_key};
 
 fn pinned() -> ReceiptOptions {
     ReceiptOptions {

@@ -1,14 +1,11 @@
 //! Bundles that were written once and must verify for ever.
 
-#[expect(dead_code, reason = "only some of the world is used here")]
-mod support;
-
+use crate::support::{World, complete, rule, signers, tamper, verifying_key};
 use samplit_audit::{
     Options, bundle,
     payload::Mode,
     receipt::{self, ReceiptOptions},
 };
-use support::{World, complete, rule, signers, tamper, verifying_key};
 
 /// The key of the golden checkpoints, as an auditor would have written it down.
 const PINNED: &str = "o.example+1fef7f2c+Af0XJDhaoMdbZPt4zWAvodmR/ev3axPFjtcC6sg16fYY";
@@ -17,17 +14,17 @@ const GOLDEN: [(Mode, &str, &[u8]); 3] = [
     (
         Mode::Single,
         "single",
-        include_bytes!("golden/single.ndjson"),
+        include_bytes!("../golden/single.ndjson"),
     ),
     (
         Mode::Independent,
         "independent",
-        include_bytes!("golden/independent.ndjson"),
+        include_bytes!("../golden/independent.ndjson"),
     ),
     (
         Mode::Factorial,
         "factorial",
-        include_bytes!("golden/factorial.ndjson"),
+        include_bytes!("../golden/factorial.ndjson"),
     ),
 ];
 
@@ -59,9 +56,12 @@ fn the_same_trail_is_still_written_byte_for_byte() {
 }
 
 /// One of everything by the real rule, and the keys that an auditor pins, one a line.
-const COMPLETE: &[u8] = include_bytes!("golden/complete.ndjson");
-const KEYS: &str = include_str!("golden/keys.txt");
-const RECEIPT: &[u8] = include_bytes!("golden/receipt.ndjson");
+const COMPLETE: &[u8] = include_bytes!("../golden/complete.ndjson");
+const KEYS: &str = include_str!("../golden/keys.txt");
+const RECEIPT: &[u8] = include_bytes!("../golden/receipt.ndjson");
+
+/// Every golden bundle.
+pub(crate) const BUNDLES: [&[u8]; 4] = [GOLDEN[0].2, GOLDEN[1].2, GOLDEN[2].2, COMPLETE];
 
 /// The receipt of the visitor who came back and converted.
 fn golden_receipt() -> Vec<u8> {
