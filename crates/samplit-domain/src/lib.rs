@@ -26,7 +26,9 @@ pub use lifecycle::{IllegalTransition, Status, Transition};
 pub use selector::{ElementType, Selector, SelectorType};
 pub use stopping::{Stopping, StoppingRule};
 pub use violation::{Violation, Violations, json_pointer};
-pub use visit::{Assign, Convert, DEFAULT_CONVERSION_VALUE, MAX_CONVERSION_VALUE, MAX_IDENTIFIER};
+pub use visit::{
+    Assign, Convert, DEFAULT_CONVERSION_VALUE, ERASED_PREFIX, MAX_CONVERSION_VALUE, MAX_IDENTIFIER,
+};
 
 /// A value outside the closed set of words that a column or field allows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -86,6 +86,14 @@ impl Stopping {
             let detail = "must be between 0 and 3,650";
             violations.add(format!("{pointer}/min_days"), "out_of_range", detail);
         }
+        if self.min_visitors_per_arm > 1_000_000_000_000 {
+            let detail = "must be at most 10^12";
+            violations.add(
+                format!("{pointer}/min_visitors_per_arm"),
+                "out_of_range",
+                detail,
+            );
+        }
         if !(1..=1_000_000_000_000).contains(&self.planned_visitors) {
             let detail = "must be between 1 and 10^12";
             violations.add(
@@ -135,6 +143,7 @@ mod tests {
             );
         }
         let bad = Stopping {
+            min_visitors_per_arm: u64::MAX,
             min_days: -1.0,
             planned_visitors: 0,
             planned_rate: 1.0,
@@ -144,6 +153,7 @@ mod tests {
             &bad,
             &[
                 "/stopping/min_days",
+                "/stopping/min_visitors_per_arm",
                 "/stopping/planned_visitors",
                 "/stopping/planned_rate",
             ],

@@ -18,6 +18,9 @@ pub const MAX_CONVERSION_VALUE: f64 = 1e12;
 /// The longest context, in bytes of JSON text.
 const MAX_CONTEXT_BYTES: usize = 8 * 1024;
 
+/// What stands before the id of the row in place of the identifier of a visitor who was erased.
+pub const ERASED_PREFIX: &str = "erased:";
+
 /// A visitor asks for a variant.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Assign {
@@ -49,7 +52,7 @@ impl Assign {
     /// All the rules that are broken.
     pub fn check(&self) -> Result<(), Violations> {
         let mut violations = Violations::default();
-        violations.text("/visitor_id", &self.visitor, MAX_IDENTIFIER);
+        violations.visitor("/visitor_id", &self.visitor);
         if let Some(session) = &self.session {
             violations.length("/session_id", session, MAX_IDENTIFIER);
         }
@@ -83,6 +86,18 @@ pub(crate) fn is_conversion_value(value: f64) -> bool {
     value.is_sign_positive() && value <= MAX_CONVERSION_VALUE
 }
 
+impl Violations {
+    /// Checks the identifier of a visitor: 1 to 255 characters, and none that stands for somebody
+    /// who was erased.
+    pub fn visitor(&mut self, pointer: &str, visitor: &str) {
+        self.text(pointer, visitor, MAX_IDENTIFIER);
+        if visitor.starts_with(ERASED_PREFIX) {
+            let detail = format!("must not start with `{ERASED_PREFIX}`");
+            self.add(pointer, "reserved", detail);
+        }
+    }
+}
+
 impl Convert {
     /// Checks every rule.
     ///
@@ -90,7 +105,7 @@ impl Convert {
     /// All the rules that are broken.
     pub fn check(&self) -> Result<(), Violations> {
         let mut violations = Violations::default();
-        violations.text("/visitor_id", &self.visitor, MAX_IDENTIFIER);
+        violations.visitor("/visitor_id", &self.visitor);
         if let Some(goal) = &self.goal {
             violations.text("/goal", goal, MAX_IDENTIFIER);
         }
@@ -151,6 +166,30 @@ mod tests {
                 "/value out_of_range"
             ]
         );
+    }
+
+    #[test]
+    fn nobody_is_called_like_somebody_erased() {
+        for (visitor, code) in [
+            ("erased:1", Some("reserved")),
+            ("erased:", Some("reserved")),
+            ("Erased:1", None),
+            ("not erased:1", None),
+        ] {
+            let visitor = visitor.to_owned();
+            let convert = Convert {
+                visitor: visitor.clone(),
+                ..Convert::default()
+            };
+            let assign = Assign {
+                visitor,
+                ..Assign::default()
+            };
+            for checked in [assign.check(), convert.check()] {
+                let found = checked.err().map(|violations| violations.0[0].code);
+                assert_eq!(found, code);
+            }
+        }
     }
 
     #[test]

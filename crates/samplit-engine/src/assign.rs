@@ -47,6 +47,8 @@ pub enum NotRecorded {
     Completed,
     /// PostgreSQL is away and the visitor not in memory, or the trail is on hold and the visitor new.
     Degraded,
+    /// The visitor took part once and was erased.
+    Erased,
 }
 
 impl NotRecorded {
@@ -58,6 +60,7 @@ impl NotRecorded {
             Self::Paused => "paused",
             Self::Completed => "completed",
             Self::Degraded => "degraded",
+            Self::Erased => "erased",
         }
     }
 }
@@ -109,6 +112,10 @@ impl Engine {
             }
             Status::Completed => return Ok(Ok(outside(live, NotRecorded::Completed))),
             Status::Active | Status::Paused => {}
+        }
+        // Before the cache, which may still know the row.
+        if live.is_erased(&request.visitor) {
+            return Ok(Ok(outside(live, NotRecorded::Erased)));
         }
         if let Some(known) = self.core.visitors.get(&digest) {
             return Ok(Ok(inside(live, known, false)));

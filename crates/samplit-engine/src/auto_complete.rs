@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Weak;
 use std::time::Duration;
 
-use samplit_domain::{Experiment, ExperimentId, Status, Transition};
+use samplit_domain::{ElementId, Experiment, ExperimentId, Status, Transition, VariantId};
 
 use crate::core::Core;
-use crate::results::Results;
+use crate::results::ElementResults;
 use crate::writer::Writer;
 use crate::{Engine, Error, Principal};
 
@@ -36,15 +36,11 @@ impl Engine {
     async fn complete_if_due(&self, id: ExperimentId) -> Result<(), Error> {
         let me = Principal::system();
         let results = self.results(&me, id).await?;
-        if !results
-            .elements
-            .iter()
-            .all(|element| element.stopping.may_stop)
-        {
+        if !may_stop(&results.elements) {
             return Ok(());
         }
         let version = Some(results.experiment.version);
-        let winner = leaders(&results);
+        let winner = leaders(&results.experiment, &results.elements);
         self.transition(&me, id, Transition::Complete, winner, version)
             .await?;
         tracing::info!(experiment = %id, "the registered stopping rule is met; completed");
@@ -52,16 +48,23 @@ impl Engine {
     }
 }
 
+/// Whether the rule is met in every draw.
+pub(crate) fn may_stop(draws: &[ElementResults]) -> bool {
+    draws.iter().all(|draw| draw.stopping.may_stop)
+}
+
 /// The leader of each draw, as the variants that it shows.
-fn leaders(results: &Results) -> BTreeMap<samplit_domain::ElementId, samplit_domain::VariantId> {
-    let shown = results.elements.iter().flat_map(|element| {
+pub(crate) fn leaders(
+    experiment: &Experiment,
+    draws: &[ElementResults],
+) -> BTreeMap<ElementId, VariantId> {
+    let shown = draws.iter().flat_map(|element| {
         let leader = element.arms.get(element.stopping.leader);
         leader
             .into_iter()
             .flat_map(|arm| arm.variants.iter().copied())
     });
-    results
-        .experiment
+    experiment
         .elements
         .iter()
         .map(|element| element.id)

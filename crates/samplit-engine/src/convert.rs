@@ -51,6 +51,9 @@ impl Engine {
             if let status @ (Status::Draft | Status::Archived) = live.experiment.status {
                 return Err(ErrorKind::NotRunning(status).into());
             }
+            if live.is_erased(&request.visitor) {
+                return Err(ErrorKind::NotAssigned.into());
+            }
             live.not_on_hold()?;
             let (goal, default) = goal(&live.experiment, request.goal.as_deref())?;
             let job = Job {

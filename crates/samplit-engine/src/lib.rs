@@ -9,12 +9,15 @@ mod convert;
 mod core;
 mod doctor;
 mod engine;
+mod erasure;
 mod error;
 mod experiments;
 mod live;
 mod planning;
 mod proof;
 mod reallocation;
+mod redaction;
+mod registration;
 mod restore;
 mod results;
 mod rule;
@@ -34,10 +37,12 @@ pub use config::EngineConfig;
 pub use convert::Converted;
 pub use doctor::{Check, Finding};
 pub use engine::Engine;
+pub use erasure::Erasure;
 pub use error::{Error, ErrorKind};
 pub use experiments::{ExperimentChange, ExperimentFilter, Page, PageOf};
 pub use planning::{ForecastRequest, ForecastResults, ForecastSpread, Target, WhatIf};
 pub use proof::{Bundle, BundleRange, ConsistencyProof, InclusionProof, Verdict};
+pub use registration::{Deviation, RegistrationReport};
 pub use results::{
     ArmEvidence, ArmResults, DifferenceEvidence, Effect, ElementResults, IntervalEstimate,
     LiftResults, Results, SampleRatioEvidence, StoppingProgress, TimelineArm, TimelinePoint,

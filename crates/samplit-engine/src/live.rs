@@ -6,7 +6,7 @@
 //! a change is seen where nothing is recorded: a visitor who is known, or new to an experiment that
 //! this process still believes to be paused or completed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use samplit_bandit::Weights;
 use samplit_domain::{ArmSet, Experiment, ExperimentId, Status, arm_sets, to_micros};
 use samplit_store::heads::HeadRow;
 use samplit_store::trail::EntryRow;
-use samplit_store::{Database, Notifications, Session, experiments, heads, keys, trail};
+use samplit_store::{Database, Notifications, Session, erasures, experiments, heads, keys, trail};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -45,6 +45,9 @@ pub(crate) struct LiveTrail {
     pub(crate) draw_key: DrawKey,
     /// `None` once it was destroyed.
     pub(crate) pid_key: Option<PidKey>,
+    /// Visitors who were erased. They have had their turn: a second one would give their pseudonym
+    /// two assignments in one trail.
+    pub(crate) erased: HashSet<Pseudonym>,
     pub(crate) genesis: Genesis,
     /// When the trail began, in microseconds since the epoch.
     pub(crate) began_us: i64,
@@ -157,6 +160,20 @@ impl Live {
             )
         })?;
         Ok(key.pseudonym(self.experiment.id.0, visitor))
+    }
+}
+
+impl Live {
+    /// Whether a visitor was erased. Costs nothing where nobody was.
+    pub(crate) fn is_erased(&self, visitor: &str) -> bool {
+        let trail = self.trail.as_ref().filter(|t| !t.erased.is_empty());
+        trail.is_some_and(|trail| {
+            let key = trail.pid_key.as_ref();
+            key.is_some_and(|key| {
+                let pseudonym = key.pseudonym(self.experiment.id.0, visitor);
+                trail.erased.contains(&pseudonym)
+            })
+        })
     }
 }
 
@@ -289,12 +306,27 @@ impl Core {
         Ok(Some(LiveTrail {
             draw_key: DrawKey::from_bytes(open("draw_key_sealed", &sealed.draw)?),
             pid_key: pid_key.map(PidKey::from_bytes),
+            erased: self.read_erased(id).await?,
             genesis,
             began_us,
             hold: head.hold,
             snapshot: ArcSwap::from_pointee(snapshot),
             evaluated_us: Arc::default(),
         }))
+    }
+
+    async fn read_erased(&self, id: ExperimentId) -> Result<HashSet<Pseudonym>, Error> {
+        let read = self
+            .database
+            .run(|session| Box::pin(erasures::pseudonyms(session, id)));
+        let digits = read.await?;
+        let pseudonyms = digits.iter().map(|digits| {
+            digits.parse().map_err(|error| {
+                let what = format!("{id}: `{digits}`: {error}");
+                samplit_store::Error::inconsistent("erasures", "pseudonym", what).into()
+            })
+        });
+        pseudonyms.collect()
     }
 
     /// The experiments in memory that complete by themselves.

@@ -17,7 +17,7 @@ use samplit_store::{Session, experiments, heads};
 use crate::core::Core;
 use crate::reallocation::{count, propose, totals};
 use crate::trail::{self, Trail, unsigned};
-use crate::{Error, ErrorKind, visitor};
+use crate::{Error, ErrorKind, registration, visitor};
 
 /// The largest count that an entry can tell.
 const MAX_COUNT: u64 = (1 << 53) - 1;
@@ -290,7 +290,11 @@ fn genesis(
         draw_key_commitment: draw_key.commitment(experiment.id.0),
         max_snapshot_lag_us: MAX_SNAPSHOT_LAG_US,
         config_sha256: Hash::of(configuration(experiment).as_bytes()),
-        hypothesis_sha256: None,
+        hypothesis_sha256: experiment
+            .registration
+            .as_ref()
+            .map(registration::hash)
+            .transpose()?,
         mode,
         elements: PerElement::Many(Vec::new()),
         carried: carried

@@ -42,6 +42,11 @@ statements! {
         coalesce(sum(conversion_value * conversion_value) \
         FILTER (WHERE converted_at IS NOT NULL), 0)::float8, context ->> $2 \
         FROM assignments WHERE experiment_id = $1 GROUP BY 1, 2, 7 ORDER BY 1, 2, 7";
+    /// Conversions of an experiment after a moment, by snapshot and the variants shown.
+    COUNT_LATE_CONVERSIONS = "SELECT coalesce(snapshot_seq, 0), variant_id, metadata -> 'variants', \
+        count(*), coalesce(sum(conversion_value), 0)::float8, \
+        coalesce(sum(conversion_value * conversion_value), 0)::float8 \
+        FROM assignments WHERE experiment_id = $1 AND converted_at > $2 GROUP BY 1, 2, 3";
 }
 
 /// A visitor's row.
@@ -278,4 +283,47 @@ pub async fn count(
         })
     });
     counts.collect()
+}
+
+/// Conversions that one combination of variants under one snapshot had after a moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LateConversions {
+    /// The snapshot whose weights were used; 0 for rows older than the trail.
+    pub snapshot_seq: i64,
+    /// The variant of the first element; `None` only in rows older than the trail.
+    pub variant_id: Option<VariantId>,
+    /// `{element_id: variant_id}` where there are several elements.
+    pub variants: Option<Json>,
+    /// How many.
+    pub conversions: i64,
+    /// Sum of their values.
+    pub value_sum: f64,
+    /// Sum of the squares.
+    pub value_sum_squares: f64,
+}
+
+/// The conversions of an experiment after `moment`. Scans its rows.
+///
+/// # Errors
+/// When PostgreSQL fails, or a row cannot be decoded.
+pub async fn late_conversions(
+    session: &Session<'_>,
+    experiment: ExperimentId,
+    moment: OffsetDateTime,
+) -> Result<Vec<LateConversions>, Error> {
+    let rows = session
+        .query(COUNT_LATE_CONVERSIONS, &[&experiment.0, &moment])
+        .await?;
+    let late = rows.iter().map(|row| {
+        let of = Columns::new(row, "assignments");
+        Ok(LateConversions {
+            snapshot_seq: of.get(0, "snapshot_seq")?,
+            variant_id: variant(of, 1)?,
+            variants: of.get(2, "metadata")?,
+            conversions: of.get(3, "converted_at")?,
+            value_sum: of.get(4, "conversion_value")?,
+            value_sum_squares: of.get(5, "conversion_value")?,
+        })
+    });
+    late.collect()
 }

@@ -5,12 +5,19 @@ use std::collections::BTreeMap;
 use samplit_domain::{
     ElementId, Experiment, ExperimentId, Status, Transition, VariantId, Violations, json_pointer,
 };
+use samplit_store::keys;
 
 use super::change::Edit;
-use crate::{Engine, Error, Principal, Scope, start};
+use crate::{Engine, Error, Principal, Scope, registration, start};
 
 impl Engine {
     /// Starts, pauses, resumes, completes or archives an experiment.
+    ///
+    /// An experiment that has a hypothesis is registered when it starts: see
+    /// [`Self::registration`]. Archiving destroys the key of the pseudonyms. From then on the trail
+    /// alone says of nobody whether they took part, whoever's identifier is tried; the rows still
+    /// do, which share their ids with entries and keep their identifiers until
+    /// [`Self::erase_visitor`] takes them away.
     ///
     /// `winner` goes with [`Transition::Complete`]: per element the variant that everybody gets
     /// from then on; an element that it leaves out gets its control.
@@ -42,6 +49,7 @@ impl Engine {
                 Transition::Start => {
                     fit_to_start(current)?;
                     next.started_at = Some(now);
+                    next.registration = registration::document(current)?;
                 }
                 Transition::Complete => {
                     check_winner(current, &winner)?;
@@ -66,6 +74,11 @@ impl Engine {
             Box::pin(async move {
                 if trail.is_none() && next.status == Status::Active {
                     start::begin(core, session, next).await?;
+                }
+                if transition == Transition::Archive {
+                    // Nobody can tell any longer whom a pseudonym of the trail stands for, but by the
+                    // id that a row shares with its entry, as long as the row has its identifier.
+                    keys::destroy_pid(session, id).await?;
                 }
                 Ok(())
             })

@@ -6,12 +6,13 @@ mod factorial;
 mod stopping;
 mod timeline;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use samplit_audit::payload::Genesis;
 use samplit_bandit::Weights;
-use samplit_domain::{Experiment, ExperimentId, VariantId, arm_sets};
+use samplit_domain::{Experiment, ExperimentId, VariantId, arm_sets, to_micros};
+use samplit_store::assignments::{self, LateConversions};
 use samplit_store::statistics::{self, ArmStatistics};
 use samplit_store::trail::EntryRow;
 use samplit_store::{Session, experiments, heads, trail};
@@ -27,8 +28,10 @@ pub(crate) use evidence::{Evidence, interval};
 
 use crate::experiments::visible;
 use crate::live::Snapshot;
+use crate::registration::{self, RegistrationReport};
+use crate::start::small;
 use crate::trail::{signed, unsigned};
-use crate::{Engine, Error, ErrorKind, Principal, Scope, live};
+use crate::{Engine, Error, ErrorKind, Principal, Scope, live, visitor};
 
 /// The level of every interval.
 const LEVEL: f64 = 0.95;
@@ -46,6 +49,8 @@ pub struct Results {
     pub snapshot_seq: u64,
     /// When the numbers were read.
     pub as_of: OffsetDateTime,
+    /// What was registered at the start, and whether the experiment kept to it.
+    pub registration: RegistrationReport,
     /// How the weights came about: `uniform`, `thompson`, `top_two`, `fixed`.
     pub method: &'static str,
     /// One per draw: the elements, or the single draw over all combinations.
@@ -181,11 +186,23 @@ pub(crate) struct Record {
     pub(crate) snapshots: Vec<Snapshot>,
     /// The sequence number of the snapshot in force.
     head: u64,
+    /// Of an experiment that is over: the conversions that came afterwards.
+    late: Vec<LateConversions>,
+    /// Arms that could not be drawn for a while, as (element, arm).
+    pub(crate) paused_arms: BTreeSet<(usize, usize)>,
 }
 
 impl Record {
     async fn read(who: &Principal, session: &Session<'_>, id: ExperimentId) -> Result<Self, Error> {
         let experiment = visible(who, experiments::read(session, id).await?)?;
+        // Only what was registered is compared with what was known when it was over. Before the
+        // statistics: what is to be taken off has to be in them.
+        let over = experiment.completed_at;
+        let over = over.filter(|_| experiment.registration.is_some());
+        let late = match over {
+            Some(moment) => assignments::late_conversions(session, id, moment).await?,
+            None => Vec::new(),
+        };
         let rows = statistics::by_snapshot(session, id).await?;
         let (genesis, _) = live::read_genesis(session, id).await?;
         let entries: Vec<EntryRow> = trail::snapshots(session, id).await?;
@@ -200,7 +217,37 @@ impl Record {
             rows,
             snapshots,
             head: head.map_or(Ok(1), |head| unsigned(head.snapshot_seq))?,
+            late,
+            paused_arms: registration::paused_arms(&entries)?,
         })
+    }
+
+    /// The results as they were when the experiment was completed.
+    pub(crate) fn at_completion(
+        &self,
+        completed_at: OffsetDateTime,
+    ) -> Result<Vec<ElementResults>, Error> {
+        let sets = arm_sets(&self.experiment);
+        let mut rows = self.rows.clone();
+        for late in &self.late {
+            let shown = late.variants.as_ref();
+            let shown = visitor::stored_variants(&self.experiment, late.variant_id, shown);
+            for (element, arm) in visitor::arms(&sets, &shown).into_iter().enumerate() {
+                let key = (late.snapshot_seq, small(element), small(usize::from(arm)));
+                let same =
+                    |row: &&mut ArmStatistics| (row.snapshot_seq, row.element, row.arm) == key;
+                if let Some(row) = rows.iter_mut().find(same) {
+                    row.conversions = (row.conversions - late.conversions).max(0);
+                    row.value_sum -= late.value_sum;
+                    row.value_sum_squares -= late.value_sum_squares;
+                }
+            }
+        }
+        let moment = to_micros(completed_at);
+        let in_force = self.snapshots.iter().rfind(|s| s.at_us <= moment);
+        let in_force = in_force.or(self.snapshots.first());
+        let in_force = in_force.ok_or(ErrorKind::NotFound("snapshot"))?;
+        self.elements(&rows, in_force, completed_at)
     }
 
     /// The weights of every snapshot for one draw, by sequence number.
@@ -218,6 +265,31 @@ impl Record {
         shown: &Snapshot,
         as_of: OffsetDateTime,
     ) -> Result<Results, Error> {
+        let elements = self.elements(rows, shown, as_of)?;
+        let sum = |of: fn(&ArmResults) -> u64| {
+            // Every visitor is in every draw, so any one of them counts all.
+            elements
+                .first()
+                .map_or(0, |element| element.arms.iter().map(of).sum())
+        };
+        Ok(Results {
+            visitors: sum(|arm| arm.assignments),
+            conversions: sum(|arm| arm.conversions),
+            snapshot_seq: shown.seq,
+            as_of,
+            registration: registration::report(self)?,
+            method: shown.method,
+            experiment: Arc::clone(&self.experiment),
+            elements,
+        })
+    }
+
+    fn elements(
+        &self,
+        rows: &[ArmStatistics],
+        shown: &Snapshot,
+        as_of: OffsetDateTime,
+    ) -> Result<Vec<ElementResults>, Error> {
         let sets = arm_sets(&self.experiment);
         let is_fixed = self.experiment.strategy == samplit_domain::Strategy::Fixed;
         let mut elements = Vec::with_capacity(sets.len());
@@ -239,21 +311,7 @@ impl Record {
                 arms,
             });
         }
-        let sum = |of: fn(&ArmResults) -> u64| {
-            // Every visitor is in every draw, so any one of them counts all.
-            elements
-                .first()
-                .map_or(0, |element| element.arms.iter().map(of).sum())
-        };
-        Ok(Results {
-            visitors: sum(|arm| arm.assignments),
-            conversions: sum(|arm| arm.conversions),
-            snapshot_seq: shown.seq,
-            as_of,
-            method: shown.method,
-            experiment: Arc::clone(&self.experiment),
-            elements,
-        })
+        Ok(elements)
     }
 }
 
