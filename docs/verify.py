@@ -1,132 +1,150 @@
 #!/usr/bin/env python3
-"""Verifies the audit trail of an experiment from its bundle. Python 3.9, nothing else. The format: AUDIT_FORMAT.md.
-Exit codes: 0 sound, 1 integrity, 2 signature, 3 replay, 4 malformed, 64 usage. Stops at the first thing that is wrong."""
-import argparse, base64, hashlib, hmac, io, json, re, struct, sys
-try: from verify_weights import weights as rule  # beside this file; without it weights are taken as they are
-except ImportError: rule = None
-INTEGRITY, SIGNATURE, REPLAY, MALFORMED, PPB, LINE, LOOK_BACK = 1, 2, 3, 4, 10**9, 17408, 2**20
+"""Verifies the audit trail of an experiment from its bundle, as AUDIT_FORMAT.md describes it. Needs Python 3.9, and beside
+this file verify_form.py, verify_replay.py and verify_weights.py. Stops at the first thing that is wrong and names it.
+Exit codes: 0 sound, 1 integrity, 2 signature, 3 replay, 4 malformed, 64 wrong usage."""
+import argparse, io, json, sys
+from verify_form import HEX, LINES, canonical, count_signed, fits, in_profile, is_typed, read_key, read_note, refuse, sha
+from verify_replay import Replay
+
+INTEGRITY, SIGNATURE, REPLAY, MALFORMED, MAX_PAYLOAD, MAX_LINE = 1, 2, 3, 4, 16 * 1024, 17 * 1024
+
 class Wrong(Exception): """Arguments: the kind, which is the exit code; the entry, or None; what is wrong."""
-def sha(*parts): return hashlib.sha256(b"".join(p if isinstance(p, bytes) else str(p).encode() for p in parts)).digest()
-def canonical(value): return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-def real(digits): return struct.unpack(">d", bytes.fromhex(digits))[0]
-def refuse(number): raise ValueError(number + " is not an integer")
 
-# ---- Form. Canonical JSON spells everything in one way, so a pattern can say what a line or a payload may be.
-WORD = {"INT": "[0-9]+", "STR": r'"(?:[^"\\]|\\.)*"', "HEX": '"[0-9a-f]{64}"', "U64": '"[0-9a-f]{16}"',
-        "F64": '"(?![7f]ff)[0-9a-f]{16}"', "UUID": '"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"'}
-def form(text):
-    words = "|".join(sorted(WORD, key=len, reverse=True))
-    return re.sub(words, lambda m: WORD[m[0]], text.replace("{", r"\{").replace("}", r"\}"))
-for name, item in {"INTS": "INT", "UUIDS": "UUID", "FINAL": '{"arm":INT,"n":INT,"s":INT}', "FINALS": '{"arms":FINAL,"element":INT}',
-        "CARRIED": '{"arm":INT,"element":INT,"n":INT,"s":INT}',
-        "ARMS": '{"arm":INT,"name":STR,(?:"variant_id":UUID|"variant_ids":UUIDS)}',
-        "DRAWS": '{"arms":ARMS,"element":INT,"element_id":UUID,"weights_ppb":INTS}',
-        "STATES": '{(?:"active":false,)?"alpha_f64":F64,"arm":INT,"beta_f64":F64,"n":INT,"p_best_f64":F64,"s":INT}',
-        "BLOCKS": '{"arms":STATES,"element":INT,"weights_ppb":INTS}'}.items():
-    WORD[name] = r"\[(?:%s(?:,%s)*)?\]" % (form(item), form(item))
-KINDS = {kind: re.compile(form(pattern)) for kind, pattern in {
-    "genesis": '{"alg":"samplit-audit-v1",(?:"arms":ARMS,)?(?:"carried":CARRIED,)?"config_sha256":HEX,"draw_key_commitment":HEX,'
-        '(?:"elements":DRAWS,)?"floor_ppb":INT,(?:"hypothesis_sha256":HEX,)?"max_snapshot_lag_us":INT,'
-        '"mode":"(?:single|independent|factorial)","origin":STR,"policy":"(?:thompson|top_two|fixed)",'
-        '"prior":{"alpha_f64":F64,"beta_f64":F64},"strategy":"(?:adaptive|fixed)","warm_up":INT(?:,"weights_ppb":INTS)?}',
-    "assignment": '{"arm":INT,"draw":INT(?:,"element":INT)?,"r_ppb":INT,"snapshot_seq":INT,"u64_hex":U64,"visitor":HEX}',
-    "conversion": '{(?:"arm":INT|"arms":INTS),"assignment_seq":INT,"goal":STR,"value_f64":(?="[0-7])F64,"visitor":HEX}',
-    "reallocation": '{(?:"arms":STATES|"elements":BLOCKS),"method":"(?:uniform|thompson|top_two|fixed)","upto_seq":INT'
-        '(?:,"weights_ppb":INTS)?}',
-    "seal": '{(?:"arms":FINAL,)?"draw_key_hex":HEX(?:,"elements":FINALS)?}',
-    "redaction": '{"reason":STR,"sequence":INT}',
-    "restore": '{"incarnation":INT,"reason":STR,"root_hex":HEX,"size":INT}'}.items()}
-LINES = re.compile(form('{"kind":"(?:checkpoint|abandoned)","note":STR}|{"draw_key_hex":HEX,"kind":"reveal"}|{"count":INT,"kind":"end"}|'
-    '{"created_at_us":-?INT,"current_hash":HEX,"decision_data":{.*},"decision_type":"(?:%s)","id":UUID,"kind":"entry",'
-    '"previous_hash":HEX,"sequence_number":INT}' % "|".join(KINDS)))
-HEADER = re.compile(form('{"alg":"samplit-audit-v1","experiment_id":UUID,"genesis":HEX,"kind":"bundle","version":1}'))
-STUB, KEY = re.compile(form('{"payload_sha256":HEX}')), re.compile("[a-z][a-z0-9_]{0,63}")
-def in_profile(value, depth):
-    if isinstance(value, (dict, list)) and depth > 8: return False
-    if isinstance(value, list): return all(in_profile(v, depth + 1) for v in value)
-    if isinstance(value, dict): return all(
-        KEY.fullmatch(k) and k != "payload_sha256" and in_profile(v, depth + 1) for k, v in value.items())
-    return "\0" not in value if isinstance(value, str) else value is not None and abs(value) < 2**53
-def blocks(data): return data.get("elements", [data])
-def is_typed(kind, payload, data):
-    """Whether a payload is one of its kind: pattern, ranges, lists in order, weights that sum to a billion."""
-    small = {"arm": 16, "draw": 16, "r_ppb": 32, "floor_ppb": 32, "incarnation": 32}
-    if not KINDS[kind].fullmatch(payload) or any(data.get(key, 0) >> bits for key, bits in small.items()): return False
-    if kind == "assignment": return data["draw"] == data.get("element", 0)
-    if kind == "conversion": return not any(arm >> 16 for arm in data.get("arms", []))
-    if kind in ("redaction", "restore"): return True
-    if ("arms" in data) == ("elements" in data) or "arms" in data and ("weights_ppb" in data) == (kind == "seal"): return False
-    for i, block in enumerate(blocks(data)):
-        arms, weights = block["arms"], block.get("weights_ppb")
-        if block.get("element", i) != i or [arm["arm"] for arm in arms] != list(range(len(arms))): return False
-        if weights and (len(weights) != len(arms) or any(w and "active" in arm for w, arm in zip(weights, arms))): return False
-        if kind != "seal" and sum(weights) != PPB or not all(0 <= real(a.get("p_best_f64", "0" * 16)) <= 1 for a in arms): return False
-    if kind != "genesis": return "elements" not in data or "weights_ppb" not in data
-    carried = data.get("carried", [{"element": 0, "arm": 0, "n": 0, "s": 0}])
-    places = [(c["element"], c["arm"]) for c in carried]
-    return (("elements" in data) == (data["mode"] == "independent") and ("weights_ppb" in data) == ("arms" in data)
-        and all(("variant_ids" in arm) == (data["mode"] == "factorial") for block in blocks(data) for arm in block["arms"])
-        and data["origin"] != "" and "\n" not in data["origin"] and min(real(v) for v in data["prior"].values()) > 0
-        and [] != places == sorted(set(places)) and all(c["s"] <= c["n"] for c in carried) and blocks(data) != []
-        and all(e < len(blocks(data)) and a < len(blocks(data)[e]["arms"]) for e, a in places))
-
-# ---- Signatures: Ed25519 (RFC 8032), and notes and their keys (c2sp.org/signed-note).
-P, L = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
-D = -121665 * pow(121666, -1, P) % P
-def add(p, q):
-    a, b, c, d = (p[1] - p[0]) * (q[1] - q[0]), (p[1] + p[0]) * (q[1] + q[0]), 2 * p[3] * q[3] * D, 2 * p[2] * q[2]
-    e, f, g, h = b - a, d - c, d + c, b + a
-    return e * f % P, g * h % P, f * g % P, e * h % P
-def times(n, p):
-    q = (0, 1, 1, 0)
-    for bit in bin(n)[2:]: q = add(add(q, q), p) if bit == "1" else add(q, q)
-    return q
-def point(encoded):
-    y, sign = encoded % 2**255 % P, encoded >> 255
-    xx = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
-    x = pow(xx, (P + 3) // 8, P)
-    x = x if x * x % P == xx else x * pow(2, (P - 1) // 4, P) % P
-    return ((x, y, 1, x * y % P) if x % 2 == sign else (P - x, y, 1, -x * y % P)) if x * x % P == xx else None
-def holds(public, message, signature):
-    a, s = point(int.from_bytes(public, "little")), int.from_bytes(signature[32:], "little")
-    if a is None or len(signature) != 64 or s >= L: return False
-    h = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % L
-    x, y, z, _ = add(times(s, point(4 * pow(5, -1, P) % P)), times(h, (-a[0], a[1], 1, -a[3])))
-    return (y * pow(z, -1, P) % P | x * pow(z, -1, P) % P % 2 << 255).to_bytes(32, "little") == signature[:32]
-def unbase64(text):
-    decoded = base64.b64decode(text, validate=True)
-    return decoded if base64.b64encode(decoded).decode() == text else refuse(text)
-def read_key(text):
-    name, key_id, key = re.fullmatch(r"([^\s+]+)\+([0-9a-f]{8})\+(.{44})", text).groups()
-    if not (key := unbase64(key)).startswith(b"\1") or sha(name, "\n", key).hex()[:8] != key_id: raise ValueError(text)
-    return name, bytes.fromhex(key_id), key[1:]
-def read_note(text):
-    head, _, tail = text.rpartition("\n\n")
-    lines = re.fullmatch("(.+)\n(0|[1-9][0-9]*)\n(.{44})", head)
-    signed = [re.fullmatch(r"\u2014 ([^\s+]+) (.{8,})", line) for line in tail[:-1].split("\n")]
-    if re.search("[\0-\x09\x0b-\x1f\x7f-\x9f]", text) or not lines or tail[-1:] != "\n" or not all(signed) or len(signed) > 100 \
-            or int(lines[2]) >> 64: raise ValueError("not a signed checkpoint")
-    return lines[1], int(lines[2]), unbase64(lines[3]), (head + "\n").encode(), [(m[1], unbase64(m[2])) for m in signed]
-
-# ---- The trail: one pass, line by line.
 class Verifier:
-    def __init__(self, keys=(), known=(), draw_key=None, rule=rule):
-        self.keys, self.known, self.key, self.rule, self.revealed, self.ended = keys, [k for k in known if k[1]], draw_key, rule, None, False
-        self.experiment, self.size, self.time, self.tree, self.origin, self.given_up, self.stubs = None, 0, -2**63, [], "", None, set()
-        self.genesis, self.snapshots, self.visitors, self.hidden, self.totals, self.steps, self.upto = None, {}, {}, set(), [], [], 1
-        self.report = {**dict.fromkeys("entries redactions checkpoints abandoned signatures signed_size".split(), 0), "incarnation": 1,
-            "sealed": False, "replay": dict.fromkeys("assignments draws conversions reallocations weights".split(), 0)}
+    """One pass over the lines of a bundle."""
+    def __init__(self, keys=(), known=(), draw_key=None, weights=True):
+        self.keys, self.known, self.draw_key, self.weights = keys, known, draw_key, weights
+        self.experiment, self.origin, self.size, self.time, self.tree = None, "", 0, -2**63, []
+        self.stubs, self.given_up, self.revealed, self.replay, self.ended = set(), None, None, None, False
+        self.report = dict(checkpoints=0, abandoned=0, signatures=0, signed_size=0, incarnation=1, redactions=0, sealed=False)
+
     def need(self, truth, kind, what, entry=None):
         if not truth: raise Wrong(kind, entry or self.size or None, what)
     def root(self):
-        node = self.tree[-1]
+        """The Merkle root (RFC 6962): `tree` holds the roots of complete subtrees, the largest first."""
+        node = self.tree[-1] if self.tree else sha()
         for left in self.tree[-2::-1]: node = sha(b"\1", left, node)
         return node
+
     def line(self, raw):
+        """One line with its LF. Raises ValueError where it is not of the format."""
+        value = json.loads(raw[:-1].decode(), parse_float=refuse, parse_constant=refuse)
+        kind = value.get("kind") if isinstance(value, dict) else None
+        if canonical(value).encode() + b"\n" != raw: refuse("not the canonical spelling, too long, or without its line feed")
+        if not isinstance(kind, str) or kind not in LINES or not fits(value, LINES[kind]): refuse("not a line of the format")
+        if self.ended or (kind == "bundle") != (self.experiment is None): refuse("a line out of place")
+        if kind == "bundle":
+            self.experiment = value["experiment_id"]
+            self.hash = sha("samplit-audit/genesis/v1\n", self.experiment, "\n").hex()
+            if value["version"] != 1 or value["genesis"] != self.hash: refuse("not the version or the genesis hash")
+        elif kind == "entry": self.entry(value, value["decision_type"], value["decision_data"])
+        elif kind == "reveal":
+            if self.size or self.revealed: refuse("a reveal line that is not the second line")
+            self.revealed = bytes.fromhex(value["draw_key_hex"])
+            self.need(self.draw_key in (None, self.revealed), REPLAY, "the revealed draw key is not the one that was handed over")
+            self.draw_key = self.revealed
+        elif kind == "end":
+            self.ended = True
+            self.need(value["count"] == self.size, INTEGRITY, "the number of entries is not that of the end line")
+        else: self.note(kind, *read_note(value["note"]))
+
+    def note(self, kind, origin, size, root, text, signatures):
+        self.need(origin == self.origin, INTEGRITY, "a checkpoint of another trail")
+        if kind == "checkpoint":
+            if self.given_up or size < self.size: refuse("a checkpoint out of place")
+            self.need(size == self.size, INTEGRITY, "entries are missing: a checkpoint of %d entries" % size)
+            self.need(root == self.root(), INTEGRITY, "a checkpoint shows another history up to here")
+        elif self.given_up and self.given_up[0] > size: refuse("abandoned checkpoints are not in order of size")
+        if self.keys:
+            held = count_signed(self.keys, text, signatures)
+            self.need(held != 0, SIGNATURE, "a checkpoint here is not signed by any pinned key")
+            self.need(held, SIGNATURE, "the signature of a pinned key does not hold")
+            self.report["signatures"] += held
+        if kind == "abandoned": self.given_up = (size, root.hex())
+        elif self.keys: self.report["signed_size"] = size
+        self.report["abandoned" if kind == "abandoned" else "checkpoints"] += 1
+
+    def entry(self, entry, kind, data):
+        payload = canonical(data).encode()
+        stub = data["payload_sha256"] if fits(data, {"payload_sha256": HEX}) else None
+        if len(payload) > MAX_PAYLOAD or not (stub or in_profile(data, 1)): refuse("a payload outside the profile")
+        self.size = n = self.size + 1
+        self.need(entry["sequence_number"] == n, INTEGRITY, "is missing; here stands number %d" % entry["sequence_number"])
+        self.need(entry["previous_hash"] == self.hash, INTEGRITY, "does not link to the entry before it")
+        columns = (self.experiment, n, self.hash, entry["id"], kind, entry["created_at_us"], stub or sha(payload).hex())
+        self.hash = sha("samplit-audit/entry/v1\n", *("%s\n" % column for column in columns)).hex()
+        self.need(entry["current_hash"] == self.hash, INTEGRITY, "was altered: its hash is not that of its content")
+        self.need((kind == "genesis") == (n == 1), INTEGRITY, "is out of place: genesis is the first entry and only the first")
+        self.need(entry["created_at_us"] >= self.time, INTEGRITY, "is earlier than the entry before it")
+        self.time, node, rest = entry["created_at_us"], sha(b"\0", bytes.fromhex(self.hash)), n
+        while rest % 2 == 0: node, rest = sha(b"\1", self.tree.pop(), node), rest // 2
+        self.tree.append(node)
+        self.account(kind, data, stub)
+        for origin, size, root, *_ in self.known:
+            self.need(size != n or (origin, root) == (self.origin, self.root()), INTEGRITY, "a kept checkpoint shows another history")
+        self.need(stub or is_typed(kind, data), MALFORMED, "is not a %s of the format" % kind)
         try:
-            text = raw.decode()
-            value = json.loads(text, parse_float=refuse, parse_constant=refuse)
-            data = value.get("decision_data", {})
-            payload = canonical(data)
-            spelled = canonical({**value, **({} if "decision_data" not in value else {})}) == text
-        except (ValueError, RecursionError, AttributeError): spelled = False
+            if n == 1: self.replay = Replay(self.experiment, data, self.draw_key, self.weights)
+            else: self.replay.entry(n, self.time, kind, data, stub)
+        except ValueError as error: raise Wrong(REPLAY, n, str(error))
+
+    def account(self, kind, data, stub):
+        if stub:
+            self.need(kind in ("assignment", "conversion"), INTEGRITY, "is redacted, but only assignments and conversions may be")
+            self.stubs.add(self.size)
+        self.need(not self.given_up or kind == "restore", INTEGRITY, "should be the restore that gives up the checkpoints before it")
+        if kind in ("redaction", "restore", "seal"): self.need(is_typed(kind, data), MALFORMED, "is not a %s of the format" % kind)
+        if kind == "genesis":
+            self.need(fits(data.get("origin"), ".*"), MALFORMED, "names no origin")
+            self.origin = data["origin"]
+        elif kind == "redaction":
+            self.need(data["sequence"] in self.stubs, INTEGRITY, "redacts entry %d, whose payload is there" % data["sequence"])
+            self.stubs.remove(data["sequence"])
+            self.report["redactions"] += 1
+        elif kind == "restore":
+            self.report["incarnation"] += 1
+            self.need(data["incarnation"] == self.report["incarnation"], INTEGRITY, "is not the next incarnation")
+            self.need(self.given_up in (None, (data["size"], data["root_hex"])), INTEGRITY, "gives up another checkpoint than the last")
+            self.given_up = None
+        elif kind == "seal":
+            self.need(self.revealed in (None, bytes.fromhex(data["draw_key_hex"])), INTEGRITY, "seals another key than the revealed one")
+            self.report["sealed"] = True
+
+def verify(source, **options):
+    """The report on a sound bundle, given as bytes or as a binary file; raises Wrong. Options as of Verifier."""
+    source, v = io.BytesIO(source) if isinstance(source, bytes) else source, Verifier(**options)
+    for number, raw in enumerate(iter(lambda: source.readline(MAX_LINE), b""), 1):
+        try: v.line(raw)
+        except (ValueError, RecursionError) as error: raise Wrong(MALFORMED, None, "line %d: %s" % (number, error))
+    if not v.ended or v.report["sealed"] != bool(v.revealed):
+        raise Wrong(MALFORMED, None, "the end line is missing, or one of reveal line and seal entry")
+    v.need(v.size, INTEGRITY, "the trail is empty")
+    v.need(all(size <= v.size for _, size, *_ in v.known), INTEGRITY, "entries are missing: a kept checkpoint has more")
+    v.need(not v.stubs, INTEGRITY, "was redacted without a redaction entry", min(v.stubs, default=None))
+    v.need(not v.given_up, INTEGRITY, "a checkpoint was given up without a restore entry")
+    v.need(not v.keys or v.report["checkpoints"], SIGNATURE, "no checkpoint is signed by a pinned key")
+    return dict(v.report, experiment_id=v.experiment, entries=v.size, head=v.hash, root=v.root().hex(), last_us=v.time,
+                replay=dict(v.replay.report, totals=[[dict(n=n, s=s) for n, s in of] for of in v.replay.counts]))
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.error = lambda message: (print(message, file=sys.stderr), sys.exit(64))
+    parser.add_argument("bundle")
+    parser.add_argument("--key", action="append", default=[], type=read_key, metavar="VKEY", help="a pinned verifier key")
+    parser.add_argument("--known", action="append", default=[], metavar="NOTEFILE", help="a checkpoint that you kept")
+    parser.add_argument("--draw-key", type=bytes.fromhex, metavar="HEX", help="the draw key, before the seal reveals it")
+    parser.add_argument("--no-weights", action="store_true", help="do not recompute weights from counts")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    args, code = parser.parse_args(), 0
+    try:
+        known = [read_note(open(name, encoding="utf-8", newline="").read()) for name in args.known]
+        said = verify(open(args.bundle, "rb"), keys=args.key, known=known, draw_key=args.draw_key, weights=not args.no_weights)
+    except (OSError, ValueError) as error: parser.error(str(error))
+    except Wrong as wrong:
+        code, entry, what = wrong.args
+        said = dict(kind=("integrity", "signature", "replay", "malformed")[code - 1], sequence=entry, what=what)
+    verdict = "NOT SOUND" if code else "sound" if args.key else "sound, but signatures were not checked: pin a key with --key"
+    if args.json: print(json.dumps(dict(said, sound=not code)))
+    else: print("\n".join("%-14s %s" % (name, value) for name, value in said.items()), verdict, sep="\n")
+    sys.exit(code)
+if __name__ == "__main__": main()

@@ -1,6 +1,7 @@
-"""The rule of samplit-audit-v1 from counts to weights, for verify.py beside it: the probability of each arm to have the
-highest rate, by numerical integration instead of simulation, with the floor mixed in. See STATISTICS.md."""
+"""For verify.py: the rule from counts to weights. The probability of each arm to have the highest rate, by numerical
+integration instead of simulation, with the floor mixed in. Written apart from the server's code. Standard library only."""
 from math import exp, expm1, hypot, log, log1p, sqrt
+
 PPB = 10**9
 
 def density(a, b, y):
@@ -23,8 +24,7 @@ def mesh(a, b):
     return points
 
 def p_best(posteriors):
-    """The probability of each arm to have the highest rate: the integral of its density times the distribution
-    functions of the others, by Simpson's rule on the union of all meshes."""
+    """The integral of each density times the distribution functions of the others, by Simpson's rule on all meshes."""
     nodes = sorted({y for a, b in posteriors for y in mesh(a, b)})
     panels = list(zip(nodes, nodes[1:]))
     curves = []
@@ -53,16 +53,16 @@ def top_two(p):
     return w
 
 def weights(genesis, configured, arms):
-    """Weights in parts per billion, or None where the rule gives none; arms as in a reallocation, posteriors read."""
-    playing = [arm for arm in arms if arm.get("active", True)]
-    if not playing or genesis["floor_ppb"] * len(playing) >= PPB or any(
-            not 1e-6 <= v <= 1e12 for arm in arms for v in arm["posterior"]): return None
+    """The weights in parts per billion, or None where the rule gives none. `arms`: (active, n, alpha, beta) of each."""
+    playing, floor = [arm for arm in arms if arm[0]], genesis["floor_ppb"]
+    if not playing or floor * len(playing) >= PPB or any(not 1e-6 <= v <= 1e12 for arm in arms for v in arm[2:]): return None
     if genesis["policy"] == "fixed":
-        share = [w if arm.get("active", True) else 0 for w, arm in zip(configured, arms)]
-        return [round(PPB * v / sum(share)) for v in share] if sum(share) else None
-    mixed, count = iter([1 / len(playing)] * len(playing)), len(playing)
-    if all(arm["n"] >= genesis["warm_up"] for arm in playing):
-        p = p_best([arm["posterior"] for arm in playing])
-        p, floor = top_two(p) if genesis["policy"] == "top_two" else p, genesis["floor_ppb"] / PPB
-        mixed = iter([floor + (1 - count * floor) * v for v in p])
-    return [round(PPB * next(mixed)) if arm.get("active", True) else 0 for arm in arms]
+        kept = [weight * arm[0] for weight, arm in zip(configured, arms)]
+        return [round(PPB * weight / sum(kept)) for weight in kept] if any(kept) else None
+    if any(n < genesis["warm_up"] for _, n, _, _ in playing):
+        p, floor = [1 / len(playing)] * len(playing), 0
+    else:
+        p = p_best([arm[2:] for arm in playing])
+        if genesis["policy"] == "top_two": p = top_two(p)
+    mixed = iter([round(floor + (PPB - floor * len(playing)) * v) for v in p])
+    return [next(mixed) if arm[0] else 0 for arm in arms]
