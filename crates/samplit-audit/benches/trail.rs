@@ -1,14 +1,20 @@
-//! Entries per second: appending to a trail, and verifying one.
+//! Entries per second: appending to a trail, verifying one, and proving and verifying parts of one.
 
-#[expect(dead_code, reason = "only sound trails are used here")]
+#[expect(
+    dead_code,
+    reason = "only sound trails of the small world are used here"
+)]
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use samplit_audit::{
-    EntryRef, Head, Options, Payload, TypedPayload, Verifier, bundle, payload::Mode,
+    EntryRef, Hash, Head, Options, Payload, TypedPayload, Verifier, bundle,
+    merkle::{Plan, Subtrees, inclusion_proof},
+    payload::Mode,
+    receipt::{self, ReceiptOptions},
 };
-use support::{EXPERIMENT, World, draw_key, rule};
+use support::{EXPERIMENT, World, draw_key, rule, verifying_key};
 use uuid::Uuid;
 
 const ENTRIES: u32 = 20_000;
@@ -101,5 +107,49 @@ fn verify(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, append, verify);
+/// A receipt of one assignment in a trail of 20,000 entries, with its signature.
+fn receipts(c: &mut Criterion) {
+    let mut world = world();
+    world.checkpoint();
+    let bytes = world.receipt(&[10_000]);
+    let options = ReceiptOptions {
+        keys: vec![verifying_key()],
+        visitor: None,
+    };
+    c.bench_function("receipt/verify", |b| {
+        b.iter(|| receipt::verify(&bytes, &options).expect("sound"));
+    });
+}
+
+/// Proofs of a trail of a million entries.
+fn proofs(c: &mut Criterion) {
+    const SIZE: u64 = 1_000_000;
+    let trail: Vec<Hash> = (0..SIZE)
+        .map(|index| Hash::of(&index.to_be_bytes()))
+        .collect();
+    let mut subtrees = Subtrees::new();
+    subtrees.extend(trail.iter().copied());
+    let prove = |plan: Plan| {
+        let leaves: Vec<Hash> = plan
+            .reads()
+            .into_iter()
+            .flat_map(|range| range.map(|index| trail[usize::try_from(index).expect("in memory")]))
+            .collect();
+        plan.compute(leaves).expect("all leaves")
+    };
+    let mut group = c.benchmark_group("proof, of a million entries");
+    group.bench_function("inclusion, from subtrees", |b| {
+        b.iter(|| prove(subtrees.inclusion(345_678, SIZE).expect("inside")));
+    });
+    group.bench_function("consistency, from subtrees", |b| {
+        b.iter(|| prove(subtrees.consistency(345_678, SIZE).expect("inside")));
+    });
+    group.sample_size(10);
+    group.bench_function("inclusion, from all leaves", |b| {
+        b.iter(|| inclusion_proof(345_678, SIZE, trail.iter().copied()).expect("inside"));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, append, verify, receipts, proofs);
 criterion_main!(benches);
