@@ -3,15 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod adopt;
+mod erasure;
 mod faults;
 mod foreign;
 mod learning;
 mod lifecycle;
 mod races;
+mod redaction;
+mod registration;
 mod results;
 mod statements;
 
-use samplit_engine::{Assign, Convert};
+use samplit_engine::{Assign, Convert, Engine, ExperimentId, Principal, Report};
 
 fn visitor(name: impl Into<String>) -> Assign {
     Assign {
@@ -25,4 +28,14 @@ fn conversion(name: impl Into<String>) -> Convert {
         visitor: name.into(),
         ..Convert::default()
     }
+}
+
+/// The trail verifies, replay included, and everything that is stored agrees.
+async fn sound(engine: &Engine, id: ExperimentId) -> Report {
+    let report = engine.verify(&Principal::system(), id).await.unwrap();
+    let report = report.unwrap_or_else(|failure| panic!("{failure}"));
+    for check in engine.doctor().await.unwrap() {
+        assert!(check.is_passed(), "{check:?}");
+    }
+    report
 }
