@@ -1,4 +1,4 @@
-//! `admin`: makes keys.
+//! `admin`: makes keys, and erases visitors.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -11,12 +11,13 @@ use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
 use samplit_audit::Signer;
 use samplit_engine::{
-    Clock as _, Engine, EngineConfig, Entropy as _, KeyRing, NewApiKey, Role, Scope, SystemClock,
-    SystemEntropy,
+    Clock as _, Engine, EngineConfig, Entropy as _, KeyRing, NewApiKey, Principal, Role, Scope,
+    SystemClock, SystemEntropy,
 };
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use crate::audit::Source;
 use crate::database;
 use crate::output::{self, Output};
 use crate::settings::DatabaseSettings;
@@ -29,6 +30,9 @@ pub(crate) enum AdminCommand {
     Keygen(KeygenArgs),
     /// Make an API key, and the account it belongs to if there is none. The token is shown once.
     CreateKey(CreateKeyArgs),
+    /// Remove a visitor's identifier and context everywhere. Trails keep the pseudonym, which nobody
+    /// can link to the visitor without the keys.
+    EraseVisitor(EraseArgs),
 }
 
 #[derive(Debug, Args)]
@@ -42,6 +46,15 @@ pub(crate) struct KeygenArgs {
     /// output and the verifier key to standard error.
     #[arg(long)]
     out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EraseArgs {
+    /// The visitor, as in `visitor_id` of the API.
+    visitor: String,
+
+    #[command(flatten)]
+    source: Source,
 }
 
 #[derive(Debug, Args)]
@@ -92,6 +105,7 @@ pub(crate) async fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
         AdminCommand::GenerateKey => output::line(&STANDARD.encode(random_key()))?,
         AdminCommand::Keygen(args) => keygen(&args)?,
         AdminCommand::CreateKey(args) => create_key(args).await?,
+        AdminCommand::EraseVisitor(args) => erase_visitor(&args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -110,7 +124,7 @@ fn keygen(args: &KeygenArgs) -> anyhow::Result<()> {
 }
 
 /// A signing key that nobody else has.
-fn new_signer(name: &str) -> anyhow::Result<Signer> {
+pub(crate) fn new_signer(name: &str) -> anyhow::Result<Signer> {
     Signer::from_seed(name, &random_key()).with_context(|| format!("the name `{name}`"))
 }
 
@@ -124,6 +138,17 @@ fn write_secret(file: &Path, line: &str) -> std::io::Result<()> {
         .open(file)?;
     writeln!(file, "{line}")?;
     file.sync_all()
+}
+
+async fn erase_visitor(args: &EraseArgs) -> anyhow::Result<()> {
+    let engine = args.source.open().await?;
+    let erased = engine
+        .erase_visitor(&Principal::system(), &args.visitor)
+        .await;
+    engine.shutdown().await;
+    let erased = erased.context("the visitor was not erased everywhere; do it again")?;
+    let (rows, experiments) = (erased.rows, erased.experiments);
+    output::line(&format!("erased {rows} rows in {experiments} experiments"))
 }
 
 /// 32 bytes from the operating system.

@@ -3,10 +3,12 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use samplit_engine::EngineConfig;
 use samplit_store::Database;
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use crate::admin;
 use crate::output::{self, Output};
 use crate::settings::{LogSettings, ServerSettings};
 
@@ -32,6 +34,8 @@ struct Checked<'a> {
     #[serde(flatten)]
     settings: &'a ServerSettings,
     log: &'a LogSettings,
+    /// The public halves of the signing keys.
+    verifier_keys: Vec<String>,
     problems: Vec<String>,
 }
 
@@ -39,6 +43,7 @@ pub(crate) fn run(command: ConfigCommand, log: &LogSettings) -> anyhow::Result<E
     let ConfigCommand::Check(args) = command;
     let checked = Checked {
         problems: problems(&args.settings),
+        verifier_keys: verifier_keys(&args.settings),
         settings: &args.settings,
         log,
     };
@@ -58,8 +63,20 @@ fn problems(settings: &ServerSettings) -> Vec<String> {
     let database = settings.database.to_store();
     let database = database.and_then(|store| Ok(Database::lazy(store)?));
     let database = database.map(|database| database.close());
-    let wrong = [keys, database].into_iter().filter_map(Result::err);
+    let signing = admin::throwaway_ring()
+        .and_then(|ring| settings.signing.apply(EngineConfig::new(ring)))
+        .map(drop);
+    let wrong = [keys, database, signing]
+        .into_iter()
+        .filter_map(Result::err);
     wrong.map(|error| format!("{error:#}")).collect()
+}
+
+fn verifier_keys(settings: &ServerSettings) -> Vec<String> {
+    // What is wrong with them stands among the problems.
+    let signers = settings.signing.signers().unwrap_or_default();
+    let keys = signers.iter().map(|signer| signer.verifying_key());
+    keys.map(ToString::to_string).collect()
 }
 
 fn text(checked: &Json) -> String {
@@ -73,6 +90,9 @@ fn text(checked: &Json) -> String {
             };
             text.push_str(&format!("{section}.{name} = {value}\n"));
         }
+    }
+    for key in checked["verifier_keys"].as_array().into_iter().flatten() {
+        text.push_str(&format!("verifier key: {}\n", key.as_str().unwrap_or("")));
     }
     for problem in checked["problems"].as_array().into_iter().flatten() {
         text.push_str(&format!("problem: {}\n", problem.as_str().unwrap_or("")));

@@ -18,6 +18,7 @@ mod private_cluster;
 mod serve;
 mod settings;
 mod signals;
+mod webhook;
 
 use std::process::ExitCode;
 

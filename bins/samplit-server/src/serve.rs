@@ -25,10 +25,11 @@ const BATCH_SIZES: [f64; 11] = [
 pub(crate) async fn run(settings: &ServerSettings) -> anyhow::Result<ExitCode> {
     // From here on, so that a signal during the start is not lost.
     let shutdown = signals::shutdown()?;
-    let keys = settings.keys.ring()?;
+    let config = settings.engine.to_config(settings.keys.ring()?);
+    let config = settings.signing.apply(config)?;
     let metrics = recorder()?;
     let database = database::connect(settings.database.to_store()?).await?;
-    let engine = Engine::start(database, settings.engine.to_config(keys)).await?;
+    let engine = Engine::start(database, config).await?;
     let listeners = Listeners {
         public: bind(settings.http.listen).await?,
         ops: Some(bind(settings.http.ops_listen).await?),

@@ -1,10 +1,13 @@
 //! The routes under `/v1`: what each reads, asks of the engine, and writes.
 
 pub(crate) mod audit;
+pub(crate) mod custody;
 mod draft;
 mod experiment_json;
 pub(crate) mod experiments;
 pub(crate) mod forecast;
+pub(crate) mod proofs;
+pub(crate) mod registration;
 pub(crate) mod results;
 pub(crate) mod segments;
 pub(crate) mod timeline;

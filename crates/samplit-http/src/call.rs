@@ -14,8 +14,8 @@ use samplit_engine::Principal;
 use serde_json::Value as Json;
 
 use crate::{
-    app::App, json::StrictJson, problem::Problem, query::Query, request_id::RequestId,
-    router::PathIds,
+    app::App, fields::no_fields, json::StrictJson, problem::Problem, query::Query,
+    request_id::RequestId, router::PathIds,
 };
 
 #[derive(Debug)]
@@ -59,6 +59,12 @@ impl Call {
             .expect("the pattern of the route has {variant_id}")
     }
 
+    /// The visitor of the path.
+    pub(crate) fn visitor(&self) -> &str {
+        let visitor = self.ids.visitor.as_deref();
+        visitor.expect("the pattern of the route has {visitor}")
+    }
+
     pub(crate) fn query(&self) -> Query {
         Query::parse(self.head.uri.query().unwrap_or_default())
     }
@@ -99,6 +105,11 @@ impl Call {
             return Ok(Json::Object(serde_json::Map::new()));
         }
         self.json().await
+    }
+
+    /// A body that says nothing: absent, or an object without a field.
+    pub(crate) async fn no_fields(&mut self) -> Result<(), Problem> {
+        no_fields(self.optional_json().await?)
     }
 
     async fn bytes(&mut self) -> Result<Bytes, Problem> {

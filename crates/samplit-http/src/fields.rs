@@ -6,6 +6,8 @@ use std::{fmt::Display, str::FromStr};
 use samplit_domain::{Violations, json_pointer};
 use serde_json::{Map, Value as Json};
 
+use crate::problem::Problem;
+
 /// What a JSON value has to be, so that a field can be read from it.
 pub(crate) trait FromJson: Sized {
     /// The type in words, for the message: "a string".
@@ -209,6 +211,17 @@ impl<'v> Fields<'v> {
         Some(Fields::read(json, at, self.violations, read))
     }
 
+    /// A field that holds an object, read by `read`, and whose `null` means "clear it".
+    pub(crate) fn patch_object<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Fields<'_>) -> T,
+    ) -> Patch<T> {
+        let clears = self.map.get(name).is_some_and(Json::is_null);
+        let value = self.object(name, read);
+        (clears || value.is_some()).then_some(value)
+    }
+
     /// A field that holds an array of objects, each read by `read`.
     pub(crate) fn list<T>(
         &mut self,
@@ -231,6 +244,16 @@ impl<'v> Fields<'v> {
         self.require(name);
         self.list(name, read).unwrap_or_default()
     }
+}
+
+/// Checks a body in which no field is known.
+///
+/// # Errors
+/// 422 with every field that is there.
+pub(crate) fn no_fields(body: Json) -> Result<(), Problem> {
+    let mut violations = Violations::default();
+    Fields::read(body, String::new(), &mut violations, |_| ());
+    violations.into_result(()).map_err(Problem::invalid)
 }
 
 /// Adds what the domain's rules say to what the reader noted, without saying anything twice.

@@ -14,6 +14,9 @@ use samplit_engine::{Error, ErrorKind};
 
 use crate::response::{Reply, full};
 
+/// Nobody looks at a trail sooner than that.
+const HOLD_SECONDS: u64 = 60;
+
 /// A refusal on its way to the client.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -179,6 +182,15 @@ impl Problem {
         self
     }
 
+    /// The same problem where fields come from the query: `/name` becomes `?name`.
+    pub(crate) fn in_query(mut self) -> Self {
+        for error in &mut self.errors {
+            let name = error.pointer.trim_start_matches(['?', '/']);
+            error.pointer = format!("?{name}");
+        }
+        self
+    }
+
     pub(crate) fn document<'a>(&'a self, request_id: &'a str) -> Document<'a> {
         Document {
             r#type: format!("urn:samplit:problem:{}", self.code),
@@ -237,6 +249,11 @@ impl From<Error> for Problem {
             ErrorKind::WindowClosed => conflict(
                 "attribution_window_closed",
                 "the experiment was completed too long ago for this conversion".to_owned(),
+            ),
+            ErrorKind::OnHold { reason } => Self::unavailable(
+                "trail_on_hold",
+                &format!("nothing is written to this trail until its owner looks at it: {reason}"),
+                HOLD_SECONDS,
             ),
             ErrorKind::Unauthenticated => Self::unauthenticated(),
             ErrorKind::Forbidden(scope) => Self::new(

@@ -4,7 +4,7 @@
 use futures_util::future::BoxFuture;
 use hyper::{Method, header::HeaderValue};
 use percent_encoding::percent_decode_str;
-use samplit_domain::{ExperimentId, VariantId};
+use samplit_domain::{ExperimentId, VariantId, Violations};
 
 use crate::{call::Call, meter::Meter, problem::Problem, response::Reply};
 
@@ -22,12 +22,14 @@ pub(crate) struct Route {
 }
 
 /// The ids that a path holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PathIds {
     /// `{id}`
     pub(crate) experiment: Option<ExperimentId>,
     /// `{variant_id}`
     pub(crate) variant: Option<VariantId>,
+    /// `{visitor}`
+    pub(crate) visitor: Option<String>,
 }
 
 /// A pattern with everything that answers it.
@@ -113,6 +115,7 @@ impl PathRoutes {
         let ids = PathIds {
             experiment: id(params, "id", "experiment")?,
             variant: id(params, "variant_id", "variant")?,
+            visitor: params.get("visitor").map(visitor).transpose()?,
         };
         Ok((route, ids))
     }
@@ -130,6 +133,19 @@ fn id<T: std::str::FromStr>(
     let text = percent_decode_str(raw).decode_utf8_lossy();
     let id = text.parse().map_err(|_| Problem::not_found(noun))?;
     Ok(Some(id))
+}
+
+/// A visitor of the path, by the rules that visitors have everywhere.
+fn visitor(raw: &str) -> Result<String, Problem> {
+    let pointer = "{visitor}";
+    let mut violations = Violations::default();
+    let text = percent_decode_str(raw).decode_utf8();
+    match &text {
+        Ok(text) => violations.visitor(pointer, text),
+        Err(_) => violations.add(pointer, "malformed", "must be UTF-8, percent-encoded"),
+    }
+    let text = text.unwrap_or_default().into_owned();
+    violations.into_result(text).map_err(Problem::invalid)
 }
 
 #[cfg(test)]

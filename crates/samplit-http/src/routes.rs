@@ -4,7 +4,10 @@ use hyper::Method;
 use samplit_domain::Transition;
 
 use crate::{
-    api::{audit, experiments, forecast, results, segments, timeline, visits, what_if},
+    api::{
+        audit, custody, experiments, forecast, proofs, registration, results, segments, timeline,
+        visits, what_if,
+    },
     page,
     router::{Handler, Route, Router},
 };
@@ -36,7 +39,14 @@ fn patch(pattern: &'static str, handler: Handler) -> Route {
     }
 }
 
-/// The answer takes as long as the trail is long.
+fn delete(pattern: &'static str, handler: Handler) -> Route {
+    Route {
+        method: Method::DELETE,
+        ..get(pattern, handler)
+    }
+}
+
+/// The answer takes as long as the trail is long, or the work should not be broken off.
 fn untimed(route: Route) -> Route {
     Route {
         timed: false,
@@ -117,7 +127,45 @@ fn table() -> Vec<Route> {
             Box::pin(audit::verify(call))
         })),
         untimed(get("/v1/experiments/{id}/audit/bundle", |call| {
-            Box::pin(audit::bundle(call))
+            Box::pin(proofs::bundle(call))
+        })),
+        get("/v1/experiments/{id}/audit/checkpoint", |call| {
+            Box::pin(proofs::checkpoint(call))
+        }),
+        untimed(post("/v1/experiments/{id}/audit/checkpoint", |call| {
+            Box::pin(proofs::sign(call))
+        })),
+        untimed(get("/v1/experiments/{id}/audit/proof/inclusion", |call| {
+            Box::pin(proofs::inclusion(call))
+        })),
+        untimed(get(
+            "/v1/experiments/{id}/audit/proof/consistency",
+            |call| Box::pin(proofs::consistency(call)),
+        )),
+        untimed(get("/v1/experiments/{id}/audit/receipt", |call| {
+            Box::pin(proofs::receipt(call))
+        })),
+        get("/v1/audit/keys", |call| {
+            Box::pin(async move { proofs::keys(&call) })
+        }),
+        untimed(post("/v1/experiments/{id}/audit/seal", |call| {
+            Box::pin(custody::seal(call))
+        })),
+        get("/v1/experiments/{id}/audit/draw-key", |call| {
+            Box::pin(custody::draw_key(call))
+        }),
+        untimed(post("/v1/experiments/{id}/audit/redactions", |call| {
+            Box::pin(custody::redact(call))
+        })),
+        untimed(post(
+            "/v1/experiments/{id}/audit/acknowledge-restore",
+            |call| Box::pin(custody::acknowledge_restore(call)),
+        )),
+        get("/v1/experiments/{id}/registration", |call| {
+            Box::pin(registration::show(call))
+        }),
+        untimed(delete("/v1/visitors/{visitor}", |call| {
+            Box::pin(custody::erase(call))
         })),
         get("/experiments/{id}", |call| Box::pin(page::live(call))),
         get("/assets/live.css", |_call| {
@@ -144,12 +192,13 @@ mod tests {
 
     #[test]
     fn the_guide_shows_every_api_route() {
-        let guide = include_str!("../../../docs/HTTP_API.md");
+        let guide = include_str!("../../../docs/HTTP_API.md").replace("$PLAN", "$ID");
         for route in table() {
             let shown = route
                 .pattern
                 .replace("{id}", "$ID")
-                .replace("{variant_id}", "$VARIANT");
+                .replace("{variant_id}", "$VARIANT")
+                .replace("{visitor}", "$VISITOR");
             assert!(
                 guide.contains(&shown) || shown.starts_with("/assets/"),
                 "lacks {shown}"

@@ -1,6 +1,7 @@
 //! `audit`: proves trails, hands them out so that others can, and watches those of others.
 
 mod export;
+mod operate;
 mod receipt;
 mod source;
 mod verify;
@@ -32,6 +33,16 @@ pub(crate) enum AuditCommand {
     Watch(watch::WatchArgs),
     /// Write a trail as a bundle to standard output, for `verify` without the database.
     Export(export::ExportArgs),
+    /// Sign a trail as it stands, and print the checkpoint.
+    Checkpoint(operate::CheckpointArgs),
+    /// End the trail of a completed experiment: nothing follows, and the draw key is in it.
+    Seal(operate::SealArgs),
+    /// Print the draw key of a completed experiment, with which every draw can be replayed.
+    Reveal(operate::RevealArgs),
+    /// Replace the payload of an entry by its hash, for good, and say so in the trail.
+    Redact(operate::RedactArgs),
+    /// Go on with a trail that is behind its exported checkpoints, and say so in the trail.
+    AcknowledgeRestore(operate::AcknowledgeArgs),
 }
 
 pub(crate) async fn run(command: AuditCommand) -> anyhow::Result<ExitCode> {
@@ -40,6 +51,11 @@ pub(crate) async fn run(command: AuditCommand) -> anyhow::Result<ExitCode> {
         AuditCommand::VerifyReceipt(args) => Ok(or_not_verified(receipt::run(&args))),
         AuditCommand::Watch(args) => Ok(or_not_verified(watch::run(&args).await)),
         AuditCommand::Export(args) => export::run(&args).await,
+        AuditCommand::Checkpoint(args) => operate::checkpoint(&args).await,
+        AuditCommand::Seal(args) => operate::seal(&args).await,
+        AuditCommand::Reveal(args) => operate::reveal(&args).await,
+        AuditCommand::Redact(args) => operate::redact(&args).await,
+        AuditCommand::AcknowledgeRestore(args) => operate::acknowledge_restore(&args).await,
     }
 }
 

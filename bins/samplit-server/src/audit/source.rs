@@ -1,4 +1,4 @@
-//! Where trails are read from.
+//! Where trails are read from, and where they are written to.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use samplit_engine::{Engine, EngineConfig};
 use samplit_store::Settings;
 
 use crate::database;
-use crate::settings::{DatabaseSettings, KeySettings};
+use crate::settings::{DatabaseSettings, KeySettings, SigningSettings};
 
 /// A database to read.
 #[derive(Debug, Args)]
@@ -18,16 +18,36 @@ pub(crate) struct Source {
     keys: KeySettings,
 }
 
+/// A database to write, with what signs and exports what was written.
+#[derive(Debug, Args)]
+pub(super) struct Target {
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    signing: SigningSettings,
+}
+
 impl Source {
     /// An engine over the database.
     pub(crate) async fn open(&self) -> anyhow::Result<Engine> {
-        let keys = self.keys.ring()?;
+        self.open_as(EngineConfig::new(self.keys.ring()?)).await
+    }
+
+    async fn open_as(&self, config: EngineConfig) -> anyhow::Result<Engine> {
         let settings = Settings {
             // Reading a whole trail or table takes as long as it takes.
             statement_timeout: Duration::ZERO,
             ..self.database.to_store()?
         };
         let database = database::connect(settings).await?;
-        Ok(Engine::start(database, EngineConfig::new(keys)).await?)
+        Ok(Engine::start(database, config).await?)
+    }
+}
+
+impl Target {
+    /// An engine over the database.
+    pub(super) async fn open(&self) -> anyhow::Result<Engine> {
+        let config = EngineConfig::new(self.source.keys.ring()?);
+        self.source.open_as(self.signing.apply(config)?).await
     }
 }

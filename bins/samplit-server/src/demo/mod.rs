@@ -79,8 +79,12 @@ impl Demo {
     async fn start(args: &DemoArgs) -> anyhow::Result<Self> {
         let cluster = PrivateCluster::start().await?;
         let database = Database::connect(Settings::new(cluster.url())).await?;
+        let signer = admin::new_signer("demo")?;
+        let verifier = signer.verifying_key().to_string();
         let config = EngineConfig {
             origin: "demo".to_owned(),
+            signers: [signer].into(),
+            checkpoint_every: Duration::from_secs(10),
             ..EngineConfig::new(admin::throwaway_ring()?)
         };
         let engine = Engine::start(database, config).await?;
@@ -95,7 +99,8 @@ impl Demo {
             })
             .await?;
         let listener = listen(args.listen).await?;
-        output::line(&welcome(listener.local_addr()?, experiment, &key.token))?;
+        let address = listener.local_addr()?;
+        output::line(&welcome(address, experiment, &key.token, &verifier))?;
         Ok(Self {
             engine,
             listener,
@@ -171,7 +176,7 @@ async fn start_experiment(engine: &Engine) -> anyhow::Result<ExperimentId> {
     Ok(started.await?.id)
 }
 
-fn welcome(address: SocketAddr, id: ExperimentId, key: &str) -> String {
+fn welcome(address: SocketAddr, id: ExperimentId, key: &str, verifier: &str) -> String {
     let base = format!("http://{address}");
     let api = format!("curl -s -H 'Authorization: Bearer {key}' '{base}/v1/experiments/{id}");
     let json = "-H 'Content-Type: application/json'";
@@ -184,6 +189,10 @@ fn welcome(address: SocketAddr, id: ExperimentId, key: &str) -> String {
          \x20 {api}/results'\n\
          \x20 {api}/audit/entries?limit=3'\n\
          \x20 {api}/audit/verify'\n\n\
+         Every decision is in a trail signed every 10 s by a key made for this demo:\n\
+         \x20 {api}/audit/checkpoint'\n\
+         \x20 {api}/audit/bundle' > bundle.ndjson\n\
+         \x20 samplit-server audit verify bundle.ndjson --key '{verifier}'\n\n\
          Ctrl-C stops it and leaves nothing behind.\n"
     )
 }

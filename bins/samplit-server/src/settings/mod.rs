@@ -7,6 +7,7 @@ mod http;
 mod keys;
 mod log;
 mod secret;
+mod signing;
 
 use clap::Args;
 use serde::Serialize;
@@ -18,6 +19,7 @@ pub(crate) use http::HttpSettings;
 pub(crate) use keys::KeySettings;
 pub(crate) use log::LogSettings;
 pub(crate) use secret::Secret;
+pub(crate) use signing::SigningSettings;
 
 /// Everything that `serve` needs to know.
 #[derive(Clone, Debug, Args, Serialize)]
@@ -30,4 +32,6 @@ pub(crate) struct ServerSettings {
     pub(crate) http: HttpSettings,
     #[command(flatten)]
     pub(crate) keys: KeySettings,
+    #[command(flatten)]
+    pub(crate) signing: SigningSettings,
 }

@@ -1,11 +1,6 @@
-//! The audit trail: its entries, its verification, and the bundle to verify elsewhere.
+//! The audit trail: its entries, and its verification here.
 
-use bytes::Bytes;
-use futures_util::TryStreamExt as _;
-use hyper::{
-    StatusCode,
-    header::{CONTENT_DISPOSITION, HeaderValue},
-};
+use hyper::StatusCode;
 use samplit_domain::EntryId;
 use samplit_engine::TrailEntry;
 use serde::Serialize;
@@ -15,7 +10,7 @@ use time::OffsetDateTime;
 use crate::{
     call::Call,
     problem::Problem,
-    response::{Reply, json, stream},
+    response::{Reply, json},
 };
 
 #[derive(Serialize)]
@@ -94,16 +89,4 @@ pub(crate) async fn verify(call: Call) -> Result<Reply, Problem> {
         failure,
     };
     Ok(json(StatusCode::OK, &body))
-}
-
-/// `GET /v1/experiments/{id}/audit/bundle`
-pub(crate) async fn bundle(call: Call) -> Result<Reply, Problem> {
-    let who = call.principal().await?;
-    let id = call.experiment_id();
-    let lines = call.app.engine.bundle(&who, id).await?;
-    let mut reply = stream("application/x-ndjson", lines.map_ok(Bytes::from)).await?;
-    let name = HeaderValue::try_from(format!("attachment; filename=\"{id}.ndjson\""));
-    let name = name.expect("a UUID is legal in a header");
-    reply.headers_mut().insert(CONTENT_DISPOSITION, name);
-    Ok(reply)
 }

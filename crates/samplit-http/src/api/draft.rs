@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use samplit_domain::{
     Allocation, Element, ElementDraft, Experiment, ExperimentDraft, ExperimentType, GoalDraft,
-    GoalKind, Selector, SelectorDraft, Stopping, VariantDraft, Violations,
+    GoalKind, Hypothesis, Selector, SelectorDraft, Stopping, VariantDraft, Violations,
 };
 use samplit_engine::ExperimentChange;
 use serde_json::{Map, Value as Json};
@@ -89,7 +89,9 @@ pub(crate) fn read_change(body: Json, current: &Experiment) -> Result<Experiment
 /// The fields of the body over those of `base`.
 fn experiment(fields: &mut Fields<'_>, base: ExperimentDraft) -> ExperimentDraft {
     let draft = ExperimentDraft {
-        hypothesis: None,
+        hypothesis: fields
+            .patch_object("hypothesis", hypothesis)
+            .unwrap_or(base.hypothesis),
         name: fields.optional("name").unwrap_or(base.name),
         description: fields.patch("description").unwrap_or(base.description),
         target_url: fields.patch("target_url").unwrap_or(base.target_url),
@@ -137,6 +139,13 @@ pub(super) fn allocation(fields: &mut Fields<'_>, base: Allocation) -> Allocatio
             .optional("attribution_window_seconds")
             .unwrap_or(base.attribution_window_seconds),
         weights: base.weights,
+    }
+}
+
+fn hypothesis(fields: &mut Fields<'_>) -> Hypothesis {
+    Hypothesis {
+        statement: fields.required("statement"),
+        minimum_effect: fields.optional("minimum_effect"),
     }
 }
 

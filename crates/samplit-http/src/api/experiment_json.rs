@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use samplit_domain::{
     Element, ElementId, ElementType, Experiment, ExperimentId, ExperimentType, GoalId, GoalKind,
-    Mode, PolicyKind, Selector, Status, Stopping, StoppingRule, Strategy, Variant, VariantId,
+    Hypothesis, Mode, PolicyKind, Selector, Status, Stopping, StoppingRule, Strategy, Variant,
+    VariantId,
 };
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -22,6 +23,7 @@ pub(crate) struct ExperimentJson<'a> {
     allocation_strategy: Strategy,
     allocation: AllocationJson,
     stopping: StoppingJson,
+    hypothesis: Option<&'a Hypothesis>,
     elements: Vec<ElementJson<'a>>,
     goals: Vec<GoalJson<'a>>,
     declared_winner: &'a BTreeMap<ElementId, VariantId>,
@@ -132,6 +134,7 @@ impl<'a> From<&'a Experiment> for ExperimentJson<'a> {
                 attribution_window_seconds: allocation.attribution_window_seconds,
             },
             stopping: StoppingJson::from(&experiment.stopping),
+            hypothesis: experiment.hypothesis.as_ref(),
             elements: elements
                 .map(|(index, element)| ElementJson::new(element, allocation.weights.get(index)))
                 .collect(),

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     call::Call,
-    fields::Fields,
+    fields::{Fields, no_fields},
     problem::Problem,
     response::{Reply, etag, json},
 };
@@ -103,24 +103,18 @@ pub(crate) async fn transition(mut call: Call, transition: Transition) -> Result
 /// `POST /v1/experiments/{id}/variants/{variant_id}/{activate|deactivate}`
 pub(crate) async fn set_variant_active(mut call: Call, active: bool) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    read_nothing(call.optional_json().await?)?;
+    call.no_fields().await?;
     let (engine, id, variant) = (&call.app.engine, call.experiment_id(), call.variant_id());
     let experiment = engine.set_variant_active(&who, id, variant, active).await?;
     Ok(one(StatusCode::OK, &experiment))
 }
 
 /// An experiment with its entity tag.
-fn one(status: StatusCode, experiment: &Experiment) -> Reply {
+pub(super) fn one(status: StatusCode, experiment: &Experiment) -> Reply {
     let mut reply = json(status, &ExperimentJson::from(experiment));
     let (name, tag) = etag(experiment.version);
     reply.headers_mut().insert(name, tag);
     reply
-}
-
-fn read_nothing(body: Json) -> Result<(), Problem> {
-    let mut violations = Violations::default();
-    Fields::read(body, String::new(), &mut violations, |_| ());
-    violations.into_result(()).map_err(Problem::invalid)
 }
 
 /// The declared winners, `{"winner": {element_id: variant_id}}`; only completion takes any.
@@ -129,7 +123,7 @@ fn read_winner(
     transition: Transition,
 ) -> Result<BTreeMap<ElementId, VariantId>, Problem> {
     if transition != Transition::Complete {
-        return read_nothing(body).map(|()| BTreeMap::new());
+        return no_fields(body).map(|()| BTreeMap::new());
     }
     let mut violations = Violations::default();
     let given: Map<String, Json> = Fields::read(body, String::new(), &mut violations, |fields| {

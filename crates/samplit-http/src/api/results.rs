@@ -9,6 +9,7 @@ use samplit_engine::{
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use super::registration::KeptToJson;
 use crate::{
     call::Call,
     problem::Problem,
@@ -37,6 +38,7 @@ struct ResultsJson<'a> {
     #[serde(with = "time::serde::rfc3339")]
     as_of: OffsetDateTime,
     method: &'a str,
+    registration: KeptToJson<'a>,
     elements: Vec<ElementJson<'a>>,
 }
 
@@ -97,6 +99,7 @@ impl<'a> From<&'a Results> for ResultsJson<'a> {
             snapshot_seq: results.snapshot_seq,
             as_of: results.as_of,
             method: results.method,
+            registration: KeptToJson::from(&results.registration),
             elements: results.elements.iter().map(ElementJson::from).collect(),
         }
     }

@@ -42,16 +42,8 @@ pub(crate) async fn what_if(call: Call) -> Result<Reply, Problem> {
     query.finish()?;
     let (engine, id) = (&call.app.engine, call.experiment_id());
     let told = engine.what_if(&who, id, element, target).await;
-    let told = told.map_err(|error| {
-        let mut problem = Problem::from(error);
-        for error in &mut problem.errors {
-            // The engine names the field of an allocation, which is a parameter here.
-            if let Some(name) = error.pointer.strip_prefix("?/") {
-                error.pointer = format!("?{name}");
-            }
-        }
-        problem
-    })?;
+    // The engine names the field of an allocation, which is a parameter here.
+    let told = told.map_err(|error| Problem::from(error).in_query())?;
     Ok(json(StatusCode::OK, &told))
 }
 

@@ -1,8 +1,13 @@
 //! The HTTP service over a real engine and a real PostgreSQL.
 
+mod access;
 mod bad_input;
+mod bad_questions;
 mod connections;
 mod insight;
 mod outage;
+mod privacy;
+mod proofs;
+mod registration;
 mod support;
 mod walk;

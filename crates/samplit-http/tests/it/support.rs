@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the answer")]
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::{HeaderMap, Method, Request, StatusCode, body::Bytes};
@@ -10,10 +10,13 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use samplit_engine::{Engine, NewApiKey, Role, Scope};
+use samplit_engine::{Engine, EngineConfig, NewApiKey, Role, Scope, Signer};
 use samplit_http::{Drain, HttpConfig, Listeners, serve};
 use serde_json::{Value as Json, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+/// The path of an experiment that nobody made.
+pub(crate) const NOBODY: &str = "/v1/experiments/0197f0a0-0000-7000-8000-000000000001";
 
 /// A server on ports of its own.
 pub(crate) struct Server {
@@ -100,6 +103,11 @@ impl Server {
         let request = self.request(Method::PATCH, path);
         let body = Full::from(body.to_string());
         self.send(request.body(body).unwrap()).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        let request = self.request(Method::DELETE, path);
+        self.send(request.body(Full::default()).unwrap()).await
     }
 
     pub(crate) async fn get_ops(&self, path: &str) -> Answer {
@@ -189,4 +197,35 @@ pub(crate) async fn server(config: HttpConfig) -> (Server, samplit_devpg::TestDa
     let database = samplit_tests::database().await;
     let engine = samplit_tests::engine(database.url(), 1).await;
     (Server::start(engine, config).await, database)
+}
+
+/// Sends what is wrong, and expects this [`Answer::summary`] in a problem document.
+pub(crate) async fn check(server: &Server, method: Method, path: &str, body: &str, expected: &str) {
+    let request = server.request(method.clone(), path);
+    let answer = server
+        .send(request.body(Full::from(body.to_owned())).unwrap())
+        .await;
+    assert_eq!(answer.summary(), expected, "{method} {path} {body}");
+    assert_eq!(answer.header("content-type"), "application/problem+json");
+    let problem = answer.json();
+    assert_eq!(problem["request_id"], answer.header("x-request-id"));
+    assert_eq!(problem["status"], answer.status.as_u16());
+}
+
+/// Like [`server`], with a key that signs checkpoints.
+pub(crate) async fn signing_server() -> (Server, samplit_devpg::TestDatabase) {
+    let database = samplit_tests::database().await;
+    let config = EngineConfig {
+        signers: [signer()].into(),
+        // Nothing is signed but what a test asks for.
+        checkpoint_every: Duration::from_secs(3600),
+        ..samplit_tests::config(1)
+    };
+    let engine = samplit_tests::engine_with(database.url(), config).await;
+    (Server::start(engine, HttpConfig::default()).await, database)
+}
+
+/// The key of [`signing_server`].
+pub(crate) fn signer() -> Signer {
+    Signer::from_seed("example.org", &[3; 32]).unwrap()
 }
