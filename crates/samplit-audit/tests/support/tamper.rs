@@ -194,21 +194,21 @@ pub(crate) fn table() -> Vec<Tampering> {
             Some(())
         }),
         row("conversion-of-a-stranger", Replay, Signed, |l| {
-            let at = l.nth("conversion", 0)?;
+            let at = l.last("conversion")?;
             l.flip_digit(at, "\"visitor\":\"", 0)
         }),
         row("converted-twice", Replay, Signed, |l| {
-            let at = l.nth("conversion", 0)?;
+            let at = l.last("conversion")?;
             l.0.insert(at + 1, l.0[at].clone());
             l.recount();
             Some(())
         }),
         row("conversion-of-another-arm", Replay, Signed, |l| {
-            let at = l.nth("conversion", 0)?;
+            let at = l.last("conversion")?;
             l.next_arm(at)
         }),
         row("conversion-names-another-entry", Replay, Signed, |l| {
-            let at = l.nth("conversion", 0)?;
+            let at = l.last("conversion")?;
             l.set(at, "\"assignment_seq\":", "\"assignment_seq\":1")
         }),
         row("counts-too-large", Replay, Signed, |l| {
@@ -224,7 +224,7 @@ pub(crate) fn table() -> Vec<Tampering> {
             l.flip_digit(at, "\"alpha_f64\":\"", 3)
         }),
         row("weights-of-another-rule", Replay, Signed, |l| {
-            let at = l.last("reallocation")?;
+            let at = l.nth("reallocation", 0)?;
             l.move_weight(at);
             Some(())
         }),
