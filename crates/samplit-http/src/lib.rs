@@ -19,6 +19,7 @@ mod router;
 mod routes;
 mod server;
 mod service;
+mod verify_page;
 
 pub use config::{HttpConfig, Listeners};
 pub use server::{Drain, serve};

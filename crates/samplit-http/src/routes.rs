@@ -10,6 +10,7 @@ use crate::{
     },
     page,
     router::{Handler, Route, Router},
+    verify_page,
 };
 
 pub(crate) fn router() -> Router {
@@ -168,6 +169,9 @@ fn table() -> Vec<Route> {
             Box::pin(custody::erase(call))
         })),
         get("/experiments/{id}", |call| Box::pin(page::live(call))),
+        get("/verify", |_call| {
+            Box::pin(async { Ok(verify_page::verify()) })
+        }),
         get("/assets/live.css", |_call| {
             Box::pin(async { Ok(page::stylesheet()) })
         }),
