@@ -31,6 +31,9 @@ const BROWSERS: [&str; 4] = [
     "google-chrome",
     "google-chrome-stable",
 ];
+/// A name of this machine that Chromium does not hold for secure, as it does 127.0.0.1.
+pub(crate) const INSECURE: &str = "samplit.test";
+const INSECURE_RULE: &str = "--host-resolver-rules=MAP samplit.test 127.0.0.1";
 /// For a machine that is busy with everything else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -91,6 +94,7 @@ fn capabilities() -> Capabilities {
         "--disable-dev-shm-usage",
         "--disable-gpu",
         "--hide-scrollbars",
+        INSECURE_RULE,
     ];
     let Json::Object(capabilities) = json!({
         "goog:chromeOptions": { "binary": browser, "args": args },
@@ -108,7 +112,7 @@ fn on_path(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// A command of the DevTools protocol.
+/// A command of the `DevTools` protocol.
 #[derive(Debug)]
 struct DevTools(Json);
 

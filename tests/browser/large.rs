@@ -70,7 +70,7 @@ pub(crate) fn write(path: &Path) -> io::Result<()> {
         };
         let payload = assignment.to_payload().expect("a payload");
         append(&mut head, &mut line, Assignment::DECISION_TYPE, payload)?;
-        if visitors % 10 == 0 && head.size() < ENTRIES {
+        if visitors.is_multiple_of(10) && head.size() < ENTRIES {
             let conversion = Conversion {
                 visitor,
                 assignment_seq: head.size(),

@@ -16,9 +16,9 @@ use bundles::{
     COMPLETE, GOLDEN, KEYS, SINGLE, forged, forgeries, line_of, pinned, rearranged, verdict,
     with_line,
 };
-use chromium::with_browser;
+use chromium::{INSECURE, with_browser};
 use fantoccini::Client;
-use page::{assert_offline, click, fill, photograph, text, type_into, verify, wait_for};
+use page::{assert_offline, click, fill, photograph, run, text, type_into, verify, wait_for};
 use samplit_audit::FailureKind;
 use samplit_http::{Drain, HttpConfig, Listeners, serve};
 use serde_json::json;
@@ -193,6 +193,48 @@ async fn a_copy_on_disk_does_the_same() {
             .await
             .assert_is(&failure);
         assert_offline(page).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_there_is_no_webcrypto_the_verdict_says_so() {
+    on_the_page(async |page| {
+        let address = page.current_url().await.unwrap();
+        let insecure = address.as_str().replace("127.0.0.1", INSECURE);
+        page.goto(&insecure).await.unwrap();
+        let folder = Folder::new();
+        let said = verify(page, &folder.put("sound.ndjson", COMPLETE), pinned()).await;
+        assert_eq!(said.kind, "unsigned", "{said:?}");
+        let words = "this browser cannot check Ed25519 signatures";
+        assert!(
+            said.why.contains(words) && said.checks.contains(words),
+            "{said:?}"
+        );
+
+        // Whether a pinned key has signed at all is seen nevertheless.
+        let stranger = KEYS.lines().nth(1).unwrap();
+        let failure = verdict(SINGLE.as_bytes(), stranger).unwrap_err();
+        let said = verify(page, &folder.put("single.ndjson", SINGLE), stranger).await;
+        said.assert_is(&failure);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_bundle_can_be_dropped_anywhere() {
+    on_the_page(async |page| {
+        let drop = "
+            const [text, done] = arguments;
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([text], 'dropped.ndjson'));
+            const event = new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true });
+            done(document.querySelector('footer').dispatchEvent(event));";
+        let shown_by_the_browser = run(page, drop, vec![json!(COMPLETE)]).await;
+        assert_eq!(shown_by_the_browser, false);
+        assert_eq!(text(page, "#file-name").await, "dropped.ndjson");
+        click(page, "#start").await;
+        wait_for(page, "#result[data-verdict='unsigned']").await;
     })
     .await;
 }
