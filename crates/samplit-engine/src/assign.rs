@@ -12,8 +12,9 @@ use crate::visitor::{self, Digest, KnownVisitor};
 use crate::writer::{Answer, Job, What};
 use crate::{Engine, Error, ErrorKind, Principal, Scope};
 
-/// How often a request is thought over again because the experiment changed under it.
-pub(crate) const MAX_RETHINKS: usize = 5;
+/// How often a request is thought over again because the experiment changed under it. Often, as the
+/// erasure of a visitor is a change, too, and many may come in a row.
+pub(crate) const MAX_RETHINKS: usize = 20;
 
 /// What a visitor sees.
 #[derive(Clone, Debug)]

@@ -33,7 +33,7 @@ impl Engine {
 }
 
 /// A stored row as an entry; what cannot be one breaks the trail.
-fn to_entry(id: ExperimentId, row: &EntryRow) -> Result<Entry, Failure> {
+pub(crate) fn to_entry(id: ExperimentId, row: &EntryRow) -> Result<Entry, Failure> {
     let sequence_number = u64::try_from(row.sequence_number).unwrap_or(0);
     let broken = |what: String| Failure {
         kind: FailureKind::Integrity,

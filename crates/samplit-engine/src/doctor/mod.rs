@@ -1,0 +1,211 @@
+//! Does everything that is stored about visitors agree?
+//!
+//! What is compared of an experiment is read in one transaction that sees one moment, so nothing is
+//! amiss only because it was written meanwhile.
+
+mod examine;
+mod repair;
+mod rows;
+mod tree;
+
+use samplit_domain::ExperimentId;
+use samplit_store::doctor::{self, Comparison};
+use samplit_store::trail;
+
+use crate::{Engine, Error, ErrorKind, Principal};
+
+pub use repair::Repair;
+
+const VISITORS: &str = "one row per visitor";
+const COUNTERS: &str = "counters of variants are the rows";
+const RATES: &str = "conversion rates are the counters";
+const STATISTICS: &str = "statistics are the rows";
+const TRAIL: &str = "rows are in the trail";
+const ROWS: &str = "rows say what their entries say";
+const ERASED: &str = "nobody who was erased is named";
+const SEQUENCES: &str = "trails have no gap";
+const HEADS: &str = "heads are the last entries";
+const FRONTIERS: &str = "frontiers lead to the root";
+const CHECKPOINTS: &str = "checkpoints are what the trails began with";
+const SEALS: &str = "sealed trails end in their seal";
+const REGISTRATIONS: &str = "registrations are those of the genesis";
+const READABLE: &str = "everything can be read";
+const VERIFIED: &str = "trails verify, with replay";
+
+/// Every check, in the order in which they are told.
+const NAMES: [&str; 15] = [
+    VISITORS,
+    COUNTERS,
+    RATES,
+    STATISTICS,
+    TRAIL,
+    ROWS,
+    ERASED,
+    SEQUENCES,
+    HEADS,
+    FRONTIERS,
+    CHECKPOINTS,
+    SEALS,
+    REGISTRATIONS,
+    READABLE,
+    VERIFIED,
+];
+
+/// How often a trail is verified anew because entries were redacted meanwhile.
+const MAX_TRIES: usize = 10;
+
+/// One thing that was checked, over all experiments.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Check {
+    /// What should hold.
+    pub name: &'static str,
+    /// How many comparisons were made.
+    pub checked: usize,
+    /// Where it does not hold.
+    pub findings: Vec<Finding>,
+}
+
+/// Something that does not agree.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Finding {
+    /// Of which experiment.
+    pub experiment_id: ExperimentId,
+    /// What should be what.
+    pub what: String,
+}
+
+impl Check {
+    /// Whether it holds everywhere.
+    #[must_use]
+    pub fn is_passed(&self) -> bool {
+        self.findings.is_empty()
+    }
+}
+
+/// What was found so far.
+#[derive(Debug)]
+struct Tally(Vec<Check>);
+
+impl Tally {
+    fn new() -> Self {
+        let checks = NAMES.map(|name| Check {
+            name,
+            checked: 0,
+            findings: Vec::new(),
+        });
+        Self(checks.into())
+    }
+
+    fn of(&mut self, name: &'static str) -> &mut Check {
+        let check = self.0.iter_mut().find(|check| check.name == name);
+        check.expect("every name is in the list")
+    }
+
+    /// Notes one comparison: what is wrong, if anything.
+    fn note(&mut self, name: &'static str, experiment_id: ExperimentId, wrong: Option<String>) {
+        let check = self.of(name);
+        check.checked += 1;
+        check.findings.extend(wrong.map(|what| Finding {
+            experiment_id,
+            what,
+        }));
+    }
+
+    fn compare(&mut self, name: &'static str, id: ExperimentId, comparisons: &[Comparison]) {
+        for c in comparisons {
+            let wrong = || format!("{}: {} expected, {} found", c.what, c.expected, c.found);
+            self.note(name, id, (c.expected != c.found).then(wrong));
+        }
+    }
+
+    fn has_passed(&self, names: &[&str]) -> bool {
+        let mut named = self.0.iter().filter(|check| names.contains(&check.name));
+        named.all(Check::is_passed)
+    }
+
+    fn merge(&mut self, other: Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            mine.checked += theirs.checked;
+            mine.findings.extend(theirs.findings);
+        }
+    }
+}
+
+impl Engine {
+    /// Compares rows, counters, statistics, checkpoints and trails of all experiments, and verifies
+    /// every trail. Reads everything there is: takes minutes on a large database, and may run while
+    /// it serves.
+    ///
+    /// # Errors
+    /// When PostgreSQL fails. What cannot be read for what it holds is a finding.
+    pub async fn doctor(&self) -> Result<Vec<Check>, Error> {
+        let mut tally = Tally::new();
+        for id in self.trails().await? {
+            let compared = self.core.database.run_tx("doctor", |session| {
+                Box::pin(async move {
+                    doctor::begin_snapshot(session).await?;
+                    examine::columns(session, id).await
+                })
+            });
+            tally.merge(compared.await?);
+            match self.examined(id).await {
+                Ok(found) => {
+                    tally.note(READABLE, id, None);
+                    tally.merge(found);
+                }
+                Err(error) => tally.note(READABLE, id, Some(unreadable(error)?)),
+            }
+            let wrong = match self.verified(id).await {
+                Ok(wrong) => wrong,
+                Err(error) => Some(unreadable(error)?),
+            };
+            tally.note(VERIFIED, id, wrong);
+        }
+        Ok(tally.0)
+    }
+
+    async fn trails(&self) -> Result<Vec<ExperimentId>, Error> {
+        let trails = self
+            .core
+            .database
+            .run(|session| Box::pin(doctor::trails(session)));
+        Ok(trails.await?)
+    }
+
+    /// What is wrong with a trail. A redaction that comes while it is read changes a payload that
+    /// its entry, which is not read any more, would explain.
+    async fn verified(&self, id: ExperimentId) -> Result<Option<String>, Error> {
+        let mut known = self.redactions(id).await?;
+        for _ in 0..MAX_TRIES {
+            let Err(failure) = self.verify(&Principal::system(), id).await? else {
+                return Ok(None);
+            };
+            let now = self.redactions(id).await?;
+            if now == known {
+                return Ok(Some(failure.to_string()));
+            }
+            known = now;
+        }
+        Ok(Some(
+            "entries were redacted all the time it was read".to_owned(),
+        ))
+    }
+
+    async fn redactions(&self, id: ExperimentId) -> Result<usize, Error> {
+        let read = self
+            .core
+            .database
+            .run(|session| Box::pin(trail::notices(session, id)));
+        Ok(read.await?.len())
+    }
+}
+
+/// An experiment that is too broken to be opened is a finding, a lost database is not.
+fn unreadable(error: Error) -> Result<String, Error> {
+    if matches!(error.kind(), ErrorKind::Internal | ErrorKind::NotRunning(_)) {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        Ok(format!("{error}: {}", cause.unwrap_or_default()))
+    } else {
+        Err(error)
+    }
+}
