@@ -38,10 +38,8 @@ impl Verdict {
         assert_eq!(Json::from(self.kind.as_str()), json!(failure.kind));
         assert_eq!(self.title, "Not sound");
         let said = failure.to_string();
-        let sentence = said
-            .strip_prefix("entry")
-            .map(|rest| format!("Entry{rest}"));
-        assert_eq!(self.why, sentence.unwrap_or(said));
+        let (first, rest) = said.split_at(1);
+        assert_eq!(self.why, first.to_uppercase() + rest);
     }
 }
 

@@ -10,6 +10,8 @@ const logic = URL.createObjectURL(new Blob([at("logic").textContent], { type: "t
 let chosen = null;
 let worker = null;
 
+const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1);
+
 function element(tag, text, className = "") {
   const made = document.createElement(tag);
   made.textContent = text;
@@ -155,19 +157,19 @@ function show({ outcome, keys, ed25519 }, file, seconds) {
   const { report, failure } = outcome;
   const entries = report?.entries ?? outcome.entries;
   const [verdict, title, why] = failure
-    ? [failure.kind, "Not sound", failure.sequence ? `Entry ${count.format(failure.sequence)}: ${failure.what}` : failure.what]
+    ? [failure.kind, "Not sound", failure.sequence ? `Entry ${count.format(failure.sequence)}: ${failure.what}` : sentence(failure.what)]
     : soundness(outcome, keys, ed25519);
   at("result").dataset.verdict = verdict;
   at("verdict").textContent = title;
   at("why").textContent = why;
   at("kind").textContent = failure ? `${KINDS[failure.kind]} Exit code ${failure.exitCode} (${failure.kind}). Nothing behind it was looked at.` : "";
 
-  const numbers = [["Entries", count.format(entries)]];
+  const numbers = [[failure ? "Entries read" : "Entries", count.format(entries)]];
   if (report) {
     numbers.push(["Assignments", count.format(report.replay.assignments)], ["Conversions", count.format(report.replay.conversions)]);
     numbers.push(["Checkpoints", count.format(report.checkpoints)]);
   }
-  numbers.push(["Seconds", seconds.toFixed(seconds < 10 ? 1 : 0)]);
+  numbers.push(["Seconds", seconds < 0.1 ? "< 0.1" : seconds.toFixed(seconds < 10 ? 1 : 0)]);
   list(at("numbers"), numbers.map(([name, value]) => [name, element("dd", value)]));
 
   at("checks").replaceChildren(...CHECKS.map(([id, name, found, without]) => {
@@ -194,7 +196,9 @@ function show({ outcome, keys, ed25519 }, file, seconds) {
 function failed(id, name, failure, keys, ed25519, entries) {
   if (id === failure.check) return check("failed", name, failure.what);
   if (id === "signatures" && (keys === 0 || !ed25519)) return check("limit", name, unsigned(keys, ed25519));
-  const good = failure.sequence ? Math.min(entries, failure.sequence - 1) : entries;
+  // A checkpoint comes behind its entry, which was found in order.
+  const behind = ["roots", "signatures"].includes(failure.check);
+  const good = failure.sequence && !behind ? Math.min(entries, failure.sequence - 1) : entries;
   if (good === 0 || id === "seal") return check("not", name, "not reached");
   return check("held", name, `nothing wrong up to entry ${count.format(good)}`);
 }
