@@ -115,6 +115,65 @@ pub(crate) fn rearranged(bundle: &str) -> Vec<String> {
     all
 }
 
+/// Bundles at the edges of the format: of lines, and of what a payload may hold.
+pub(crate) fn odd(bundle: &str) -> Vec<String> {
+    let line = line_of(bundle, 7);
+    let row = bundle.lines().nth(line).expect("a line");
+    let values = [
+        "[[[[[[[1]]]]]]]",
+        "[[[[[[[[1]]]]]]]]",
+        "{\"a\":{},\"b\":[]}",
+        "{\"b\":1,\"a\":1}",
+        "{\"a\":1,\"a\":1}",
+        "{\"A\":1}",
+        "{\"payload_sha256\":1}",
+        "9007199254740991",
+        "-9007199254740991",
+        "9007199254740992",
+        "99999999999999999999",
+        "-0",
+        "01",
+        "1.5",
+        "null",
+        "false",
+        "\"\\u0001\"",
+        "\"\\u0008\"",
+        "\"\\u001F\"",
+        "\"\\u0000\"",
+        "\"\\/\"",
+        "\"\\n\u{fffd}\u{feff}\"",
+        "\"\u{1}\"",
+    ];
+    let mut members: Vec<String> = values.map(|value| format!("\"aaa\":{value},")).into();
+    for length in [16_100, 16_200, 16_300, 17_300, 17_400, 20_000] {
+        members.push(format!("\"aaa\":\"{}\",", "x".repeat(length)));
+    }
+    for length in [64, 65] {
+        members.push(format!("\"{}\":1,", "a".repeat(length)));
+    }
+    let mut all: Vec<String> = members
+        .iter()
+        .map(|member| {
+            let payload = format!("\"decision_data\":{{{member}");
+            with_line(
+                bundle,
+                line,
+                &row.replacen("\"decision_data\":{", &payload, 1),
+            )
+        })
+        .collect();
+    all.extend([
+        String::new(),
+        "\n".to_owned(),
+        bundle.replace('\n', "\r\n"),
+        bundle.trim_end().to_owned(),
+        format!("\u{feff}{bundle}"),
+        format!("{bundle}\n"),
+        "x".repeat(100_000),
+    ]);
+    all
+}
+
 /// Bundles in which one value of one payload is another one, with all hashes right.
 pub(crate) fn forgeries(bundle: &str) -> Vec<String> {
     let mut all = Vec::new();

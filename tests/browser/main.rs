@@ -13,7 +13,7 @@ use std::{fs, path::PathBuf};
 
 use agreement::{Edit, assert_agreement};
 use bundles::{
-    COMPLETE, GOLDEN, KEYS, SINGLE, forged, forgeries, line_of, pinned, rearranged, verdict,
+    COMPLETE, GOLDEN, KEYS, SINGLE, forged, forgeries, line_of, odd, pinned, rearranged, verdict,
     with_line,
 };
 use chromium::{INSECURE, with_browser};
@@ -290,6 +290,10 @@ async fn every_altered_byte_and_line_gets_the_verdict_of_rust() {
             .collect();
         let wrong = assert_agreement(page, KEYS.trim(), &[SINGLE.to_owned()], &flips).await;
         assert_eq!(wrong, flips.len(), "no bit can be another");
+
+        let bundles = odd(COMPLETE);
+        let wrong = assert_agreement(page, KEYS.trim(), &bundles, &as_they_are(&bundles)).await;
+        assert_eq!(wrong, bundles.len());
 
         let bundles: Vec<String> = GOLDEN.into_iter().flat_map(rearranged).collect();
         let wrong = assert_agreement(page, KEYS.trim(), &bundles, &as_they_are(&bundles)).await;

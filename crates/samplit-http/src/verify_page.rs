@@ -72,7 +72,9 @@ pub(crate) fn verify() -> Reply {
 
 #[cfg(test)]
 mod tests {
-    use super::{LOGIC, PAGE, SCRIPT, STYLE};
+    use hyper::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+
+    use super::{LOGIC, PAGE, SCRIPT, STYLE, verify};
 
     #[test]
     fn the_page_is_whole_and_names_nothing_to_load() {
@@ -94,5 +96,16 @@ mod tests {
             assert!(!part.contains("</") && !part.contains("<!--"));
         }
         assert!(html.contains("default-src 'none'; script-src 'sha256-"));
+    }
+
+    #[test]
+    fn the_header_forbids_what_the_page_itself_forbids_and_frames() {
+        let reply = verify();
+        assert_eq!(reply.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+        let policy = reply.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        let (own, frames) = policy.rsplit_once("; ").unwrap();
+        assert_eq!(frames, "frame-ancestors 'none'");
+        let html = std::str::from_utf8(&PAGE.html).unwrap();
+        assert!(html.contains(&format!("content=\"{own}\"")));
     }
 }

@@ -36,7 +36,7 @@ class Visitors {
     this.first = new Float64Array(512);
     this.converted = new Uint8Array(512);
     /** 0 where no arm is known, else the arm and 1. */
-    this.arms = new Uint32Array(512 * elements);
+    this.arms = new Uint16Array(512 * elements);
     this.key = new Uint32Array(4);
   }
 
