@@ -3,11 +3,11 @@
 use std::process::Command;
 
 use samplit_devpg::{DevPg, TestDatabase};
-use samplit_engine::{ExperimentId, Principal, Status, Transition};
+use samplit_engine::{ExperimentId, NotRecorded, Principal, Status, Transition};
 use samplit_tests::{connect, engine};
 use uuid::Uuid;
 
-use crate::{conversion, visitor};
+use crate::{conversion, sound, visitor};
 
 /// An active experiment with one element and two variants, and a thousand visitors of 60 % and 40 %.
 const ROWS: &str = "
@@ -138,6 +138,17 @@ async fn a_row_without_a_variant_has_seen_control() {
     assert_eq!(seen.variants[0], seen.experiment.elements[0].variants[0].id);
     let results = engine.results(&me, ID).await.unwrap();
     assert_eq!(results.elements[0].arms[0].assignments, 601);
+
+    // Carried rows convert and are erased like any others, and nothing of them looks wrong.
+    engine.convert(&me, ID, conversion("nobody")).await.unwrap();
+    for name in ["nobody", "visitor 3"] {
+        let erased = engine.erase_visitor(&me, name).await.unwrap();
+        assert_eq!((erased.experiments, erased.rows), (1, 1));
+        let returned = engine.assign(&me, ID, visitor(name)).await.unwrap();
+        assert_eq!(returned.reason, Some(NotRecorded::Erased));
+    }
+    sound(&engine, ID).await;
+    assert_eq!(engine.repair().await.unwrap(), []);
     engine.shutdown().await;
 }
 

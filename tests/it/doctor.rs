@@ -383,6 +383,13 @@ async fn a_sealed_trail_ends_in_its_seal() {
         client.batch_execute(sql).await.unwrap();
         assert_eq!(failed(&engine).await, found, "{sql}");
     }
+    // An engine that still has the experiment in memory.
+    client
+        .batch_execute("DELETE FROM audit_heads")
+        .await
+        .unwrap();
+    assert_eq!(failed(&engine).await, [HEADS, SEALS, READABLE, VERIFIED]);
+    assert_eq!(engine.repair().await.unwrap(), []);
     engine.shutdown().await;
 }
 

@@ -1,9 +1,11 @@
 //! Erasing visitors: what goes, what stays, and that nobody slips in a second time.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use samplit_engine::{Engine, ErrorKind, Experiment, NotRecorded, Principal, Role, Transition};
-use samplit_tests::{connect, database, draft, engine, eventually, start, step};
+use samplit_store::{Database, Settings};
+use samplit_tests::{config, connect, database, draft, engine, eventually, settings, start, step};
 
 use crate::{conversion, sound, visitor};
 
@@ -67,6 +69,46 @@ async fn identifier_and_context_go_and_counts_stay() {
         assert!(other.in_experiment && !other.is_new);
         let results = engine.results(&me, id).await.unwrap();
         assert_eq!((results.visitors, results.conversions), (2, 1));
+        sound(&engine, id).await;
+    }
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_left_undone_is_done_by_the_next_call() {
+    let database = database().await;
+    let settings = Settings {
+        lock_timeout: Duration::from_millis(200),
+        ..settings(database.url())
+    };
+    let store = Database::connect(settings).await.unwrap();
+    let engine = Engine::start(store, config(1)).await.unwrap();
+    let me = Principal::system();
+    let ids = [
+        start(&engine, draft(&[2])).await.id,
+        start(&engine, draft(&[2])).await.id,
+    ];
+    for id in ids {
+        engine.assign(&me, id, visitor("anna")).await.unwrap();
+    }
+    let held = connect(database.url()).await;
+    let lock = format!(
+        "BEGIN; SELECT FROM audit_heads WHERE experiment_id = '{}' FOR UPDATE",
+        ids[0]
+    );
+    held.batch_execute(&lock).await.unwrap();
+    let refused = engine.erase_visitor(&me, "anna").await.unwrap_err();
+    assert_eq!(refused.kind(), &ErrorKind::Overloaded);
+    let seen = engine.assign(&me, ids[1], visitor("anna")).await.unwrap();
+    assert_eq!(
+        seen.reason,
+        Some(NotRecorded::Erased),
+        "the other one is done"
+    );
+    held.batch_execute("ROLLBACK").await.unwrap();
+    let rest = engine.erase_visitor(&me, "anna").await.unwrap();
+    assert_eq!((rest.experiments, rest.rows), (1, 1));
+    for id in ids {
         sound(&engine, id).await;
     }
     engine.shutdown().await;

@@ -1,6 +1,7 @@
 //! Redacting payloads: what is refused, and that everything verifies afterwards.
 
-use samplit_engine::{ErrorKind, Principal};
+use futures_util::TryStreamExt as _;
+use samplit_engine::{BundleRange, ErrorKind, Principal};
 use samplit_tests::{connect, database, draft, engine, start};
 
 use crate::{conversion, sound, visitor};
@@ -46,6 +47,18 @@ async fn every_reason_is_hashed_as_the_verifier_hashes_it() {
         let report = sound(&engine, id).await;
         assert_eq!(report.redactions, number as u64 + 1, "{reason:?}");
     }
+    // Elsewhere, too: from the file alone.
+    let bundle = engine
+        .bundle(&me, id, BundleRange::default())
+        .await
+        .unwrap();
+    let lines: Vec<Vec<u8>> = bundle.lines.try_collect().await.unwrap();
+    let options = samplit_audit::Options {
+        replay: true,
+        ..Default::default()
+    };
+    let report = samplit_audit::bundle::verify(lines.concat().as_slice(), options).unwrap();
+    assert_eq!(report.redactions, 10);
     engine.shutdown().await;
 }
 

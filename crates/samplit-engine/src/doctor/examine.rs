@@ -14,7 +14,7 @@ use super::{
 };
 use crate::live::Live;
 use crate::start::small;
-use crate::{Engine, Error, ErrorKind, registration, visitor};
+use crate::{Engine, Error, registration, visitor};
 
 /// How far the sum of values may be off, relative to it: the order of adding differs.
 const TOLERANCE: f64 = 1e-6;
@@ -49,7 +49,7 @@ impl Engine {
                     rows::compare(&mut tally, session, &scene).await?;
                     registered(&mut tally, &scene);
                     let head = heads::read(session, id).await?;
-                    let head = head.ok_or(ErrorKind::NotFound("head"))?;
+                    let head = head.ok_or_else(|| missing("audit_heads", id))?;
                     tree::compare(&mut tally, session, &head, keys).await?;
                     Ok(tally)
                 })
@@ -68,7 +68,8 @@ pub(super) struct Scene {
 impl Scene {
     pub(super) async fn read(session: &Session<'_>, live: &Arc<Live>) -> Result<Self, Error> {
         let experiment = experiments::read(session, live.experiment.id).await?;
-        let experiment = experiment.ok_or(ErrorKind::NotFound("experiment"))?;
+        let id = live.experiment.id;
+        let experiment = experiment.ok_or_else(|| missing("experiments", id))?;
         Ok(Self {
             live: Arc::clone(live),
             sets: arm_sets(&experiment),
@@ -79,6 +80,10 @@ impl Scene {
     pub(super) fn id(&self) -> ExperimentId {
         self.experiment.id
     }
+}
+
+fn missing(table: &'static str, id: ExperimentId) -> Error {
+    samplit_store::Error::inconsistent(table, "experiment_id", format!("no {id}")).into()
 }
 
 /// Snapshot, element and arm.
