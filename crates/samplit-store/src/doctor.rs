@@ -13,6 +13,10 @@ use crate::statement::{Session, Statement, statements};
 statements! {
     /// Everything that follows in this transaction sees the same moment, and changes nothing.
     BEGIN_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+    /// Lets the rest of the transaction scan tables: statements that read an experiment as a whole
+    /// are not better off with keys.
+    PLAN_FOR_SCANS = "SELECT set_config('enable_seqscan', 'on', true), \
+        set_config('enable_hashjoin', 'on', true), set_config('enable_mergejoin', 'on', true)";
     /// The experiments that have a trail, or entries of one.
     LIST_TRAILS = "SELECT e.id FROM experiments e WHERE EXISTS (SELECT FROM audit_heads h \
         WHERE h.experiment_id = e.id) OR EXISTS (SELECT FROM algorithm_audit_trail t \
@@ -148,6 +152,15 @@ pub struct Comparison {
 /// When PostgreSQL fails.
 pub async fn begin_snapshot(session: &Session<'_>) -> Result<(), Error> {
     session.execute(BEGIN_SNAPSHOT, &[]).await.map(drop)
+}
+
+/// Lets the rest of the transaction scan tables, which transactions of ours else avoid: for the
+/// comparisons of whole experiments, and not for [`rows`], which reads a page by keys.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn plan_for_scans(session: &Session<'_>) -> Result<(), Error> {
+    session.query_one(PLAN_FOR_SCANS, &[]).await.map(drop)
 }
 
 /// The experiments that have a trail, or entries of one.

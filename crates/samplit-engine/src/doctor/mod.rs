@@ -144,6 +144,7 @@ impl Engine {
             let compared = self.core.database.run_tx("doctor", |session| {
                 Box::pin(async move {
                     doctor::begin_snapshot(session).await?;
+                    doctor::plan_for_scans(session).await?;
                     examine::columns(session, id).await
                 })
             });
