@@ -12,7 +12,10 @@ use crate::response::{Reply, content};
 
 const FRAME: &str = include_str!("../assets/verify/index.html");
 const STYLE: &str = include_str!("../assets/verify/verify.css");
-const SCRIPT: &str = include_str!("../assets/verify/page.js");
+const SCRIPT: &str = concat!(
+    include_str!("../assets/verify/page.js"),
+    include_str!("../assets/verify/result.js"),
+);
 /// What the worker runs.
 const LOGIC: &str = concat!(
     include_str!("../assets/verify/sha256.js"),

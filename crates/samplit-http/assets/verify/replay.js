@@ -25,7 +25,7 @@ const doubled = (array) => {
 /**
  * What is remembered of every visitor, the one thing whose memory grows with the trail: half of the
  * pseudonym, the first assignment, whether there was a conversion, and the arms. Open addressing in
- * typed arrays: some 40 bytes where a Map would take 200.
+ * typed arrays: 30 to 70 bytes, where a Map would take 200.
  */
 class Visitors {
   constructor(elements) {
