@@ -70,7 +70,7 @@ def unbase64(text):
 def read_note(text):
     """A signed checkpoint: origin, size, root, the text that is signed, and the signatures as (name, key id + signature)."""
     head, _, tail = text.rpartition("\n\n")
-    lines = re.fullmatch("(.+)\n(0|[1-9][0-9]*)\n(.{44})", head)
+    lines = re.fullmatch("(.+)\n(0|[1-9][0-9]*)\n(.{43}=)", head)
     signed = [re.fullmatch(r"\u2014 ([^\s+]+) (.{8,})", line) for line in tail[:-1].split("\n")]
     if re.search("[\0-\x09\x0b-\x1f\x7f-\x9f]", text) or not lines or tail[-1:] != "\n" or not all(signed) or len(signed) > 100 \
             or int(lines[2]) >> 64: refuse("not a signed checkpoint")
