@@ -14,6 +14,7 @@ mod redaction;
 mod registration;
 mod results;
 mod statements;
+mod tamper;
 
 use samplit_engine::{Assign, Convert, Engine, ExperimentId, Principal, Report};
 
