@@ -89,7 +89,7 @@ async fn a_trail_of_the_engine_is_sound_to_all_and_its_alterations_to_none() {
     // Weights that do not follow are not seen by psql; the others are told apart below.
     .filter(|v| code(&ours(&v.bundle, true)) == code(&ours(&v.bundle, false)))
     .collect();
-    agree("engine", &variations, true, 60).await;
+    agree("engine", &variations, true, 300).await;
 
     // In place, with no more rights than an auditor has.
     let variables = vec![format!("experiment={id}")];
@@ -122,7 +122,7 @@ async fn a_trail_of_the_engine_is_sound_to_all_and_its_alterations_to_none() {
         ),
         (
             "kind",
-            "UPDATE algorithm_audit_trail SET decision_type = 'conversion' WHERE sequence_number = 5",
+            "UPDATE algorithm_audit_trail SET decision_type = 'restore' WHERE sequence_number = 5",
         ),
         (
             "hash",
