@@ -1,6 +1,6 @@
 //! Settings: what is in force, and what is never shown.
 
-use crate::support::{Json, KEYS, code, command, run, stderr, stdout};
+use crate::support::{Json, KEYS, SigningKey, code, command, run, stderr, stdout};
 
 #[test]
 fn config_check_shows_everything_but_secrets() {
@@ -28,6 +28,96 @@ fn config_check_shows_everything_but_secrets() {
             assert!(!stderr(&checked).contains(hidden));
         }
     }
+}
+
+#[test]
+fn config_check_shows_who_signs_and_where_it_goes_but_no_secret() {
+    let (one, other) = (SigningKey::make(), SigningKey::make());
+    for output in ["text", "json"] {
+        let keys = format!("{}\n{}\n", one.secret(), other.secret());
+        let checked = command(&["config", "check", "--output", output])
+            .env("SAMPLIT_DATABASE_URL", "postgresql://h/d")
+            .env("SAMPLIT_KEYS", KEYS)
+            .env("SAMPLIT_SIGNING_KEYS", keys)
+            .env("SAMPLIT_CHECKPOINT_DIR", "/tmp")
+            .env(
+                "SAMPLIT_CHECKPOINT_WEBHOOK",
+                "https://me:hunter2@hooks.example.org/t0ken?s=e",
+            )
+            .output()
+            .unwrap();
+        let text = stdout(&checked);
+        assert_eq!(code(&checked), 0, "{text}");
+        for shown in [
+            &one.public,
+            &other.public,
+            "https://hooks.example.org/***",
+            "30s",
+        ] {
+            assert!(text.contains(shown), "{shown} in {text}");
+        }
+        for hidden in [
+            "PRIVATE",
+            &one.secret(),
+            &other.secret(),
+            "hunter2",
+            "t0ken",
+        ] {
+            assert!(!text.contains(hidden), "{text}");
+            assert!(!stderr(&checked).contains(hidden));
+        }
+    }
+}
+
+#[test]
+fn config_check_finds_what_is_wrong_with_checkpoints() {
+    let key = SigningKey::make();
+    let twice = format!("{0} {0}", key.secret());
+    let broken = key.secret().replacen("example", "exbmple", 1);
+    for (name, value, told) in [
+        (
+            "SAMPLIT_SIGNING_KEYS",
+            twice.as_str(),
+            "key 2 is there twice",
+        ),
+        ("SAMPLIT_SIGNING_KEYS", &broken, "key 1 cannot be used"),
+        ("SAMPLIT_SIGNING_KEYS", " ", "no signing key"),
+        (
+            "SAMPLIT_SIGNING_KEYS_FILE",
+            "/nowhere/keys",
+            "cannot read /nowhere/keys",
+        ),
+        (
+            "SAMPLIT_CHECKPOINT_DIR",
+            "/nowhere/notes",
+            "no directory /nowhere/notes",
+        ),
+        ("SAMPLIT_CHECKPOINT_EVERY", "0s", "--checkpoint-every"),
+        (
+            "SAMPLIT_CHECKPOINT_WEBHOOK",
+            "https://h/x",
+            "without a signing key",
+        ),
+    ] {
+        let mut check = command(&["config", "check"]);
+        check
+            .env("SAMPLIT_DATABASE_URL", "postgresql://h/d")
+            .env("SAMPLIT_KEYS", KEYS);
+        let checked = check.env(name, value).output().unwrap();
+        assert_eq!(code(&checked), 1, "{name}={value}");
+        let text = stdout(&checked);
+        assert!(text.contains(told), "{told} in {text}");
+        let (_, material) = value
+            .rsplit_once('+')
+            .unwrap_or(("", "PRIVATE+KEY+example"));
+        assert!(!text.contains(material), "{text}");
+    }
+    let mut check = command(&["config", "check"]);
+    let checked = check
+        .env("SAMPLIT_CHECKPOINT_WEBHOOK", "t0ken")
+        .output()
+        .unwrap();
+    assert_eq!(code(&checked), 64);
 }
 
 #[test]

@@ -8,8 +8,9 @@ use std::sync::mpsc;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::serve::{ANY_PORT, create_key};
-use crate::support::{Json, Running, code, http, migrated, on, run_on, stdout, try_http};
+use crate::support::{
+    ANY_PORT, Json, Running, code, http, manager, migrated, on, run_on, stdout, try_http,
+};
 
 const ROUNDS: usize = 10;
 const CLIENTS: usize = 8;
@@ -59,17 +60,7 @@ fn load(
 #[tokio::test]
 async fn every_answered_assignment_survives_sigkill_once() {
     let database = migrated().await;
-    let token = create_key(
-        &[
-            "--email",
-            "me@example.org",
-            "--name",
-            "t",
-            "--scopes",
-            "manage,assign,read",
-        ],
-        &database,
-    );
+    let token = manager(&database);
     let next = AtomicUsize::new(0);
     let mut answers = HashMap::new();
     let mut experiment = String::new();

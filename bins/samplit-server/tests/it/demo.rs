@@ -44,8 +44,12 @@ fn a_demo_of_some_seconds_runs_and_leaves_nothing_behind() {
     let ended = demo.output();
     assert_eq!(code(&ended), 0, "{}", stderr(&ended));
     let text = stdout(&ended);
-    assert_eq!(text.matches("curl -s").count(), 5, "{text}");
+    assert_eq!(text.matches("curl -s").count(), 7, "{text}");
     assert!(text.contains("#key=sk_"), "{text}");
+    assert!(
+        text.contains("--key 'demo+") && !text.contains("PRIVATE"),
+        "{text}"
+    );
     // Visitors arrived, and the status line says so.
     let lines = stderr(&ended);
     assert!(

@@ -8,5 +8,11 @@ mod config;
 mod crash;
 mod demo;
 mod ope;
+mod proof;
+mod publish;
+mod roles;
 mod serve;
 mod support;
+#[path = "../../../../crates/samplit-audit/tests/support/tamper.rs"]
+mod tamper;
+mod watch;

@@ -5,18 +5,9 @@ use samplit_devpg::DevPg;
 use serde_json::json;
 
 use crate::support::{
-    Json, KEYS, Running, code, command, empty, execute, http, migrated, on, run_on, stderr, stdout,
+    ANY_PORT, Json, KEYS, Running, code, command, create_key, empty, execute, http, migrated, on,
+    run_on, stderr,
 };
-
-pub(crate) const ANY_PORT: [&str; 7] = [
-    "serve",
-    "--listen",
-    "127.0.0.1:0",
-    "--ops-listen",
-    "127.0.0.1:0",
-    "--log-format",
-    "json",
-];
 
 #[tokio::test]
 async fn serve_refuses_to_start_without_keys() {
@@ -76,18 +67,6 @@ async fn serve_refuses_a_schema_that_it_does_not_know() {
         "{}",
         stderr(&refused)
     );
-}
-
-pub(crate) fn create_key(arguments: &[&str], database: &samplit_devpg::TestDatabase) -> String {
-    let all = [&["admin", "create-key", "--output", "json"], arguments].concat();
-    // Without the ring: it is not needed for this.
-    let made = on(database, &all)
-        .env_remove("SAMPLIT_KEYS")
-        .output()
-        .unwrap();
-    assert_eq!(code(&made), 0, "{}", stderr(&made));
-    let made: Json = serde_json::from_str(&stdout(&made)).unwrap();
-    made["token"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]

@@ -9,6 +9,42 @@ use nix::unistd::Pid;
 use samplit_devpg::{DevPg, TestDatabase};
 use tokio::sync::OnceCell;
 
+/// Arguments of a server that takes any port.
+pub(crate) const ANY_PORT: [&str; 7] = [
+    "serve",
+    "--listen",
+    "127.0.0.1:0",
+    "--ops-listen",
+    "127.0.0.1:0",
+    "--log-format",
+    "json",
+];
+
+/// An API key that may do everything.
+pub(crate) fn manager(database: &TestDatabase) -> String {
+    let arguments = [
+        "--email",
+        "me@example.org",
+        "--name",
+        "test",
+        "--scopes",
+        "manage,assign,read",
+    ];
+    create_key(&arguments, database)
+}
+
+pub(crate) fn create_key(arguments: &[&str], database: &TestDatabase) -> String {
+    let all = [&["admin", "create-key", "--output", "json"], arguments].concat();
+    // Without the ring: it is not needed for this.
+    let made = on(database, &all)
+        .env_remove("SAMPLIT_KEYS")
+        .output()
+        .unwrap();
+    assert_eq!(code(&made), 0, "{}", stderr(&made));
+    let made: Json = serde_json::from_str(&stdout(&made)).unwrap();
+    made["token"].as_str().unwrap().to_owned()
+}
+
 /// Stands for a JSON value in assertions.
 pub(crate) type Json = serde_json::Value;
 
@@ -131,6 +167,14 @@ impl Running {
         self.0.try_wait().unwrap().is_none()
     }
 
+    /// Ends it in good order; what it said.
+    pub(crate) fn terminate(self) -> Output {
+        self.signal(Signal::SIGTERM);
+        let ended = self.output();
+        assert_eq!(code(&ended), 0, "{}", stderr(&ended));
+        ended
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.0.id().cast_signed()), signal).unwrap();
     }
@@ -164,6 +208,136 @@ impl Drop for Running {
     }
 }
 
+/// A key that signs checkpoints, made by the binary itself.
+pub(crate) struct SigningKey {
+    directory: tempfile::TempDir,
+    /// What auditors get.
+    pub(crate) public: String,
+}
+
+impl SigningKey {
+    pub(crate) fn make() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().join("signing-key");
+        let out = out.to_str().unwrap();
+        let made = run(&["admin", "keygen", "--name", "example.org", "--out", out]);
+        assert_eq!(code(&made), 0, "{}", stderr(&made));
+        Self {
+            directory,
+            public: stdout(&made).trim().to_owned(),
+        }
+    }
+
+    pub(crate) fn file(&self) -> std::path::PathBuf {
+        self.directory.path().join("signing-key")
+    }
+
+    /// The line in the file, which must never be seen elsewhere.
+    pub(crate) fn secret(&self) -> String {
+        let text = std::fs::read_to_string(self.file()).unwrap();
+        text.trim().to_owned()
+    }
+
+    /// A server on a database that signs with this key when it is asked to.
+    pub(crate) fn serve(&self, database_url: &str) -> Command {
+        self.serve_at("127.0.0.1:0", database_url)
+    }
+
+    /// The same at an address of one's choice.
+    pub(crate) fn serve_at(&self, listen: &str, database_url: &str) -> Command {
+        let mut arguments = ANY_PORT;
+        arguments[2] = listen;
+        let mut command = command(&arguments);
+        command
+            .env("SAMPLIT_DATABASE_URL", database_url)
+            .env("SAMPLIT_KEYS", KEYS)
+            .env("SAMPLIT_SIGNING_KEYS_FILE", self.file())
+            .env("SAMPLIT_CHECKPOINT_EVERY", "1h");
+        command
+    }
+}
+
+/// Everything under `/v1/experiments/{id}` of a server.
+pub(crate) struct Api {
+    pub(crate) address: SocketAddr,
+    pub(crate) token: String,
+    pub(crate) id: String,
+}
+
+impl Api {
+    /// Of a new experiment that runs.
+    pub(crate) fn of_new(address: SocketAddr, token: &str) -> Self {
+        let draft = serde_json::json!({
+            "name": "Button",
+            "elements": [{"name": "buy", "variants": [
+                {"name": "grey", "content": {}, "is_control": true},
+                {"name": "green", "content": {}}
+            ]}]
+        });
+        let (status, made) = http(
+            address,
+            "POST",
+            "/v1/experiments",
+            Some(token),
+            Some(&draft),
+        );
+        assert_eq!(status, 201, "{made}");
+        let made: Json = serde_json::from_str(&made).unwrap();
+        let api = Self {
+            address,
+            token: token.to_owned(),
+            id: made["id"].as_str().unwrap().to_owned(),
+        };
+        api.done("start", &serde_json::json!({}));
+        api
+    }
+
+    /// The same of another server.
+    pub(crate) fn at(&self, address: SocketAddr) -> Self {
+        Self {
+            address,
+            token: self.token.clone(),
+            id: self.id.clone(),
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/v1/experiments/{}", self.address, self.id)
+    }
+
+    pub(crate) fn ask(&self, method: &str, rest: &str, body: Option<&Json>) -> (u16, String) {
+        let path = format!("/v1/experiments/{}/{rest}", self.id);
+        http(self.address, method, &path, Some(&self.token), body)
+    }
+
+    /// What a question is answered with.
+    pub(crate) fn get(&self, rest: &str) -> String {
+        let (status, body) = self.ask("GET", rest, None);
+        assert_eq!(status, 200, "{rest}: {body}");
+        body
+    }
+
+    /// Does it, which must succeed.
+    pub(crate) fn done(&self, rest: &str, body: &Json) -> String {
+        let (status, answer) = self.ask("POST", rest, Some(body));
+        assert!((200..300).contains(&status), "{rest}: {status} {answer}");
+        answer
+    }
+
+    /// Assigns the visitors of these numbers.
+    pub(crate) fn assign(&self, visitors: std::ops::Range<usize>) {
+        for n in visitors {
+            let visitor = serde_json::json!({"visitor_id": format!("visitor-{n}")});
+            self.done("assign", &visitor);
+        }
+    }
+
+    /// Signs a checkpoint now.
+    pub(crate) fn checkpoint(&self) -> String {
+        self.done("audit/checkpoint", &serde_json::json!({}))
+    }
+}
+
 /// One HTTP request; returns status and body.
 pub(crate) fn http(
     address: SocketAddr,
@@ -175,7 +349,7 @@ pub(crate) fn http(
     try_http(address, method, path, token, body).unwrap()
 }
 
-/// One HTTP request to a server that may be gone.
+/// One HTTP request to a server that may be gone. Of HTTP/1.0, whose answers come in one piece.
 pub(crate) fn try_http(
     address: SocketAddr,
     method: &str,
@@ -190,7 +364,7 @@ pub(crate) fn try_http(
     });
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{authorization}\
+        "{method} {path} HTTP/1.0\r\nHost: test\r\n{authorization}\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )?;
