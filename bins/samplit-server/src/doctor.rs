@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use samplit_engine::Check;
+use samplit_engine::{Check, Engine, Repair};
 use serde::Serialize;
 
 use crate::audit::Source;
@@ -14,6 +14,11 @@ const MAX_FINDINGS: usize = 10;
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
+    /// Correct counters, statistics, rates and frontiers first, which follow from rows and entries; each
+    /// correction is printed. Nothing else is touched.
+    #[arg(long)]
+    repair: bool,
+
     /// How to print what was found.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -25,16 +30,17 @@ pub(crate) struct DoctorArgs {
 #[derive(Serialize)]
 struct Diagnosis {
     healthy: bool,
+    repairs: Vec<Repair>,
     checks: Vec<Check>,
 }
 
 pub(crate) async fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let engine = args.source.open().await?;
-    let checks = engine.doctor().await;
+    let examined = examine(&engine, args.repair).await;
     engine.shutdown().await;
-    let checks = checks?;
-    let healthy = checks.iter().all(Check::is_passed);
-    output::print(args.output, &Diagnosis { healthy, checks }, text)?;
+    let diagnosis = examined?;
+    let healthy = diagnosis.healthy;
+    output::print(args.output, &diagnosis, text)?;
     Ok(if healthy {
         ExitCode::SUCCESS
     } else {
@@ -42,8 +48,27 @@ pub(crate) async fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// What is wrong, after what could be corrected was.
+async fn examine(engine: &Engine, repair: bool) -> anyhow::Result<Diagnosis> {
+    let repairs = if repair {
+        engine.repair().await?
+    } else {
+        Vec::new()
+    };
+    let checks = engine.doctor().await?;
+    Ok(Diagnosis {
+        healthy: checks.iter().all(Check::is_passed),
+        repairs,
+        checks,
+    })
+}
+
 fn text(diagnosis: &Diagnosis) -> String {
     let mut text = String::new();
+    for repair in &diagnosis.repairs {
+        let (id, what, from, to) = (repair.experiment_id, &repair.what, &repair.from, &repair.to);
+        text.push_str(&format!("repaired {id}: {what}, from {from} to {to}\n"));
+    }
     for check in &diagnosis.checks {
         let verdict = if check.is_passed() { "ok  " } else { "FAIL" };
         let (name, checked, wrong) = (check.name, check.checked, check.findings.len());

@@ -117,6 +117,22 @@ async fn a_trail_is_verified_in_place_and_the_doctor_finds_what_was_altered() {
     };
     assert_eq!(doctor(), (0, Vec::new()));
 
+    // A counter that is off follows from the rows, and is put right.
+    let off = "UPDATE element_variants SET total_allocations = total_allocations + 5 \
+               WHERE element_id IN (SELECT id FROM experiment_elements WHERE experiment_id = $)";
+    execute(&database, &off.replace('$', &format!("'{experiment}'"))).await;
+    assert_eq!(doctor().0, 1);
+    let repaired = run_on(&database, &["doctor", "--repair", "--output", "json"]);
+    let diagnosis: Json = serde_json::from_str(&stdout(&repaired)).unwrap();
+    assert_eq!(code(&repaired), 0, "{diagnosis}");
+    let repairs = diagnosis["repairs"].as_array().unwrap();
+    assert!(
+        !repairs.is_empty() && repairs.iter().all(|repair| repair["from"] != repair["to"]),
+        "{diagnosis}"
+    );
+    let again = run_on(&database, &["doctor", "--repair"]);
+    assert!(!stdout(&again).contains("repaired"), "{}", stdout(&again));
+
     // One row less: nothing that is counted or logged agrees with it any longer.
     let delete = "DELETE FROM assignments WHERE id = (SELECT id FROM assignments \
                   WHERE experiment_id = $ AND converted_at IS NULL LIMIT 1)";
