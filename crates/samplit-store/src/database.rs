@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_postgres::NoTls;
 
 use crate::breaker::{Admission, BreakerState, CircuitBreaker, Epoch};
+use crate::meter::{Meter, TransactionMeter};
 use crate::statement::Session;
 use crate::{Error, Server, Settings, tls};
 
@@ -45,7 +46,21 @@ struct Inner {
     server: Server,
     settings: Settings,
     breaker: Mutex<CircuitBreaker>,
+    meter: Meter,
     started: Instant,
+}
+
+/// How the pool is used at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// Connections lent.
+    pub in_use: usize,
+    /// Connections open and not lent.
+    pub idle: usize,
+    /// Connections that may be open at most.
+    pub limit: usize,
+    /// Callers that wait for one.
+    pub waiting: usize,
 }
 
 impl std::fmt::Debug for Database {
@@ -171,6 +186,7 @@ impl Database {
             server,
             settings,
             breaker: Mutex::new(breaker),
+            meter: Meter::new(),
             started: Instant::now(),
         });
         keep_in_shape(&inner);
@@ -198,7 +214,7 @@ impl Database {
     /// becomes free in time.
     pub async fn acquire(&self) -> Result<Connection, Error> {
         let permit = self.admit()?;
-        let object = self.inner.pool.get().await.map_err(Error::pool);
+        let object = self.inner.lend().await;
         permit.report(object.map(|object| Connection(Some(Session::new(object)))))
     }
 
@@ -212,7 +228,7 @@ impl Database {
         F: for<'s> FnOnce(&'s Session<'env>) -> BoxFuture<'s, Result<T, E>> + Send,
     {
         let permit = self.admit()?;
-        let outcome = match self.inner.pool.get().await {
+        let outcome = match self.inner.lend().await {
             Ok(connection) => {
                 let session = Session::new(connection);
                 let outcome = work(&session).await;
@@ -225,7 +241,7 @@ impl Database {
                 }
                 outcome
             }
-            Err(error) => Err(Error::pool(error).into()),
+            Err(error) => Err(error.into()),
         };
         permit.report(outcome)
     }
@@ -242,16 +258,16 @@ impl Database {
         E: TxError,
         F: for<'s> Fn(&'s Session<'env>) -> BoxFuture<'s, Result<T, E>> + Send + Sync,
     {
+        let meter = self.inner.meter.transaction(name);
         let mut tries = 0;
         loop {
             let permit = self.admit()?;
-            match permit.report(self.try_tx(name, &work).await) {
+            match permit.report(self.try_tx(name, &meter, &work).await) {
                 Err(error)
                     if tries < MAX_RETRIES && error.store().is_some_and(Error::is_retryable) =>
                 {
                     tries += 1;
-                    metrics::counter!("samplit_transaction_retries_total", "transaction" => name)
-                        .increment(1);
+                    meter.retried();
                     tracing::debug!(transaction = name, tries, "transaction runs again");
                 }
                 outcome => return outcome,
@@ -259,12 +275,17 @@ impl Database {
         }
     }
 
-    async fn try_tx<'env, T, E, F>(&self, name: &'static str, work: &F) -> Result<T, E>
+    async fn try_tx<'env, T, E, F>(
+        &self,
+        name: &'static str,
+        meter: &TransactionMeter,
+        work: &F,
+    ) -> Result<T, E>
     where
         E: TxError,
         F: for<'s> Fn(&'s Session<'env>) -> BoxFuture<'s, Result<T, E>> + Send + Sync,
     {
-        let connection = self.inner.pool.get().await.map_err(Error::pool)?;
+        let connection = self.inner.lend().await?;
         let session = Session::new(connection);
         let begin = async {
             let begun = session.batch(BEGIN).await;
@@ -276,7 +297,9 @@ impl Database {
         let outcome = tokio::try_join!(biased; begin, work(&session));
         match outcome {
             Ok(((), value)) => {
+                let sent = Instant::now();
                 let committed = session.end(COMMIT).await;
+                meter.committed(sent.elapsed());
                 committed.map_err(|source| Error::commit(name, source))?;
                 Ok(value)
             }
@@ -300,6 +323,26 @@ impl Database {
         self.inner.pool.status().size
     }
 
+    /// How the pool is used now.
+    #[must_use]
+    pub fn pool_status(&self) -> PoolStatus {
+        let status = self.inner.pool.status();
+        let idle = status.available.min(status.size);
+        PoolStatus {
+            in_use: status.size - idle,
+            idle,
+            limit: status.max_size,
+            waiting: status.waiting,
+        }
+    }
+
+    /// Tells the metrics recorder what has to be looked at to be known: the breaker and the pool.
+    pub fn observe(&self) {
+        self.inner
+            .meter
+            .show(self.breaker_state(), self.pool_status());
+    }
+
     /// Closes the pool; every later call fails.
     pub fn close(&self) {
         self.inner.pool.close();
@@ -321,7 +364,10 @@ impl Database {
                 epoch,
                 is_reported: false,
             }),
-            Admission::Refused { retry_in } => Err(Error::breaker_open(retry_in)),
+            Admission::Refused { retry_in } => {
+                inner.meter.unavailable();
+                Err(Error::breaker_open(retry_in))
+            }
         }
     }
 }
@@ -329,6 +375,14 @@ impl Database {
 impl Inner {
     fn now(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// A connection from the pool.
+    async fn lend(&self) -> Result<Object, Error> {
+        let asked = Instant::now();
+        let lent = self.pool.get().await.map_err(Error::pool);
+        self.meter.acquired(asked.elapsed());
+        lent
     }
 
     /// Opens connections up to the minimum.
@@ -390,11 +444,15 @@ impl Permit<'_> {
         let before = breaker.state();
         match outcome.as_ref().err().and_then(TxError::store) {
             Some(error) if error.is_unavailable() => {
+                self.inner.meter.unavailable();
                 breaker.on_failure(self.epoch, self.inner.now());
             }
             _ => breaker.on_success(self.epoch),
         }
         if breaker.state() != before {
+            if breaker.state() == BreakerState::Open {
+                self.inner.meter.breaker_opened();
+            }
             tracing::warn!(from = ?before, to = ?breaker.state(), "circuit breaker moved");
         }
         outcome

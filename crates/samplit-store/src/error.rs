@@ -4,6 +4,8 @@ use std::fmt;
 
 use tokio_postgres::error::SqlState;
 
+use crate::cause::Cause;
+
 /// A failure of the store. Opaque: ask it what it means, print its `source()` chain once, where it is
 /// handled.
 pub struct Error(Box<Kind>);
@@ -23,11 +25,11 @@ enum Kind {
     },
     Postgres {
         during: &'static str,
-        source: tokio_postgres::Error,
+        source: Cause,
     },
     CommitUnknown {
         during: &'static str,
-        source: tokio_postgres::Error,
+        source: Cause,
     },
     RowCount {
         during: &'static str,
@@ -60,7 +62,10 @@ impl Error {
     }
 
     pub(crate) fn postgres(during: &'static str, source: tokio_postgres::Error) -> Self {
-        Self(Box::new(Kind::Postgres { during, source }))
+        Self(Box::new(Kind::Postgres {
+            during,
+            source: source.into(),
+        }))
     }
 
     /// No connection: PostgreSQL was not reached, or it let nobody in. Whatever it says (no such
@@ -72,6 +77,7 @@ impl Error {
     /// A COMMIT that failed without PostgreSQL having said so may have happened.
     pub(crate) fn commit(during: &'static str, source: tokio_postgres::Error) -> Self {
         let unknown = source.code().is_none_or(is_connection_state);
+        let source = Cause::from(source);
         Self(Box::new(if unknown {
             Kind::CommitUnknown { during, source }
         } else {
@@ -340,9 +346,8 @@ impl std::error::Error for Error {
         match &*self.0 {
             Kind::Tls(source) => Some(source),
             Kind::Certificates(source) => Some(source),
-            Kind::Connect { source }
-            | Kind::Postgres { source, .. }
-            | Kind::CommitUnknown { source, .. } => Some(source),
+            Kind::Connect { source } => Some(source),
+            Kind::Postgres { source, .. } | Kind::CommitUnknown { source, .. } => Some(source),
             _ => None,
         }
     }
