@@ -8,6 +8,7 @@ use samplit_store::Database;
 use crate::EngineConfig;
 use crate::access::{KnownKey, REMEMBERED_FOR};
 use crate::live::Registry;
+use crate::meter::Meter;
 use crate::source::IdSource;
 use crate::visitor::{Digest, KnownVisitor};
 
@@ -20,6 +21,7 @@ pub(crate) struct Core {
     pub(crate) config: EngineConfig,
     pub(crate) ids: IdSource,
     pub(crate) registry: Registry,
+    pub(crate) meter: Meter,
     pub(crate) visitors: Cache<Digest, KnownVisitor>,
     pub(crate) api_keys: Cache<String, Arc<KnownKey>>,
 }
@@ -29,6 +31,7 @@ impl Core {
         Self {
             ids: IdSource::new(Arc::clone(&config.clock), &*config.entropy),
             registry: Registry::default(),
+            meter: Meter::new(),
             visitors: Cache::new(config.cache_capacity),
             api_keys: Cache::builder()
                 .max_capacity(MAX_KEYS)

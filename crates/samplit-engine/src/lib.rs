@@ -10,7 +10,10 @@ mod doctor;
 mod engine;
 mod error;
 mod experiments;
+mod failpoint;
+mod health;
 mod live;
+mod meter;
 mod planning;
 mod proof;
 mod reallocation;
@@ -32,6 +35,9 @@ pub use doctor::{Check, Finding};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind};
 pub use experiments::{ExperimentChange, ExperimentFilter, Page, PageOf};
+#[cfg(feature = "failpoints")]
+pub use failpoint::{Failpoint, FailpointHook, on_failpoint};
+pub use health::Health;
 pub use planning::{ForecastRequest, ForecastResults, ForecastSpread, Target, WhatIf};
 pub use proof::Verdict;
 pub use results::{
@@ -47,3 +53,4 @@ pub use trail_reader::TrailEntry;
 // What a caller of the engine needs of the crates below it.
 pub use samplit_audit::{DecisionType, Failure, FailureKind, KeyRing, KeyRingError, Report};
 pub use samplit_domain::*;
+pub use samplit_store::{BreakerState, PoolStatus};
