@@ -13,6 +13,7 @@ mod ops;
 mod page;
 mod problem;
 mod query;
+mod readiness;
 mod request_id;
 mod response;
 mod router;
@@ -20,5 +21,5 @@ mod routes;
 mod server;
 mod service;
 
-pub use config::{HttpConfig, Listeners};
+pub use config::{HttpConfig, Listeners, LogFilter};
 pub use server::{Drain, serve};
