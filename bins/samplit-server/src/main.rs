@@ -39,9 +39,9 @@ async fn main() -> ExitCode {
             };
         }
     };
-    cli.log.install(cli.command.is_for_people());
+    let log = cli.log.install(cli.command.is_for_people());
     // On the heap: the futures of some commands are large.
-    match Box::pin(commands::run(cli)).await {
+    match Box::pin(commands::run(cli, log)).await {
         Ok(code) => code,
         Err(error) => {
             output::print_error(&error);

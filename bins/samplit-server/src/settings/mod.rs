@@ -15,7 +15,7 @@ pub(crate) use database::DatabaseSettings;
 pub(crate) use engine::EngineSettings;
 pub(crate) use http::HttpSettings;
 pub(crate) use keys::KeySettings;
-pub(crate) use log::LogSettings;
+pub(crate) use log::{LogControl, LogSettings};
 pub(crate) use secret::Secret;
 
 /// Everything that `serve` needs to know.

@@ -7,6 +7,8 @@ mod backtest;
 mod config;
 mod crash;
 mod demo;
+mod log;
+mod metrics;
 mod ope;
 mod serve;
 mod support;
