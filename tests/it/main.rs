@@ -5,6 +5,7 @@
 mod adopt;
 mod faults;
 mod foreign;
+mod hot_statements;
 mod learning;
 mod lifecycle;
 mod races;
