@@ -294,18 +294,26 @@ impl Database {
         // BEGIN travels together with the first statements of `work`, and ahead of them: hence
         // `biased`, without which the join may poll `work` first. It also looks at the answer to
         // BEGIN first, whose failure is the cause of any other.
-        let outcome = tokio::try_join!(biased; begin, work(&session));
+        let both = async { tokio::try_join!(biased; begin, work(&session)) };
+        // Where the deadline passes the session is dropped, and its connection with it.
+        let outcome = match within(self.inner.deadline(), both).await {
+            Some(outcome) => outcome,
+            None => return Err(Error::silence(name).into()),
+        };
         match outcome {
             Ok(((), value)) => {
                 let sent = Instant::now();
-                let committed = session.end(COMMIT).await;
+                let committed = within(self.inner.deadline(), session.end(COMMIT)).await;
                 meter.committed(sent.elapsed());
-                committed.map_err(|source| Error::commit(name, source))?;
-                Ok(value)
+                match committed {
+                    Some(Ok(())) => Ok(value),
+                    Some(Err(source)) => Err(Error::commit(name, source).into()),
+                    None => Err(Error::commit_silence(name).into()),
+                }
             }
             Err(error) => {
                 // Where this fails the connection is closed, which rolls back, too.
-                let _ = session.end("ROLLBACK").await;
+                let _ = within(self.inner.deadline(), session.end("ROLLBACK")).await;
                 Err(error)
             }
         }
@@ -385,6 +393,14 @@ impl Inner {
         lent
     }
 
+    /// How long the statements of a transaction may take together, and its COMMIT. PostgreSQL itself
+    /// ends what takes longer; but a network that swallows everything, or a host that is gone, never
+    /// says so, and whoever waits for the answer would wait for ever.
+    fn deadline(&self) -> Option<Duration> {
+        let limit = self.settings.statement_timeout;
+        (!limit.is_zero()).then(|| 2 * limit)
+    }
+
     /// Opens connections up to the minimum.
     async fn fill(&self) -> Result<(), Error> {
         let missing = self.settings.min_connections.max(1);
@@ -405,6 +421,14 @@ impl Inner {
             surplus -= usize::from(close);
             !close
         });
+    }
+}
+
+/// The output of `work`, unless a deadline passes before.
+async fn within<F: Future>(deadline: Option<Duration>, work: F) -> Option<F::Output> {
+    match deadline {
+        Some(deadline) => tokio::time::timeout(deadline, work).await.ok(),
+        None => Some(work.await),
     }
 }
 
