@@ -39,7 +39,13 @@ async fn main() -> ExitCode {
             };
         }
     };
-    let log = cli.log.install(cli.command.is_for_people());
+    let log = match cli.log.install(cli.command.is_for_people()) {
+        Ok(log) => log,
+        Err(error) => {
+            output::print_error(&error);
+            return ExitCode::FAILURE;
+        }
+    };
     // On the heap: the futures of some commands are large.
     match Box::pin(commands::run(cli, log)).await {
         Ok(code) => code,

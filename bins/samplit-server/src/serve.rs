@@ -44,7 +44,7 @@ pub(crate) async fn run(
         "listening"
     );
     let config = HttpConfig {
-        log: Some(log),
+        log: Some(Arc::<LogControl>::clone(&log)),
         schema_version: Some(samplit_sql::expected_version()),
         ..settings.http.to_config(metrics)
     };
@@ -52,6 +52,7 @@ pub(crate) async fn run(
     engine.shutdown().await;
     engine.database().close();
     tracing::info!("stopped");
+    log.finish();
     Ok(ExitCode::SUCCESS)
 }
 

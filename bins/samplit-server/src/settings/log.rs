@@ -22,6 +22,11 @@ pub(crate) struct LogSettings {
     /// `warn` for everything else.
     #[arg(long, global = true, env = "SAMPLIT_LOG", value_parser = readable)]
     log: Option<String>,
+
+    /// Where spans go, like `http://127.0.0.1:4317`; none: nowhere.
+    #[cfg(feature = "otlp")]
+    #[arg(long, global = true, env = "SAMPLIT_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
@@ -43,7 +48,10 @@ fn readable(filter: &str) -> Result<String, String> {
 
 impl LogSettings {
     /// Installs the subscriber of this process, and gives back what changes its filter.
-    pub(crate) fn install(&self, quiet: bool) -> Arc<LogControl> {
+    ///
+    /// # Errors
+    /// When spans cannot be sent to where they should go.
+    pub(crate) fn install(&self, quiet: bool) -> anyhow::Result<Arc<LogControl>> {
         let default = if quiet { "warn" } else { "info" };
         let filter = EnvFilter::new(self.log.as_deref().unwrap_or(default));
         let (filter, handle) = reload::Layer::new(filter);
@@ -54,12 +62,21 @@ impl LogSettings {
             LogFormat::Pretty => lines.boxed(),
             LogFormat::Json => lines.json().flatten_event(true).boxed(),
         };
-        tracing_subscriber::registry()
-            .with(filter)
-            .with(discreet())
-            .with(lines)
-            .init();
-        Arc::new(LogControl(handle))
+        let subscriber = tracing_subscriber::registry().with(filter).with(discreet());
+        #[cfg(feature = "otlp")]
+        let spans = self.otlp_endpoint.as_deref().map(super::otlp::provider);
+        #[cfg(feature = "otlp")]
+        let spans = spans.transpose()?;
+        #[cfg(feature = "otlp")]
+        let subscriber = subscriber.with(spans.as_ref().map(|provider| {
+            tracing_opentelemetry::layer().with_tracer(super::otlp::tracer(provider))
+        }));
+        subscriber.with(lines).init();
+        Ok(Arc::new(LogControl {
+            filter: handle,
+            #[cfg(feature = "otlp")]
+            spans,
+        }))
     }
 }
 
@@ -73,11 +90,25 @@ fn discreet() -> Targets {
 
 /// Changes the filter of the log while the process runs.
 #[derive(Debug)]
-pub(crate) struct LogControl(reload::Handle<EnvFilter, Registry>);
+pub(crate) struct LogControl {
+    filter: reload::Handle<EnvFilter, Registry>,
+    #[cfg(feature = "otlp")]
+    spans: Option<opentelemetry_sdk::trace::SdkTracerProvider>,
+}
+
+impl LogControl {
+    /// Sends what has not been sent.
+    pub(crate) fn finish(&self) {
+        #[cfg(feature = "otlp")]
+        if let Some(Err(error)) = self.spans.as_ref().map(|spans| spans.shutdown()) {
+            tracing::warn!(%error, "the last spans were not sent");
+        }
+    }
+}
 
 impl samplit_http::LogFilter for LogControl {
     fn filter(&self) -> String {
-        self.0
+        self.filter
             .with_current(ToString::to_string)
             .unwrap_or_else(|error| error.to_string())
     }
@@ -87,6 +118,8 @@ impl samplit_http::LogFilter for LogControl {
             return Err("it is empty".to_owned());
         }
         let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
-        self.0.reload(filter).map_err(|error| error.to_string())
+        self.filter
+            .reload(filter)
+            .map_err(|error| error.to_string())
     }
 }

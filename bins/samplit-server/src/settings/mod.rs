@@ -6,6 +6,8 @@ mod engine;
 mod http;
 mod keys;
 mod log;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod secret;
 
 use clap::Args;
