@@ -296,9 +296,8 @@ impl Database {
         // BEGIN first, whose failure is the cause of any other.
         let both = async { tokio::try_join!(biased; begin, work(&session)) };
         // Where the deadline passes the session is dropped, and its connection with it.
-        let outcome = match within(self.inner.deadline(), both).await {
-            Some(outcome) => outcome,
-            None => return Err(Error::silence(name).into()),
+        let Some(outcome) = within(self.inner.deadline(), both).await else {
+            return Err(Error::silence(name).into());
         };
         match outcome {
             Ok(((), value)) => {
