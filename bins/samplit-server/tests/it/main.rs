@@ -5,7 +5,6 @@
 mod audit;
 mod backtest;
 mod config;
-mod crash;
 mod demo;
 mod log;
 mod metrics;
