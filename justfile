@@ -31,6 +31,10 @@ test-rust:
     cargo test --workspace 2>&1 | tee target/test.log
     @awk '/^test result:/ { p += $4; f += $6; i += $8 } END { printf "%d passed, %d failed, %d skipped\n", p, f, i; exit f > 0 }' target/test.log
 
+# every fault of production, in full: a quarter of an hour; writes the table of docs/RELIABILITY.md
+faults *ARGS:
+    SAMPLIT_FAULTS=long cargo test --quiet -p samplit-tests --test faults -- {{ARGS}}
+
 # what may be linked in (needs cargo-deny)
 deny:
     cargo deny check bans licenses sources
