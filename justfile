@@ -31,13 +31,18 @@ test-rust:
     cargo test --workspace 2>&1 | tee target/test.log
     @awk '/^test result:/ { p += $4; f += $6; i += $8 } END { printf "%d passed, %d failed, %d skipped\n", p, f, i; exit f > 0 }' target/test.log
 
+# every fault of production, in full: a quarter of an hour; writes the table of docs/RELIABILITY.md
+faults *ARGS:
+    SAMPLIT_FAULTS=long cargo test --quiet -p samplit-tests --test faults -- {{ARGS}}
+
 # what may be linked in (needs cargo-deny)
 deny:
     cargo deny check bans licenses sources
 
-# assignments a second, as a ratio taken in one run
+# every promised number beside its yardstick, in one run
 bench *ARGS:
-    cargo run --quiet --release -p samplit-benches --bin write-path -- {{ARGS}}
+    cargo build --quiet --release -p samplit-benches -p samplit-server
+    "${CARGO_TARGET_DIR:-target}/release/bench" {{ARGS}}
 
 # the statistics held against what they promise, by simulation: minutes, or seconds with --short
 coverage *ARGS:

@@ -7,6 +7,7 @@ mod doctor;
 mod erasure;
 mod faults;
 mod foreign;
+mod hot_statements;
 mod learning;
 mod lifecycle;
 mod races;

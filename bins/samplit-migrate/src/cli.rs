@@ -64,7 +64,8 @@ pub(crate) enum Command {
         #[arg(long)]
         force: bool,
     },
-    /// Load a file of `backup` with `pg_restore`.
+    /// Load a file of `backup` with `pg_restore`, into an empty database unless forced. A file with a
+    /// newer schema is refused, and the schema is compared afterwards as `verify` does it.
     Restore {
         /// The file to read.
         file: PathBuf,

@@ -61,6 +61,14 @@ async fn execute(cli: &Cli, server: &Server) -> anyhow::Result<ExitCode> {
         Command::Restore { file, force } => {
             let done = dump::restore(server, &client, file, *force).await?;
             output::print(format, &done, ToString::to_string)?;
+            if done.is_current() {
+                let verification = samplit_sql::verify(&client).await?;
+                if !verification.is_clean() {
+                    let differences = output::verification(&verification);
+                    tracing::error!("the restored schema is not what it should be:\n{differences}");
+                    return Ok(ExitCode::from(DIFFERENCE));
+                }
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

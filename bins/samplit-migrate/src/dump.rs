@@ -1,4 +1,5 @@
-//! Backup and restore: a thin cover over `pg_dump` and `pg_restore`.
+//! Backup and restore: a thin cover over `pg_dump` and `pg_restore`, with a look at the version of the
+//! schema before anything is loaded, and at the schema itself afterwards.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -23,6 +24,10 @@ const ROLES: [&str; 4] = [
     "samplit_auditor",
 ];
 
+const BASELINE: &str = "`samplit-migrate baseline` recognises the tables";
+const UP: &str = "`samplit-migrate up` brings the schema to the version that the server needs";
+const DOCTOR: &str = "`samplit-server doctor` checks that rows, counters and trails agree";
+
 /// What was done.
 #[derive(Debug, Serialize)]
 pub(crate) struct Done {
@@ -31,6 +36,17 @@ pub(crate) struct Done {
     bytes: u64,
     /// Version of the schema in the file.
     version: Option<i32>,
+    /// Version that this program works with.
+    expected: i32,
+    /// What is left to do, in order.
+    next: Vec<&'static str>,
+}
+
+impl Done {
+    /// Whether the schema is the one that this program knows, down to every index.
+    pub(crate) fn is_current(&self) -> bool {
+        self.version == Some(self.expected)
+    }
 }
 
 impl fmt::Display for Done {
@@ -40,12 +56,18 @@ impl fmt::Display for Done {
             file,
             bytes,
             version,
+            expected,
+            next,
         } = self;
         write!(f, "{action} {} ({bytes} bytes, ", file.display())?;
         match version {
-            Some(version) => write!(f, "schema version {version})"),
-            None => write!(f, "no schema version)"),
+            Some(version) => write!(f, "schema version {version} of {expected})")?,
+            None => f.write_str("no schema version)")?,
         }
+        for step in next {
+            write!(f, "\nnext: {step}")?;
+        }
+        Ok(())
     }
 }
 
@@ -84,10 +106,12 @@ pub(crate) async fn backup(
         return Err(error);
     }
     std::fs::rename(&partial, file).with_context(|| format!("cannot write {}", file.display()))?;
-    done("wrote", client, file).await
+    let version = samplit_sql::current_version(client).await?;
+    done("wrote", file, version, Vec::new())
 }
 
-/// Loads `file` in one transaction.
+/// Loads `file` in one transaction. A file that a newer program made is refused before anything is
+/// touched.
 pub(crate) async fn restore(
     server: &Server,
     client: &Client,
@@ -95,6 +119,17 @@ pub(crate) async fn restore(
     force: bool,
 ) -> anyhow::Result<Done> {
     ensure!(file.is_file(), "{} is not a file", file.display());
+    let expected = samplit_sql::expected_version();
+    let version = version_in(file).await?;
+    if let Some(version) = version
+        && version > expected
+    {
+        bail!(
+            "{} holds schema version {version} and this program only knows {expected}; restore it by \
+             a newer samplit-migrate",
+            file.display()
+        );
+    }
     let row = client
         .query_one(
             "SELECT r.rolsuper, r.rolsuper OR r.rolcreaterole,
@@ -133,7 +168,33 @@ pub(crate) async fn restore(
         .map(OsStr::new)
         .chain([file.as_os_str()]);
     run(server, "pg_restore", arguments).await?;
-    done("restored", client, file).await
+    let next = match version {
+        None => vec![BASELINE, UP, DOCTOR],
+        Some(version) if version < expected => vec![UP, DOCTOR],
+        Some(_) => vec![DOCTOR],
+    };
+    done("restored", file, version, next)
+}
+
+/// The version of the schema in a dump: the highest of the rows of refinery's history.
+async fn version_in(file: &Path) -> anyhow::Result<Option<i32>> {
+    let mut command = Command::new("pg_restore");
+    command
+        .args(["--data-only", "--table=refinery_schema_history", "-f", "-"])
+        .arg(file);
+    let script = output("pg_restore", &mut command).await?;
+    let script = String::from_utf8_lossy(&script);
+    // COPY ... (version, name, applied_on, checksum) FROM stdin; rows set apart by tabs; then `\.`.
+    let rows = script
+        .lines()
+        .skip_while(|line| !line.starts_with("COPY "))
+        .skip(1)
+        .take_while(|line| *line != "\\.");
+    let versions = rows.map(|row| row.split('\t').next().unwrap_or_default().parse::<i32>());
+    let versions: Vec<i32> = versions
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("the history of migrations in {} is odd", file.display()))?;
+    Ok(versions.into_iter().max())
 }
 
 /// Makes the roles that are missing, if we may; tells whether all exist.
@@ -161,12 +222,19 @@ async fn ensure_roles(client: &Client, may_create: bool) -> anyhow::Result<bool>
     Ok(true)
 }
 
-async fn done(action: &'static str, client: &Client, file: &Path) -> anyhow::Result<Done> {
+fn done(
+    action: &'static str,
+    file: &Path,
+    version: Option<i32>,
+    next: Vec<&'static str>,
+) -> anyhow::Result<Done> {
     Ok(Done {
         action,
         file: file.to_path_buf(),
         bytes: std::fs::metadata(file)?.len(),
-        version: samplit_sql::current_version(client).await?,
+        version,
+        expected: samplit_sql::expected_version(),
+        next,
     })
 }
 
@@ -177,10 +245,17 @@ async fn run<A: AsRef<OsStr>>(
     program: &'static str,
     arguments: impl IntoIterator<Item = A>,
 ) -> anyhow::Result<()> {
-    let output = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .arg("--no-password")
-        .envs(environment(server))
+        .envs(environment(server));
+    output(program, &mut command).await.map(drop)
+}
+
+/// What a program prints, or why it failed.
+async fn output(program: &'static str, command: &mut Command) -> anyhow::Result<Vec<u8>> {
+    let output = command
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()
@@ -197,7 +272,7 @@ async fn run<A: AsRef<OsStr>>(
         "{program} failed: {}",
         printed.trim_end()
     );
-    Ok(())
+    Ok(output.stdout)
 }
 
 /// The variables by which libpq takes a connection.

@@ -1,13 +1,15 @@
 //! From a subcommand to the module that does it.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use crate::cli::{Cli, Command};
+use crate::settings::LogControl;
 use crate::{admin, audit, backtest, config, demo, doctor, ope, serve};
 
-pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(cli: Cli, log: Arc<LogControl>) -> anyhow::Result<ExitCode> {
     match cli.command {
-        Command::Serve(settings) => serve::run(&settings).await,
+        Command::Serve(settings) => serve::run(&settings, log).await,
         Command::Demo(args) => demo::run(&args).await,
         Command::Backtest(args) => backtest::run(&args).await,
         Command::Ope(args) => ope::run(&args),

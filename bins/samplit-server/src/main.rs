@@ -41,9 +41,15 @@ async fn main() -> ExitCode {
             };
         }
     };
-    cli.log.install(cli.command.is_for_people());
+    let log = match cli.log.install(cli.command.is_for_people()) {
+        Ok(log) => log,
+        Err(error) => {
+            output::print_error(&error);
+            return ExitCode::FAILURE;
+        }
+    };
     // On the heap: the futures of some commands are large.
-    match Box::pin(commands::run(cli)).await {
+    match Box::pin(commands::run(cli, log)).await {
         Ok(code) => code,
         Err(error) => {
             output::print_error(&error);

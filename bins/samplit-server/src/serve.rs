@@ -2,19 +2,20 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use samplit_engine::Engine;
-use samplit_http::Listeners;
+use samplit_http::{HttpConfig, Listeners};
 use tokio::net::TcpListener;
 
-use crate::settings::ServerSettings;
+use crate::settings::{LogControl, ServerSettings};
 use crate::{database, signals};
 
 /// Upper bounds of the buckets of every histogram of seconds.
-const SECONDS: [f64; 14] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+const SECONDS: [f64; 15] = [
+    0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
 /// Upper bounds of the buckets of the writer's batch sizes.
@@ -22,7 +23,10 @@ const BATCH_SIZES: [f64; 11] = [
     1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0,
 ];
 
-pub(crate) async fn run(settings: &ServerSettings) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(
+    settings: &ServerSettings,
+    log: Arc<LogControl>,
+) -> anyhow::Result<ExitCode> {
     // From here on, so that a signal during the start is not lost.
     let shutdown = signals::shutdown()?;
     let config = settings.engine.to_config(settings.keys.ring()?);
@@ -40,11 +44,16 @@ pub(crate) async fn run(settings: &ServerSettings) -> anyhow::Result<ExitCode> {
         version = env!("CARGO_PKG_VERSION"),
         "listening"
     );
-    let config = settings.http.to_config(metrics);
+    let config = HttpConfig {
+        log: Some(Arc::<LogControl>::clone(&log)),
+        schema_version: Some(samplit_sql::expected_version()),
+        ..settings.http.to_config(metrics)
+    };
     samplit_http::serve(listeners, engine.clone(), config, shutdown).await;
     engine.shutdown().await;
     engine.database().close();
     tracing::info!("stopped");
+    log.finish();
     Ok(ExitCode::SUCCESS)
 }
 

@@ -40,6 +40,7 @@ pub enum Mode {
 #[must_use]
 pub struct Builder {
     settings: Vec<(String, String)>,
+    base: Option<PathBuf>,
 }
 
 impl Builder {
@@ -51,6 +52,7 @@ impl Builder {
         ];
         Self {
             settings: defaults.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+            base: None,
         }
     }
 
@@ -70,6 +72,13 @@ impl Builder {
         self
     }
 
+    /// Puts the cluster's directory below `base` instead of the system's folder for temporary files;
+    /// its account has to be able to enter it.
+    pub fn directory_in(mut self, base: &Path) -> Self {
+        self.base = Some(base.to_owned());
+        self
+    }
+
     /// Makes and starts the cluster. Takes about a second.
     ///
     /// # Errors
@@ -77,7 +86,8 @@ impl Builder {
     pub async fn start(self) -> Result<DevPg, Error> {
         let bin = binaries::find()?;
         let account = Account::choose()?;
-        let dir = private_directory(account)?;
+        let base = self.base.clone().unwrap_or_else(std::env::temp_dir);
+        let dir = private_directory(account, base)?;
         let data = dir.join("data");
         let watchdog = Watchdog::start(account, &bin.join("pg_ctl"), &data, &dir)?;
         // From here on whatever fails drops the watchdog, and with it the directory.
@@ -318,8 +328,7 @@ async fn run(program: &'static str, mut command: Command) -> Result<(), Error> {
 }
 
 /// A new directory that only the server's account can enter.
-fn private_directory(account: Account) -> Result<PathBuf, Error> {
-    let base = std::env::temp_dir();
+fn private_directory(account: Account, base: PathBuf) -> Result<PathBuf, Error> {
     let base = if base.as_os_str().len() > MAX_SOCKET_DIR {
         PathBuf::from("/tmp")
     } else {

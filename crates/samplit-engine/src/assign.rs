@@ -6,6 +6,7 @@ use samplit_domain::{Assign, AssignmentId, Experiment, ExperimentId, Status, Var
 use samplit_store::assignments;
 use samplit_store::trail::RawJson;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use crate::live::Live;
 use crate::visitor::{self, Digest, KnownVisitor};
@@ -84,16 +85,25 @@ impl Engine {
         id: ExperimentId,
         request: Assign,
     ) -> Result<Assigned, Error> {
+        let started = Instant::now();
+        let outcome = self.decide(who, id, &request).await;
+        self.core.meter.assigned(started, &outcome);
+        outcome
+    }
+
+    async fn decide(
+        &self,
+        who: &Principal,
+        id: ExperimentId,
+        request: &Assign,
+    ) -> Result<Assigned, Error> {
         who.require(Scope::Assign)?;
         request.check()?;
         let mut live = self.visible_live(who, id).await?;
         let digest = Digest::new(id, &request.visitor);
         for _ in 0..MAX_RETHINKS {
-            match self.try_assign(&live, digest, &request).await? {
-                Ok(assigned) => {
-                    count(&assigned);
-                    return Ok(assigned);
-                }
+            match self.try_assign(&live, digest, request).await? {
+                Ok(assigned) => return Ok(assigned),
                 Err(version) => live = self.core.refreshed(id, version).await?,
             }
         }
@@ -119,8 +129,10 @@ impl Engine {
             return Ok(Ok(outside(live, NotRecorded::Erased)));
         }
         if let Some(known) = self.core.visitors.get(&digest) {
+            self.core.meter.sticky_hits.increment(1);
             return Ok(Ok(inside(live, known, false)));
         }
+        self.core.meter.sticky_misses.increment(1);
         let takes_part = digest.takes_part(live.experiment.traffic_allocation);
         let refusal = match (live.experiment.status, takes_part) {
             (Status::Active, true) if live.not_on_hold().is_err() => Some(NotRecorded::Degraded),
@@ -251,13 +263,4 @@ fn outside(live: &Live, reason: NotRecorded) -> Assigned {
         assignment_id: None,
         assigned_at: None,
     }
-}
-
-fn count(assigned: &Assigned) {
-    let outcome = match assigned.reason {
-        Some(reason) => reason.as_str(),
-        None if assigned.is_new => "new",
-        None => "known",
-    };
-    metrics::counter!("samplit_assignments_total", "outcome" => outcome).increment(1);
 }

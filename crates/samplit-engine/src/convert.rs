@@ -6,8 +6,10 @@ use samplit_domain::{
     AssignmentId, Convert, DEFAULT_CONVERSION_VALUE, Experiment, ExperimentId, Status, Violations,
 };
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use crate::assign::MAX_RETHINKS;
+use crate::meter::Meter;
 use crate::visitor::Digest;
 use crate::writer::{Answer, Job, What};
 use crate::{Engine, Error, ErrorKind, Principal, Scope};
@@ -41,6 +43,18 @@ impl Engine {
         id: ExperimentId,
         request: Convert,
     ) -> Result<Converted, Error> {
+        let started = Instant::now();
+        let outcome = self.count(who, id, request).await;
+        Meter::converted(started, &outcome);
+        outcome
+    }
+
+    async fn count(
+        &self,
+        who: &Principal,
+        id: ExperimentId,
+        request: Convert,
+    ) -> Result<Converted, Error> {
         who.require(Scope::Assign)?;
         request.check()?;
         let mut live = self.visible_live(who, id).await?;
@@ -68,16 +82,7 @@ impl Engine {
                 live: Arc::clone(&live),
             };
             match self.writer.submit(job).await? {
-                Answer::Converted(converted) => {
-                    let outcome = if converted.duplicate {
-                        "duplicate"
-                    } else {
-                        "counted"
-                    };
-                    metrics::counter!("samplit_conversions_total", "outcome" => outcome)
-                        .increment(1);
-                    return Ok(converted);
-                }
+                Answer::Converted(converted) => return Ok(converted),
                 Answer::NotAssigned => return Err(ErrorKind::NotAssigned.into()),
                 Answer::WindowClosed => return Err(ErrorKind::WindowClosed.into()),
                 Answer::NotInTrail => {

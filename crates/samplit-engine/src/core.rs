@@ -9,6 +9,7 @@ use crate::EngineConfig;
 use crate::access::{KnownKey, REMEMBERED_FOR};
 use crate::checkpoints::{Directory, Exports};
 use crate::live::Registry;
+use crate::meter::Meter;
 use crate::proof::Trees;
 use crate::source::IdSource;
 use crate::visitor::{Digest, KnownVisitor};
@@ -22,6 +23,7 @@ pub(crate) struct Core {
     pub(crate) config: EngineConfig,
     pub(crate) ids: IdSource,
     pub(crate) registry: Registry,
+    pub(crate) meter: Meter,
     pub(crate) visitors: Cache<Digest, KnownVisitor>,
     pub(crate) api_keys: Cache<String, Arc<KnownKey>>,
     pub(crate) trees: Trees,
@@ -34,6 +36,7 @@ impl Core {
         Self {
             ids: IdSource::new(Arc::clone(&config.clock), &*config.entropy),
             registry: Registry::default(),
+            meter: Meter::new(),
             visitors: Cache::new(config.cache_capacity),
             api_keys: Cache::builder()
                 .max_capacity(MAX_KEYS)

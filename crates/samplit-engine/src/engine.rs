@@ -75,12 +75,4 @@ impl Engine {
         let free = self.core.registry.free_places(id)?;
         Some(self.core.config.queue_capacity - free)
     }
-
-    /// Whether requests can be served: a round trip to PostgreSQL.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when PostgreSQL is away.
-    pub async fn ready(&self) -> Result<(), Error> {
-        Ok(self.core.database.ping().await?)
-    }
 }

@@ -51,7 +51,7 @@ pub enum ErrorKind {
     Forbidden(Scope),
     /// More requests are waiting than the queue holds; nothing was recorded.
     Overloaded,
-    /// PostgreSQL cannot be reached.
+    /// PostgreSQL cannot be reached, or has no room to write.
     Unavailable {
         /// When it makes sense to try again.
         retry_in: Duration,
@@ -119,7 +119,7 @@ impl From<samplit_store::Error> for Error {
     fn from(source: samplit_store::Error) -> Self {
         let kind = if source.is_commit_unknown() {
             ErrorKind::OutcomeUnknown
-        } else if source.is_unavailable() {
+        } else if source.is_unavailable() || source.is_out_of_resources() {
             ErrorKind::Unavailable {
                 retry_in: source.retry_in().unwrap_or(Duration::from_secs(1)),
             }

@@ -12,7 +12,10 @@ mod engine;
 mod erasure;
 mod error;
 mod experiments;
+mod failpoint;
+mod health;
 mod live;
+mod meter;
 mod planning;
 mod proof;
 mod reallocation;
@@ -40,6 +43,9 @@ pub use engine::Engine;
 pub use erasure::Erasure;
 pub use error::{Error, ErrorKind};
 pub use experiments::{ExperimentChange, ExperimentFilter, Page, PageOf};
+#[cfg(feature = "failpoints")]
+pub use failpoint::{Failpoint, FailpointHook, on_failpoint};
+pub use health::Health;
 pub use planning::{ForecastRequest, ForecastResults, ForecastSpread, Target, WhatIf};
 pub use proof::{Bundle, BundleRange, ConsistencyProof, InclusionProof, Verdict};
 pub use registration::{Deviation, RegistrationReport};
@@ -59,3 +65,4 @@ pub use samplit_audit::{
     VerifyingKey,
 };
 pub use samplit_domain::*;
+pub use samplit_store::{BreakerState, PoolStatus};

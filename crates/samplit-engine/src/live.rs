@@ -21,6 +21,7 @@ use samplit_store::heads::HeadRow;
 use samplit_store::trail::EntryRow;
 use samplit_store::{Database, Notifications, Session, erasures, experiments, heads, keys, trail};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::auto_complete::is_registered;
@@ -178,16 +179,38 @@ impl Live {
 }
 
 /// All experiments in memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Registry {
     experiments: RwLock<HashMap<ExperimentId, Arc<Live>>>,
     /// Held while an experiment is read, so that a crowd that waits for it reads it once.
     loading: Mutex<HashMap<ExperimentId, Arc<tokio::sync::Mutex<()>>>>,
+    /// When all that was in memory was last known to be what the database holds.
+    checked_at: Mutex<Instant>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            experiments: RwLock::default(),
+            loading: Mutex::default(),
+            checked_at: Mutex::new(Instant::now()),
+        }
+    }
 }
 
 impl Registry {
     fn get(&self, id: ExperimentId) -> Option<Arc<Live>> {
         self.experiments.read().get(&id).cloned()
+    }
+
+    /// All of them, in no order.
+    pub(crate) fn all(&self) -> Vec<Arc<Live>> {
+        self.experiments.read().values().cloned().collect()
+    }
+
+    /// When all of them were last compared with the database.
+    pub(crate) fn checked_at(&self) -> Instant {
+        *self.checked_at.lock()
     }
 
     /// Places left in the line of an experiment that is in memory.
@@ -340,6 +363,7 @@ impl Core {
 
     /// Reads anew what has changed among the experiments in memory.
     pub(crate) async fn refresh_changed(&self) -> Result<(), Error> {
+        let began = Instant::now();
         let known: HashMap<ExperimentId, i64> = {
             let experiments = self.registry.experiments.read();
             experiments
@@ -349,6 +373,7 @@ impl Core {
         };
         let ids: Vec<Uuid> = known.keys().map(|id| id.0).collect();
         if ids.is_empty() {
+            *self.registry.checked_at.lock() = began;
             return Ok(());
         }
         let versions = self.database.run(|session| {
@@ -360,6 +385,7 @@ impl Core {
                 self.refreshed(id, version).await?;
             }
         }
+        *self.registry.checked_at.lock() = began;
         Ok(())
     }
 

@@ -118,7 +118,7 @@ impl Proposal {
     ) -> Result<Snapshot, Error> {
         let payload = self.payload(genesis, trail.size());
         let appended = trail.append_snapshot(core.ids.next(), now_us, &payload)?;
-        metrics::counter!("samplit_reallocations_total").increment(1);
+        core.meter.reallocations.increment(1);
         Ok(Snapshot {
             seq: appended.sequence,
             at_us: appended.at_us,

@@ -112,6 +112,12 @@ impl Call {
         no_fields(self.optional_json().await?)
     }
 
+    /// A body that is text.
+    pub(crate) async fn text(&mut self) -> Result<String, Problem> {
+        let bytes = self.bytes().await?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     async fn bytes(&mut self) -> Result<Bytes, Problem> {
         let limit = self.app.config.body_limit;
         let announced = self.body.size_hint().lower();

@@ -1,6 +1,6 @@
 //! What the HTTP service can be told: limits, deadlines, and what it shows of its build.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -10,8 +10,20 @@ use tokio::net::TcpListener;
 pub struct Listeners {
     /// The API and the pages.
     pub public: TcpListener,
-    /// `/livez`, `/readyz`, `/metrics`, `/version`; not meant for the internet.
+    /// `/livez`, `/readyz`, `/metrics`, `/log-level`, `/version`; not meant for the internet.
     pub ops: Option<TcpListener>,
+}
+
+/// What decides what is logged, changed while the process runs.
+pub trait LogFilter: fmt::Debug + Send + Sync {
+    /// The filter in force.
+    fn filter(&self) -> String;
+
+    /// Puts another filter in force.
+    ///
+    /// # Errors
+    /// When `filter` cannot be understood, with the reason in words; the one in force stays.
+    fn set_filter(&self, filter: &str) -> Result<(), String>;
 }
 
 /// Limits and deadlines of the service.
@@ -34,6 +46,11 @@ pub struct HttpConfig {
     pub rate_limit: Option<NonZeroU32>,
     /// What `/metrics` renders; none: 404.
     pub metrics: Option<PrometheusHandle>,
+    /// What `/log-level` shows and changes; none: 404.
+    pub log: Option<Arc<dyn LogFilter>>,
+    /// The version of the schema that this process needs at least; with an older one `/readyz` says
+    /// no. None: any will do.
+    pub schema_version: Option<i32>,
     /// What `/version` says. Default: the version of this crate.
     pub version: String,
 }
@@ -48,6 +65,8 @@ impl Default for HttpConfig {
             drain_timeout: Duration::from_secs(10),
             rate_limit: None,
             metrics: None,
+            log: None,
+            schema_version: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

@@ -13,6 +13,7 @@ mod ops;
 mod page;
 mod problem;
 mod query;
+mod readiness;
 mod request_id;
 mod response;
 mod router;
@@ -21,5 +22,5 @@ mod server;
 mod service;
 mod verify_page;
 
-pub use config::{HttpConfig, Listeners};
+pub use config::{HttpConfig, Listeners, LogFilter};
 pub use server::{Drain, serve};

@@ -69,7 +69,12 @@ impl std::fmt::Debug for Meter {
     }
 }
 
-/// Describes the metrics to the recorder.
+/// Counts a refusal. Refusals are few, so the recorder is asked each time.
+pub(crate) fn count_refusal(code: &'static str) {
+    counter!("samplit_http_refusals_total", "code" => code).increment(1);
+}
+
+/// The one list of the service's metrics, told to the recorder.
 pub(crate) fn describe() {
     describe_counter!(
         "samplit_http_requests_total",
@@ -79,6 +84,10 @@ pub(crate) fn describe() {
         "samplit_http_request_duration_seconds",
         metrics::Unit::Seconds,
         "Time from the head of a request to the head of its answer, by route"
+    );
+    describe_counter!(
+        "samplit_http_refusals_total",
+        "Requests that were refused, by the code of the problem"
     );
     describe_gauge!(
         "samplit_http_connections",

@@ -13,6 +13,7 @@ use tracing::Instrument as _;
 use crate::{
     app::App,
     call::Call,
+    meter::count_refusal,
     problem::Problem,
     request_id::{RequestId, X_REQUEST_ID},
     response::Reply,
@@ -49,6 +50,7 @@ impl Service {
             let mut reply = match outcome {
                 Ok(reply) => reply,
                 Err(problem) => {
+                    count_refusal(problem.code);
                     tracing::debug!(code = problem.code, detail = problem.detail, "refused");
                     problem.into_reply(request_id.as_str())
                 }

@@ -19,6 +19,18 @@ pub enum BreakerState {
     HalfOpen,
 }
 
+impl BreakerState {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
+}
+
 /// The time between two moves of the breaker. A report counts only in the epoch that its caller was
 /// admitted in: what happened before the last move says nothing about now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

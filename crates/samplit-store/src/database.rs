@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_postgres::NoTls;
 
 use crate::breaker::{Admission, BreakerState, CircuitBreaker, Epoch};
+use crate::meter::{Meter, TransactionMeter};
 use crate::statement::Session;
 use crate::{Error, Server, Settings, tls};
 
@@ -45,7 +46,21 @@ struct Inner {
     server: Server,
     settings: Settings,
     breaker: Mutex<CircuitBreaker>,
+    meter: Meter,
     started: Instant,
+}
+
+/// How the pool is used at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// Connections lent.
+    pub in_use: usize,
+    /// Connections open and not lent.
+    pub idle: usize,
+    /// Connections that may be open at most.
+    pub limit: usize,
+    /// Callers that wait for one.
+    pub waiting: usize,
 }
 
 impl std::fmt::Debug for Database {
@@ -171,6 +186,7 @@ impl Database {
             server,
             settings,
             breaker: Mutex::new(breaker),
+            meter: Meter::new(),
             started: Instant::now(),
         });
         keep_in_shape(&inner);
@@ -198,7 +214,7 @@ impl Database {
     /// becomes free in time.
     pub async fn acquire(&self) -> Result<Connection, Error> {
         let permit = self.admit()?;
-        let object = self.inner.pool.get().await.map_err(Error::pool);
+        let object = self.inner.lend().await;
         permit.report(object.map(|object| Connection(Some(Session::new(object)))))
     }
 
@@ -212,7 +228,7 @@ impl Database {
         F: for<'s> FnOnce(&'s Session<'env>) -> BoxFuture<'s, Result<T, E>> + Send,
     {
         let permit = self.admit()?;
-        let outcome = match self.inner.pool.get().await {
+        let outcome = match self.inner.lend().await {
             Ok(connection) => {
                 let session = Session::new(connection);
                 let outcome = work(&session).await;
@@ -225,7 +241,7 @@ impl Database {
                 }
                 outcome
             }
-            Err(error) => Err(Error::pool(error).into()),
+            Err(error) => Err(error.into()),
         };
         permit.report(outcome)
     }
@@ -242,16 +258,16 @@ impl Database {
         E: TxError,
         F: for<'s> Fn(&'s Session<'env>) -> BoxFuture<'s, Result<T, E>> + Send + Sync,
     {
+        let meter = self.inner.meter.transaction(name);
         let mut tries = 0;
         loop {
             let permit = self.admit()?;
-            match permit.report(self.try_tx(name, &work).await) {
+            match permit.report(self.try_tx(name, &meter, &work).await) {
                 Err(error)
                     if tries < MAX_RETRIES && error.store().is_some_and(Error::is_retryable) =>
                 {
                     tries += 1;
-                    metrics::counter!("samplit_transaction_retries_total", "transaction" => name)
-                        .increment(1);
+                    meter.retried();
                     tracing::debug!(transaction = name, tries, "transaction runs again");
                 }
                 outcome => return outcome,
@@ -259,12 +275,17 @@ impl Database {
         }
     }
 
-    async fn try_tx<'env, T, E, F>(&self, name: &'static str, work: &F) -> Result<T, E>
+    async fn try_tx<'env, T, E, F>(
+        &self,
+        name: &'static str,
+        meter: &TransactionMeter,
+        work: &F,
+    ) -> Result<T, E>
     where
         E: TxError,
         F: for<'s> Fn(&'s Session<'env>) -> BoxFuture<'s, Result<T, E>> + Send + Sync,
     {
-        let connection = self.inner.pool.get().await.map_err(Error::pool)?;
+        let connection = self.inner.lend().await?;
         let session = Session::new(connection);
         let begin = async {
             let begun = session.batch(BEGIN).await;
@@ -273,16 +294,25 @@ impl Database {
         // BEGIN travels together with the first statements of `work`, and ahead of them: hence
         // `biased`, without which the join may poll `work` first. It also looks at the answer to
         // BEGIN first, whose failure is the cause of any other.
-        let outcome = tokio::try_join!(biased; begin, work(&session));
+        let both = async { tokio::try_join!(biased; begin, work(&session)) };
+        // Where the deadline passes the session is dropped, and its connection with it.
+        let Some(outcome) = within(self.inner.deadline(), both).await else {
+            return Err(Error::silence(name).into());
+        };
         match outcome {
             Ok(((), value)) => {
-                let committed = session.end(COMMIT).await;
-                committed.map_err(|source| Error::commit(name, source))?;
-                Ok(value)
+                let sent = Instant::now();
+                let committed = within(self.inner.deadline(), session.end(COMMIT)).await;
+                meter.committed(sent.elapsed());
+                match committed {
+                    Some(Ok(())) => Ok(value),
+                    Some(Err(source)) => Err(Error::commit(name, source).into()),
+                    None => Err(Error::commit_silence(name).into()),
+                }
             }
             Err(error) => {
                 // Where this fails the connection is closed, which rolls back, too.
-                let _ = session.end("ROLLBACK").await;
+                let _ = within(self.inner.deadline(), session.end("ROLLBACK")).await;
                 Err(error)
             }
         }
@@ -298,6 +328,26 @@ impl Database {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.inner.pool.status().size
+    }
+
+    /// How the pool is used now.
+    #[must_use]
+    pub fn pool_status(&self) -> PoolStatus {
+        let status = self.inner.pool.status();
+        let idle = status.available.min(status.size);
+        PoolStatus {
+            in_use: status.size - idle,
+            idle,
+            limit: status.max_size,
+            waiting: status.waiting,
+        }
+    }
+
+    /// Tells the metrics recorder what has to be looked at to be known: the breaker and the pool.
+    pub fn observe(&self) {
+        self.inner
+            .meter
+            .show(self.breaker_state(), self.pool_status());
     }
 
     /// Closes the pool; every later call fails.
@@ -321,7 +371,10 @@ impl Database {
                 epoch,
                 is_reported: false,
             }),
-            Admission::Refused { retry_in } => Err(Error::breaker_open(retry_in)),
+            Admission::Refused { retry_in } => {
+                inner.meter.unavailable();
+                Err(Error::breaker_open(retry_in))
+            }
         }
     }
 }
@@ -329,6 +382,22 @@ impl Database {
 impl Inner {
     fn now(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// A connection from the pool.
+    async fn lend(&self) -> Result<Object, Error> {
+        let asked = Instant::now();
+        let lent = self.pool.get().await.map_err(Error::pool);
+        self.meter.acquired(asked.elapsed());
+        lent
+    }
+
+    /// How long the statements of a transaction may take together, and its COMMIT. PostgreSQL itself
+    /// ends what takes longer; but a network that swallows everything, or a host that is gone, never
+    /// says so, and whoever waits for the answer would wait for ever.
+    fn deadline(&self) -> Option<Duration> {
+        let limit = self.settings.statement_timeout;
+        (!limit.is_zero()).then(|| 2 * limit)
     }
 
     /// Opens connections up to the minimum.
@@ -351,6 +420,14 @@ impl Inner {
             surplus -= usize::from(close);
             !close
         });
+    }
+}
+
+/// The output of `work`, unless a deadline passes before.
+async fn within<F: Future>(deadline: Option<Duration>, work: F) -> Option<F::Output> {
+    match deadline {
+        Some(deadline) => tokio::time::timeout(deadline, work).await.ok(),
+        None => Some(work.await),
     }
 }
 
@@ -390,11 +467,15 @@ impl Permit<'_> {
         let before = breaker.state();
         match outcome.as_ref().err().and_then(TxError::store) {
             Some(error) if error.is_unavailable() => {
+                self.inner.meter.unavailable();
                 breaker.on_failure(self.epoch, self.inner.now());
             }
             _ => breaker.on_success(self.epoch),
         }
         if breaker.state() != before {
+            if breaker.state() == BreakerState::Open {
+                self.inner.meter.breaker_opened();
+            }
             tracing::warn!(from = ?before, to = ?breaker.state(), "circuit breaker moved");
         }
         outcome

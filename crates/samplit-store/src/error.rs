@@ -4,6 +4,8 @@ use std::fmt;
 
 use tokio_postgres::error::SqlState;
 
+use crate::cause::Cause;
+
 /// A failure of the store. Opaque: ask it what it means, print its `source()` chain once, where it is
 /// handled.
 pub struct Error(Box<Kind>);
@@ -23,11 +25,15 @@ enum Kind {
     },
     Postgres {
         during: &'static str,
-        source: tokio_postgres::Error,
+        source: Cause,
     },
     CommitUnknown {
         during: &'static str,
-        source: tokio_postgres::Error,
+        source: Cause,
+    },
+    Silence {
+        during: &'static str,
+        in_commit: bool,
     },
     RowCount {
         during: &'static str,
@@ -60,7 +66,10 @@ impl Error {
     }
 
     pub(crate) fn postgres(during: &'static str, source: tokio_postgres::Error) -> Self {
-        Self(Box::new(Kind::Postgres { during, source }))
+        Self(Box::new(Kind::Postgres {
+            during,
+            source: source.into(),
+        }))
     }
 
     /// No connection: PostgreSQL was not reached, or it let nobody in. Whatever it says (no such
@@ -72,11 +81,24 @@ impl Error {
     /// A COMMIT that failed without PostgreSQL having said so may have happened.
     pub(crate) fn commit(during: &'static str, source: tokio_postgres::Error) -> Self {
         let unknown = source.code().is_none_or(is_connection_state);
+        let source = Cause::from(source);
         Self(Box::new(if unknown {
             Kind::CommitUnknown { during, source }
         } else {
             Kind::Postgres { during, source }
         }))
+    }
+
+    /// PostgreSQL did not answer within the deadline of a transaction.
+    pub(crate) fn silence(during: &'static str) -> Self {
+        let in_commit = false;
+        Self(Box::new(Kind::Silence { during, in_commit }))
+    }
+
+    /// PostgreSQL did not answer to a COMMIT, which may have happened.
+    pub(crate) fn commit_silence(during: &'static str) -> Self {
+        let in_commit = true;
+        Self(Box::new(Kind::Silence { during, in_commit }))
     }
 
     pub(crate) fn pool(source: deadpool_postgres::PoolError) -> Self {
@@ -171,7 +193,7 @@ impl Error {
     pub fn is_unavailable(&self) -> bool {
         match &*self.0 {
             Kind::BreakerOpen { .. } | Kind::PoolTimeout | Kind::PoolClosed => true,
-            Kind::Connect { .. } | Kind::CommitUnknown { .. } => true,
+            Kind::Connect { .. } | Kind::CommitUnknown { .. } | Kind::Silence { .. } => true,
             Kind::Postgres { source, .. } => match source.code() {
                 Some(state) => is_connection_state(state),
                 None => source.is_closed() || is_io(source),
@@ -198,7 +220,22 @@ impl Error {
     /// Whether a COMMIT was sent and its outcome is not known.
     #[must_use]
     pub fn is_commit_unknown(&self) -> bool {
-        matches!(&*self.0, Kind::CommitUnknown { .. })
+        matches!(
+            &*self.0,
+            Kind::CommitUnknown { .. }
+                | Kind::Silence {
+                    in_commit: true,
+                    ..
+                }
+        )
+    }
+
+    /// Whether PostgreSQL has no room or no memory left, or cannot use its disk (class 53, 58030).
+    /// Nothing was done. It is there all the same, and may still read, so the breaker does not count
+    /// it.
+    #[must_use]
+    pub fn is_out_of_resources(&self) -> bool {
+        self.code().is_some_and(is_resource_state)
     }
 
     /// Whether the rows of the statement caused it: a value out of range, a broken constraint, an
@@ -275,6 +312,10 @@ fn is_data_state(state: &SqlState) -> bool {
         || *state == SqlState::RAISE_EXCEPTION
 }
 
+fn is_resource_state(state: &SqlState) -> bool {
+    state.code().starts_with("53") || *state == SqlState::IO_ERROR
+}
+
 fn is_connection_state(state: &SqlState) -> bool {
     state.code().starts_with("08")
         || [
@@ -313,6 +354,10 @@ impl fmt::Display for Error {
             Kind::CommitUnknown { during, .. } => {
                 write!(f, "the connection was lost during the COMMIT of {during}")
             }
+            Kind::Silence { during, in_commit } => {
+                let what = if *in_commit { "the COMMIT of " } else { "" };
+                write!(f, "PostgreSQL did not answer in time during {what}{during}")
+            }
             Kind::RowCount {
                 during,
                 expected,
@@ -340,9 +385,8 @@ impl std::error::Error for Error {
         match &*self.0 {
             Kind::Tls(source) => Some(source),
             Kind::Certificates(source) => Some(source),
-            Kind::Connect { source }
-            | Kind::Postgres { source, .. }
-            | Kind::CommitUnknown { source, .. } => Some(source),
+            Kind::Connect { source } => Some(source),
+            Kind::Postgres { source, .. } | Kind::CommitUnknown { source, .. } => Some(source),
             _ => None,
         }
     }
@@ -352,7 +396,7 @@ impl std::error::Error for Error {
 mod tests {
     use tokio_postgres::error::SqlState;
 
-    use super::is_data_state;
+    use super::{Error, is_data_state, is_resource_state};
 
     #[test]
     fn data_is_to_blame_for_classes_22_and_23_and_for_what_triggers_raise() {
@@ -375,5 +419,29 @@ mod tests {
                 "{code}"
             );
         }
+    }
+
+    #[test]
+    fn a_full_disk_is_a_lack_of_resources() {
+        for (code, expected) in [
+            ("53100", true),
+            ("53200", true),
+            ("58030", true),
+            ("22001", false),
+        ] {
+            assert_eq!(
+                is_resource_state(&SqlState::from_code(code)),
+                expected,
+                "{code}"
+            );
+        }
+    }
+
+    #[test]
+    fn silence_is_absence_and_after_a_commit_doubt() {
+        let (before, after) = (Error::silence("t"), Error::commit_silence("t"));
+        assert!(before.is_unavailable() && after.is_unavailable());
+        assert!(!before.is_commit_unknown() && after.is_commit_unknown());
+        assert!(after.to_string().ends_with("the COMMIT of t"), "{after}");
     }
 }

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod assignments;
 mod breaker;
+mod cause;
 pub mod checkpoints;
 mod columns;
 mod database;
@@ -13,6 +14,7 @@ mod error;
 pub mod experiments;
 pub mod heads;
 pub mod keys;
+mod meter;
 mod notify;
 pub mod schema;
 mod server;
@@ -23,7 +25,7 @@ mod tls;
 pub mod trail;
 
 pub use breaker::{Admission, BreakerState, CircuitBreaker, Epoch};
-pub use database::{Connection, Database, TxError};
+pub use database::{Connection, Database, PoolStatus, TxError};
 pub use error::Error;
 pub use notify::Notifications;
 pub use server::Server;

@@ -18,7 +18,7 @@ pub(crate) struct HttpSettings {
     #[arg(long, env = "SAMPLIT_LISTEN", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
 
-    /// Address of /livez, /readyz, /metrics and /version; not meant for the internet.
+    /// Address of /livez, /readyz, /metrics, /log-level and /version; not meant for the internet.
     #[arg(long, env = "SAMPLIT_OPS_LISTEN", default_value = "127.0.0.1:9090")]
     pub(crate) ops_listen: SocketAddr,
 
@@ -59,6 +59,7 @@ impl HttpSettings {
             rate_limit: self.rate_limit,
             metrics: Some(metrics),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..HttpConfig::default()
         }
     }
 }

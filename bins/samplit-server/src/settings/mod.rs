@@ -6,6 +6,8 @@ mod engine;
 mod http;
 mod keys;
 mod log;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod secret;
 mod signing;
 
@@ -17,7 +19,7 @@ pub(crate) use duration::Span;
 pub(crate) use engine::EngineSettings;
 pub(crate) use http::HttpSettings;
 pub(crate) use keys::KeySettings;
-pub(crate) use log::LogSettings;
+pub(crate) use log::{LogControl, LogSettings};
 pub(crate) use secret::Secret;
 pub(crate) use signing::SigningSettings;
 

@@ -5,8 +5,9 @@
 mod audit;
 mod backtest;
 mod config;
-mod crash;
 mod demo;
+mod log;
+mod metrics;
 mod ope;
 mod proof;
 mod publish;

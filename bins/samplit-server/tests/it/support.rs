@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -132,39 +133,47 @@ pub(crate) async fn execute(database: &TestDatabase, sql: &str) {
 }
 
 /// A process that is killed if the test does not end it.
-pub(crate) struct Running(Child);
+pub(crate) struct Running {
+    child: Child,
+    /// What it has said on standard error until it listened.
+    said: String,
+    /// What it says afterwards: read all along, or it would wait for a reader once the pipe is full.
+    rest: Option<JoinHandle<String>>,
+}
 
 impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
-        Self(
-            command
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap(),
-        )
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        Self {
+            child: child.unwrap(),
+            said: String::new(),
+            rest: None,
+        }
     }
 
     /// Reads log lines up to the one that says where it listens: the API and the ops address.
     pub(crate) fn addresses(&mut self) -> (SocketAddr, SocketAddr) {
-        let stderr = self.0.stderr.take().unwrap();
+        let stderr = self.child.stderr.take().unwrap();
         let mut lines = BufReader::new(stderr);
         loop {
             let mut line = String::new();
             assert_ne!(lines.read_line(&mut line).unwrap(), 0, "it never listened");
+            self.said.push_str(&line);
             let event: Json = serde_json::from_str(&line).unwrap();
             if event["message"] == "listening" {
                 let address = |name: &str| event[name].as_str().unwrap().parse().unwrap();
                 let found = (address("address"), address("ops_address"));
-                // Keeps the pipe open for what it still has to say.
-                self.0.stderr = Some(lines.into_inner());
+                self.rest = Some(std::thread::spawn(move || read(lines)));
                 return found;
             }
         }
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
-        self.0.try_wait().unwrap().is_none()
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// Ends it in good order; what it said.
@@ -176,7 +185,7 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.0.id().cast_signed()), signal).unwrap();
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }
 
     /// Waits for the end.
@@ -186,16 +195,15 @@ impl Running {
             stdout: Vec::new(),
             stderr: Vec::new(),
         };
-        let mut stderr = self.0.stderr.take().unwrap();
-        let reader = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            stderr.read_to_end(&mut text).unwrap();
-            text
+        let rest = self.rest.take().unwrap_or_else(|| {
+            let stderr = self.child.stderr.take().unwrap();
+            std::thread::spawn(move || read(stderr))
         });
-        let mut stdout = self.0.stdout.take().unwrap();
+        let mut stdout = self.child.stdout.take().unwrap();
         stdout.read_to_end(&mut output.stdout).unwrap();
-        output.stderr = reader.join().unwrap();
-        output.status = self.0.wait().unwrap();
+        self.said.push_str(&rest.join().unwrap());
+        output.stderr = std::mem::take(&mut self.said).into_bytes();
+        output.status = self.child.wait().unwrap();
         output
     }
 }
@@ -203,8 +211,8 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // It has usually ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -338,6 +346,12 @@ impl Api {
     }
 }
 
+fn read(mut stream: impl std::io::Read) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
 /// One HTTP request; returns status and body.
 pub(crate) fn http(
     address: SocketAddr,
@@ -357,15 +371,36 @@ pub(crate) fn try_http(
     token: Option<&str>,
     body: Option<&Json>,
 ) -> std::io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect(address)?;
     let body = body.map(Json::to_string).unwrap_or_default();
     let authorization = token.map_or(String::new(), |token| {
         format!("Authorization: Bearer {token}\r\n")
     });
+    let headers = format!("{authorization}Content-Type: application/json\r\n");
+    exchange(address, method, path, &headers, &body)
+}
+
+/// One HTTP request whose body is plain text.
+pub(crate) fn send_text(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> (u16, String) {
+    exchange(address, method, path, "Content-Type: text/plain\r\n", body).unwrap()
+}
+
+fn exchange(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address)?;
     write!(
         stream,
-        "{method} {path} HTTP/1.0\r\nHost: test\r\n{authorization}\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        "{method} {path} HTTP/1.0\r\nHost: test\r\n{headers}\
+         Content-Length: {}\r\n\r\n{body}",
         body.len()
     )?;
     let mut answer = String::new();

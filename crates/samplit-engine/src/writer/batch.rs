@@ -19,6 +19,7 @@ use super::plan::{Plan, Planned};
 use super::prepare::{Group, Prepared};
 use super::{Answer, Job};
 use crate::core::Core;
+use crate::failpoint::failpoint;
 use crate::live::{Live, Snapshot};
 use crate::reallocation::{self, Proposal};
 use crate::start::MAX_SNAPSHOT_LAG_US;
@@ -71,8 +72,8 @@ pub(super) async fn write(core: &Core, jobs: &[&Job]) -> Result<Vec<Answer>, Err
             .await;
         match written {
             Ok(written) => {
-                metrics::histogram!("samplit_writer_batch_seconds")
-                    .record(started.elapsed().as_secs_f64());
+                failpoint!(AfterCommit);
+                core.meter.batch.record(started.elapsed().as_secs_f64());
                 remember(core, jobs, &written);
                 return Ok(written.answers);
             }
@@ -139,6 +140,7 @@ async fn write_in(
     session: &Session<'_>,
     batch: &Prepared<'_>,
 ) -> Result<Written, Stop> {
+    failpoint!(BeforeInsert);
     let inserted: HashSet<Uuid> = if batch.rows.is_empty() {
         HashSet::new()
     } else {
@@ -147,7 +149,9 @@ async fn write_in(
             .into_iter()
             .collect()
     };
+    failpoint!(AfterInsert);
     let (mut heads, mut rows) = lock(session, batch, &inserted).await?;
+    failpoint!(UnderLock);
     check_versions(batch, &heads)?;
 
     let now_us = to_micros(core.config.clock.now());
@@ -179,6 +183,7 @@ async fn write_in(
         store.add(planned, trail);
     }
     store.run(session).await?;
+    failpoint!(BeforeCommit);
     let lives = batch.groups.values().map(|group| Arc::clone(&group.live));
     let moved = lives
         .zip(snapshots)

@@ -7,25 +7,32 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use samplit_store::TxError as _;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
+use super::line::Line;
 use super::{Answer, Job, Waiting, batch};
 use crate::core::Core;
+use crate::meter::number;
 use crate::{Error, ErrorKind};
 
 /// How often a batch is run again after a COMMIT whose outcome is not known.
 const MAX_LOST_COMMITS: u32 = 3;
 
-pub(super) async fn run(core: Arc<Core>, line: Arc<Mutex<mpsc::UnboundedReceiver<Waiting>>>) {
+pub(super) async fn run(core: Arc<Core>, line: Arc<Line>, lane: usize) {
     let limit = core.config.max_batch.max(1);
     loop {
-        let mut waiting = Vec::new();
-        // The lock is held while waiting: only one lane is next.
-        if line.lock().await.recv_many(&mut waiting, limit).await == 0 {
+        let waiting = line.take(lane, limit).await;
+        if waiting.is_empty() {
             return;
         }
-        #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
-        metrics::histogram!("samplit_writer_batch_requests").record(waiting.len() as f64);
+        let now = Instant::now();
+        core.meter.batch_requests.record(number(waiting.len()));
+        for waiting in &waiting {
+            let waited = now.duration_since(waiting.since);
+            core.meter.queue_wait.record(waited.as_secs_f64());
+        }
         write(&core, waiting).await;
     }
 }
@@ -35,18 +42,28 @@ type Reply = Option<(oneshot::Sender<Result<Answer, Error>>, OwnedSemaphorePermi
 
 /// Writes a batch and answers everybody in it.
 async fn write(core: &Core, waiting: Vec<Waiting>) {
-    let (jobs, mut replies): (Vec<Job>, Vec<Reply>) = waiting
-        .into_iter()
-        .map(|Waiting { job, reply, place }| (job, Some((reply, place))))
-        .unzip();
+    let mut jobs = Vec::with_capacity(waiting.len());
+    let mut spans: Vec<Span> = Vec::with_capacity(waiting.len());
+    let mut replies: Vec<Reply> = Vec::with_capacity(waiting.len());
+    for one in waiting {
+        jobs.push(one.job);
+        spans.push(one.span);
+        replies.push(Some((one.reply, one.place)));
+    }
     // Parts of the batch still to be written, by position.
     let mut parts: Vec<Vec<usize>> = vec![(0..jobs.len()).collect()];
     while let Some(part) = parts.pop() {
         let batch: Vec<&Job> = part.iter().map(|&index| &jobs[index]).collect();
+        // What is logged about a batch stands in the span of its first request.
+        let span = part
+            .first()
+            .map_or_else(Span::none, |&first| spans[first].clone());
         // A panic costs whoever caused it, and neither the neighbours nor the lane.
         let written = AssertUnwindSafe(write_durably(core, &batch))
             .catch_unwind()
+            .instrument(span.clone())
             .await;
+        let _entered = span.enter();
         match written.unwrap_or_else(|_| Err(Error::internal("a batch panicked"))) {
             Ok(answers) => {
                 for (index, answer) in part.into_iter().zip(answers) {
@@ -56,7 +73,7 @@ async fn write(core: &Core, waiting: Vec<Waiting>) {
             Err(error) => {
                 let split = split(&error, &jobs, &part);
                 if split.len() > 1 {
-                    metrics::counter!("samplit_writer_splits_total").increment(1);
+                    core.meter.splits.increment(1);
                     tracing::warn!(size = part.len(), error = ?error, "a batch failed and is split");
                     parts.extend(split);
                     continue;
@@ -72,6 +89,10 @@ async fn write(core: &Core, waiting: Vec<Waiting>) {
 
 /// The parts into which a failed batch is worth splitting; one part: it is not.
 fn split(error: &Error, jobs: &[Job], part: &[usize]) -> Vec<Vec<usize>> {
+    // Run again, a part would find PostgreSQL away and be told that nothing was done.
+    if *error.kind() == ErrorKind::OutcomeUnknown {
+        return vec![part.to_vec()];
+    }
     let store = error.store();
     if store.is_some_and(samplit_store::Error::is_lock_timeout) {
         let mut by_experiment = BTreeMap::<_, Vec<usize>>::new();
@@ -122,18 +143,34 @@ async fn write_durably(core: &Core, jobs: &[&Job]) -> Result<Vec<Answer>, Error>
         match batch::write(core, jobs).await {
             Err(error) if matches!(error.kind(), ErrorKind::OutcomeUnknown) => {
                 lost += 1;
-                metrics::counter!("samplit_writer_lost_commits_total").increment(1);
+                core.meter.lost_commits.increment(1);
                 if lost > MAX_LOST_COMMITS {
                     return Err(error);
                 }
                 tracing::warn!(lost, "a COMMIT was lost; looking up what became of it");
                 tokio::time::sleep(Duration::from_millis(100 << lost)).await;
             }
-            // Away before we could look: still unknown.
-            Err(error) if lost > 0 && error.is_unavailable() => {
+            // Whatever kept us from looking, be it that PostgreSQL is away or that the head is not to
+            // be had: what became of the first try is still unknown.
+            Err(error) if lost > 0 => {
+                tracing::warn!(error = ?error, "it could not be looked up");
                 return Err(ErrorKind::OutcomeUnknown.into());
             }
             outcome => return outcome,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+    use crate::{Error, ErrorKind};
+
+    #[test]
+    fn a_batch_of_unknown_outcome_is_answered_as_a_whole() {
+        let unknown = Error::from(ErrorKind::OutcomeUnknown);
+        assert_eq!(split(&unknown, &[], &[0, 1, 2]), [[0, 1, 2]]);
+        let ours = Error::internal("about one of the requests");
+        assert_eq!(split(&ours, &[], &[0, 1, 2]), [vec![0], vec![1, 2]]);
     }
 }

@@ -6,8 +6,8 @@
 //! There is no artificial delay: under little load a batch is one request, under much load the
 //! line grows while a batch commits and the next batch takes it.
 //!
-//! Two lanes, so that one prepares and waits for the head lock while the other commits. A batch may
-//! hold several experiments; their heads are locked in id order. One writer for all experiments
+//! Two lanes, so that one prepares and waits for the head lock while the other commits; with many
+//! busy experiments each lane has its own. A batch may hold several experiments; their heads are locked in id order. One writer for all experiments
 //! rather than one each: with a thousand busy experiments, a thousand small transactions cost far
 //! more than one large one, and the connections in use stay a constant.
 //!
@@ -19,21 +19,26 @@
 
 mod batch;
 mod lane;
+mod line;
 mod plan;
 mod prepare;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use samplit_audit::Pseudonym;
 use samplit_store::trail::RawJson;
-use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tracing::Span;
 use uuid::Uuid;
+
+use line::Line;
 
 use crate::core::Core;
 use crate::live::Live;
+use crate::meter::Meter;
 use crate::visitor::{Digest, KnownVisitor};
 use crate::{Converted, Error, ErrorKind};
 
@@ -86,6 +91,9 @@ pub(crate) enum Answer {
 
 struct Waiting {
     job: Job,
+    since: Instant,
+    /// That of the caller, so that what is logged about the request names it.
+    span: Span,
     reply: oneshot::Sender<Result<Answer, Error>>,
     place: OwnedSemaphorePermit,
 }
@@ -93,20 +101,22 @@ struct Waiting {
 /// The way into the lanes.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    sender: ArcSwapOption<mpsc::UnboundedSender<Waiting>>,
+    line: Arc<Line>,
     lanes: Mutex<Vec<JoinHandle<()>>>,
+    meter: Meter,
 }
 
 impl Writer {
     pub(crate) fn start(core: &Arc<Core>) -> Self {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
-        let lanes = (0..core.config.lanes.max(1))
-            .map(|_| tokio::spawn(lane::run(Arc::clone(core), Arc::clone(&receiver))))
+        let lanes = core.config.lanes.max(1);
+        let line = Arc::new(Line::new(lanes));
+        let lanes = (0..lanes)
+            .map(|lane| tokio::spawn(lane::run(Arc::clone(core), Arc::clone(&line), lane)))
             .collect();
         Self {
-            sender: ArcSwapOption::from_pointee(sender),
+            line,
             lanes: Mutex::new(lanes),
+            meter: core.meter.clone(),
         }
     }
 
@@ -115,16 +125,20 @@ impl Writer {
         let place = match Arc::clone(&job.live.waiting).try_acquire_owned() {
             Ok(place) => place,
             Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {
-                metrics::counter!("samplit_writer_refused_total").increment(1);
+                self.meter.queue_full.increment(1);
                 return Err(ErrorKind::Overloaded.into());
             }
         };
         let (reply, answer) = oneshot::channel();
-        {
-            let sender = self.sender.load();
-            let sender = sender.as_ref().ok_or_else(Error::unavailable)?;
-            let sent = sender.send(Waiting { job, reply, place });
-            sent.map_err(|_| Error::unavailable())?;
+        let is_open = self.line.push(Waiting {
+            job,
+            since: Instant::now(),
+            span: Span::current(),
+            reply,
+            place,
+        });
+        if !is_open {
+            return Err(Error::unavailable());
         }
         answer
             .await
@@ -133,7 +147,7 @@ impl Writer {
 
     /// Takes no more requests and waits until those in line are answered.
     pub(crate) async fn drain(&self) {
-        self.sender.store(None);
+        self.line.close();
         let lanes = std::mem::take(&mut *self.lanes.lock());
         for lane in lanes {
             if let Err(error) = lane.await {

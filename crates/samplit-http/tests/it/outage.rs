@@ -7,7 +7,7 @@ use samplit_devpg::{DevPg, Mode};
 use samplit_engine::Engine;
 use samplit_http::HttpConfig;
 use samplit_store::{Database, Settings};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tokio::time::timeout;
 
 use crate::support::Server;
@@ -27,7 +27,16 @@ async fn without_its_database_the_service_says_so_and_recovers() {
     let engine = Engine::start(database, samplit_tests::config(1))
         .await
         .unwrap();
-    let server = Server::start(engine, HttpConfig::default()).await;
+    let config = HttpConfig {
+        schema_version: Some(samplit_sql::expected_version()),
+        ..HttpConfig::default()
+    };
+    let server = Server::start(engine, config).await;
+    let (status, parts) = parts(&server).await;
+    assert_eq!(status, StatusCode::OK);
+    for part in ["database", "schema", "breaker", "pool", "drain"] {
+        assert_eq!(parts[part]["ok"], true, "{part}: {parts}");
+    }
     let path = server.started().await;
     let (assign, convert) = (format!("{path}/assign"), format!("{path}/convert"));
     let known = json!({"visitor_id": "known"});
@@ -38,6 +47,11 @@ async fn without_its_database_the_service_says_so_and_recovers() {
     let ready = server.get_ops("/readyz").await;
     assert_eq!(ready.summary(), "503 database_unavailable");
     assert!(ready.headers.contains_key("retry-after"));
+    let (status, parts) = self::parts(&server).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(parts["database"]["state"], "away", "{parts}");
+    assert_eq!(parts["schema"]["version"], json!(null), "{parts}");
+    assert_eq!(parts["drain"]["ok"], true, "{parts}");
     let again = server.post(&assign, &known).await.json();
     assert_eq!(again["variants"], before["variants"]);
     let new = server
@@ -63,4 +77,26 @@ async fn without_its_database_the_service_says_so_and_recovers() {
         .await
         .expect("it comes back by itself");
     assert_eq!(server.get_ops("/readyz").await.summary(), "200");
+
+    // Somebody restores an older schema under a running server.
+    client = samplit_tests::connect(&pg.url("away")).await;
+    let older = "DELETE FROM refinery_schema_history WHERE version > 1";
+    client.batch_execute(older).await.unwrap();
+    let ready = server.get_ops("/readyz").await;
+    assert_eq!(ready.summary(), "503 schema_outdated");
+    let (status, parts) = self::parts(&server).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        (&parts["schema"]["version"], &parts["database"]["ok"]),
+        (&json!(1), &json!(true)),
+        "{parts}"
+    );
+}
+
+/// What `/readyz?verbose` says of each part.
+async fn parts(server: &Server) -> (StatusCode, Json) {
+    let answer = server.get_ops("/readyz?verbose").await;
+    let document = answer.json();
+    assert_eq!(document["ready"], answer.status.is_success());
+    (answer.status, document["parts"].clone())
 }

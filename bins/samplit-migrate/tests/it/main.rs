@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod drill;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -202,6 +204,11 @@ async fn a_backup_restores_into_an_empty_database_only_unless_forced() {
 
     let restore = run(&target, &["restore", file]);
     assert_eq!(code(&restore), 0, "{}", stderr(&restore));
+    assert!(
+        stdout(&restore).contains("next: `samplit-server doctor`"),
+        "{}",
+        stdout(&restore)
+    );
     let verified = run(&target, &["verify"]);
     assert_eq!(code(&verified), 0, "{}", stdout(&verified));
     sql(&target, "DELETE FROM users").await;
@@ -226,4 +233,70 @@ async fn a_backup_restores_into_an_empty_database_only_unless_forced() {
         .unwrap();
     assert_eq!(code(&output), 1);
     assert!(stderr(&output).contains("pg_dump is not installed"));
+}
+
+#[tokio::test]
+async fn a_backup_of_a_newer_schema_is_refused_before_anything_is_touched() {
+    let (source, target) = (empty().await, empty().await);
+    assert_eq!(code(&run(&source, &["up"])), 0);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("samplit.dump");
+    let file = file.to_str().unwrap();
+    let history = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) \
+                   VALUES (9999, 'later', '2030-01-01T00:00:00Z', '1')";
+    sql(&source, history).await;
+    assert_eq!(code(&run(&source, &["backup", file])), 0);
+    let refused = run(&target, &["restore", file, "--force"]);
+    assert_eq!(code(&refused), 1);
+    let told = stderr(&refused);
+    assert!(
+        told.contains("9999") && told.contains("newer samplit-migrate"),
+        "{told}"
+    );
+    sql(
+        &target,
+        "DO $$ BEGIN ASSERT (SELECT count(*) = 0 FROM pg_tables WHERE schemaname = 'public'); END $$",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_left_to_do_after_a_restore_is_said() {
+    let (older, seed) = (empty().await, empty().await);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("samplit.dump");
+    let file = file.to_str().unwrap();
+    assert_eq!(code(&run(&older, &["up"])), 0);
+    let last = "DELETE FROM refinery_schema_history WHERE version = \
+                (SELECT max(version) FROM refinery_schema_history)";
+    sql(&older, last).await;
+    sql(&seed, "CREATE TABLE users (id INT)").await;
+    for (source, expected) in [
+        (&older, "samplit-migrate up"),
+        (&seed, "samplit-migrate baseline"),
+    ] {
+        let target = empty().await;
+        assert_eq!(code(&run(source, &["backup", file, "--force"])), 0);
+        let restored = json(&run(&target, &["restore", file, "--output", "json"]));
+        let next = restored["next"][0].as_str().unwrap();
+        assert!(next.contains(expected), "{restored}");
+    }
+}
+
+#[tokio::test]
+async fn a_restored_schema_that_differs_is_exit_code_3() {
+    let (source, target) = (empty().await, empty().await);
+    assert_eq!(code(&run(&source, &["up"])), 0);
+    sql(&source, "DROP INDEX idx_leads_status").await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("samplit.dump");
+    let file = file.to_str().unwrap();
+    assert_eq!(code(&run(&source, &["backup", file])), 0);
+    let restored = run(&target, &["restore", file]);
+    assert_eq!(code(&restored), 3);
+    assert!(
+        stderr(&restored).contains("idx_leads_status"),
+        "{}",
+        stderr(&restored)
+    );
 }

@@ -1,0 +1,254 @@
+//! What the engine counts and times.
+//!
+//! The handles are looked up in the recorder once, when the engine is made: a program that wants the
+//! figures installs its recorder before. On the way of a request a count costs an addition and a
+//! time a read of the clock; what has to be looked at to be known is looked at when it is asked for.
+
+use std::time::Duration;
+
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
+};
+use tokio::time::Instant;
+
+use crate::assign::{Assigned, NotRecorded};
+use crate::{Error, ErrorKind};
+
+/// The metrics of one engine.
+#[derive(Clone)]
+pub(crate) struct Meter {
+    assigned: [Histogram; ASSIGNED.len()],
+    pub(crate) sticky_hits: Counter,
+    pub(crate) sticky_misses: Counter,
+    pub(crate) queue_wait: Histogram,
+    pub(crate) batch_requests: Histogram,
+    pub(crate) batch: Histogram,
+    pub(crate) queue_full: Counter,
+    pub(crate) splits: Counter,
+    pub(crate) lost_commits: Counter,
+    pub(crate) reallocations: Counter,
+    queue: Gauge,
+    queue_longest: Gauge,
+    snapshot_age: Gauge,
+    weights_age: Gauge,
+    experiments: Gauge,
+    visitors: Gauge,
+}
+
+/// What an assign that is answered may come to.
+const ASSIGNED: [&str; 7] = [
+    "new",
+    "known",
+    NotRecorded::Traffic.as_str(),
+    NotRecorded::Paused.as_str(),
+    NotRecorded::Completed.as_str(),
+    NotRecorded::Degraded.as_str(),
+    NotRecorded::Erased.as_str(),
+];
+
+/// What is seen of an engine by looking at it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sight {
+    /// Requests in line or being written, over all experiments.
+    pub(crate) queue: usize,
+    /// The same of the experiment that has most.
+    pub(crate) queue_longest: usize,
+    /// Since experiments in memory were last compared with the database.
+    pub(crate) snapshot_age: Duration,
+    /// Age of the oldest weights in force of an adaptive experiment that runs.
+    pub(crate) weights_age: Duration,
+    /// Experiments in memory.
+    pub(crate) experiments: usize,
+    /// Visitors in memory.
+    pub(crate) visitors: u64,
+}
+
+impl Meter {
+    pub(crate) fn new() -> Self {
+        describe();
+        let lookups = |result| counter!("samplit_sticky_lookups_total", "result" => result);
+        Self {
+            assigned: ASSIGNED
+                .map(|outcome| histogram!("samplit_assign_seconds", "outcome" => outcome)),
+            sticky_hits: lookups("hit"),
+            sticky_misses: lookups("miss"),
+            queue_wait: histogram!("samplit_writer_queue_wait_seconds"),
+            batch_requests: histogram!("samplit_writer_batch_requests"),
+            batch: histogram!("samplit_writer_batch_seconds"),
+            queue_full: counter!("samplit_writer_refused_total"),
+            splits: counter!("samplit_writer_splits_total"),
+            lost_commits: counter!("samplit_writer_lost_commits_total"),
+            reallocations: counter!("samplit_reallocations_total"),
+            queue: gauge!("samplit_writer_queue_requests"),
+            queue_longest: gauge!("samplit_writer_queue_longest_requests"),
+            snapshot_age: gauge!("samplit_snapshot_age_seconds"),
+            weights_age: gauge!("samplit_weights_age_seconds"),
+            experiments: gauge!("samplit_experiments_in_memory"),
+            visitors: gauge!("samplit_visitors_in_memory"),
+        }
+    }
+
+    /// An assign was answered or refused.
+    pub(crate) fn assigned(&self, since: Instant, outcome: &Result<Assigned, Error>) {
+        let elapsed = since.elapsed().as_secs_f64();
+        let slot = match outcome {
+            Ok(assigned) => match assigned.reason {
+                None if assigned.is_new => 0,
+                None => 1,
+                Some(NotRecorded::Traffic) => 2,
+                Some(NotRecorded::Paused) => 3,
+                Some(NotRecorded::Completed) => 4,
+                Some(NotRecorded::Degraded) => 5,
+                Some(NotRecorded::Erased) => 6,
+            },
+            Err(error) => {
+                let outcome = word(error.kind());
+                return histogram!("samplit_assign_seconds", "outcome" => outcome).record(elapsed);
+            }
+        };
+        self.assigned[slot].record(elapsed);
+    }
+
+    /// A convert was answered or refused.
+    pub(crate) fn converted(since: Instant, outcome: &Result<crate::Converted, Error>) {
+        let outcome = match outcome {
+            Ok(converted) if converted.duplicate => "duplicate",
+            Ok(_) => "counted",
+            Err(error) => word(error.kind()),
+        };
+        histogram!("samplit_convert_seconds", "outcome" => outcome)
+            .record(since.elapsed().as_secs_f64());
+    }
+
+    /// What is looked at and not counted.
+    pub(crate) fn show(&self, sight: Sight) {
+        self.queue.set(number(sight.queue));
+        self.queue_longest.set(number(sight.queue_longest));
+        self.snapshot_age.set(sight.snapshot_age.as_secs_f64());
+        self.weights_age.set(sight.weights_age.as_secs_f64());
+        self.experiments.set(number(sight.experiments));
+        let visitors = usize::try_from(sight.visitors).unwrap_or(usize::MAX);
+        self.visitors.set(number(visitors));
+    }
+}
+
+impl std::fmt::Debug for Meter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Meter").finish_non_exhaustive()
+    }
+}
+
+/// The word for a refusal, as a label.
+const fn word(kind: &ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Invalid(_) => "invalid",
+        ErrorKind::NotFound(_) => "not_found",
+        ErrorKind::NotAssigned => "not_assigned",
+        ErrorKind::NotRunning(_) => "not_running",
+        ErrorKind::IllegalTransition(_)
+        | ErrorKind::Conflict { .. }
+        | ErrorKind::VersionMismatch { .. } => "conflict",
+        ErrorKind::WindowClosed => "window_closed",
+        ErrorKind::Unauthenticated => "unauthenticated",
+        ErrorKind::Forbidden(_) => "forbidden",
+        ErrorKind::OnHold { .. } => "on_hold",
+        ErrorKind::Overloaded => "overloaded",
+        ErrorKind::Unavailable { .. } => "unavailable",
+        ErrorKind::OutcomeUnknown => "outcome_unknown",
+        ErrorKind::Internal => "internal",
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "far from 2^53 of anything in memory"
+)]
+pub(crate) fn number(count: usize) -> f64 {
+    count as f64
+}
+
+/// The one list of the engine's metrics.
+fn describe() {
+    describe_histogram!(
+        "samplit_assign_seconds",
+        Unit::Seconds,
+        "Time to decide about a visitor, by outcome: new, known, why nothing was recorded \
+         (traffic, paused, completed, degraded, erased), or why it was refused"
+    );
+    describe_histogram!(
+        "samplit_convert_seconds",
+        Unit::Seconds,
+        "Time to count a conversion, by outcome: counted, duplicate, or why it was refused"
+    );
+    describe_counter!(
+        "samplit_sticky_lookups_total",
+        "Looks into the memory for a visitor who may be known, by result: hit or miss"
+    );
+    describe_histogram!(
+        "samplit_writer_queue_wait_seconds",
+        Unit::Seconds,
+        "Time that a request stood in line before a batch took it"
+    );
+    describe_histogram!(
+        "samplit_writer_batch_requests",
+        "Requests that shared a transaction"
+    );
+    describe_histogram!(
+        "samplit_writer_batch_seconds",
+        Unit::Seconds,
+        "Time to write a batch, from the draws to the COMMIT"
+    );
+    describe_gauge!(
+        "samplit_writer_queue_requests",
+        "Requests in line or being written, over all experiments"
+    );
+    describe_gauge!(
+        "samplit_writer_queue_longest_requests",
+        "Requests in line or being written, of the experiment that has most"
+    );
+    describe_counter!(
+        "samplit_writer_refused_total",
+        "Requests refused because their experiment's line was full"
+    );
+    describe_counter!(
+        "samplit_writer_splits_total",
+        "Batches that failed and were written in parts"
+    );
+    describe_counter!(
+        "samplit_writer_lost_commits_total",
+        "COMMITs whose answer was lost, each looked up afterwards"
+    );
+    describe_counter!(
+        "samplit_reallocations_total",
+        "New weights that were recorded"
+    );
+    describe_counter!(
+        "samplit_checkpoints_total",
+        "Checkpoints that were asked for, by outcome: signed, known, held, failed"
+    );
+    describe_counter!(
+        "samplit_checkpoint_export_failures_total",
+        "Checkpoints that did not leave the house at once, by target"
+    );
+    describe_gauge!(
+        "samplit_checkpoint_unsigned_seconds",
+        Unit::Seconds,
+        "Time for which what was decided has not been signed, of the trail that waits longest"
+    );
+    describe_gauge!(
+        "samplit_snapshot_age_seconds",
+        Unit::Seconds,
+        "Time since the experiments in memory were last compared with the database"
+    );
+    describe_gauge!(
+        "samplit_weights_age_seconds",
+        Unit::Seconds,
+        "Age of the oldest weights in force, of the adaptive experiments in memory that run"
+    );
+    describe_gauge!("samplit_experiments_in_memory", "Experiments in memory");
+    describe_gauge!(
+        "samplit_visitors_in_memory",
+        "Known visitors in memory, about"
+    );
+}
