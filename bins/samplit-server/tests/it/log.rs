@@ -7,8 +7,8 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::support::{
-    ANY_PORT, Json, KEYS, Running, code, create_key, execute, http, migrated, on, send_text,
-    stderr, try_http,
+    ANY_PORT, Json, KEYS, Running, SigningKey, code, create_key, execute, http, migrated, on,
+    send_text, stderr, try_http,
 };
 
 /// Planted wherever a secret goes in; none may come out in a log line.
@@ -65,6 +65,11 @@ fn use_everything(api: SocketAddr, ops: SocketAddr, token: &str) -> String {
         let path = format!("{path}/{rest}");
         assert_eq!(http(api, "GET", &path, token, None).0, 200, "{rest}");
     }
+    assert_eq!(post("audit/checkpoint", &json!({})).0, 200);
+    let receipt = format!("{path}/audit/receipt?visitor={VISITOR}");
+    assert_eq!(http(api, "GET", &receipt, token, None).0, 200);
+    let erase = format!("/v1/visitors/{VISITOR}-2");
+    assert_eq!(http(api, "DELETE", &erase, token, None).0, 200);
     // What is wrong tempts one to quote it.
     let unknown = json!({ "visitor_id": VISITOR, CONTEXT: 1, "session_id": [SESSION] });
     assert_eq!(post("assign", &unknown).0, 422);
@@ -107,8 +112,10 @@ async fn no_secret_gets_into_the_log_and_every_line_of_a_request_names_it() {
     let url = database.url().replacen('@', &format!(":{PASSWORD}@"), 1);
     assert_ne!(url, database.url(), "there is no user to give a password");
     let mut command = on(&database, &ANY_PORT);
+    let signing = SigningKey::make();
     command
         .env("SAMPLIT_DATABASE_URL", url)
+        .env("SAMPLIT_SIGNING_KEYS_FILE", signing.file())
         .env("SAMPLIT_LOG", "trace");
     let mut server = Running::start(command);
     let (api, ops) = server.addresses();
@@ -132,7 +139,17 @@ async fn no_secret_gets_into_the_log_and_every_line_of_a_request_names_it() {
 
     let log = stderr(&ended);
     for secret in [
-        PASSWORD, VISITOR, CONTEXT, SESSION, EVENT, EMAIL, WRONG_KEY, REFUSED, KEYS, &token,
+        PASSWORD,
+        VISITOR,
+        CONTEXT,
+        SESSION,
+        EVENT,
+        EMAIL,
+        WRONG_KEY,
+        REFUSED,
+        KEYS,
+        &token,
+        &signing.secret(),
     ] {
         let line = log.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret} was logged");
