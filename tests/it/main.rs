@@ -3,16 +3,20 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod adopt;
+mod checkpoints;
 mod doctor;
 mod erasure;
 mod faults;
 mod foreign;
 mod learning;
 mod lifecycle;
+mod proofs;
 mod races;
 mod redaction;
 mod registration;
+mod restore;
 mod results;
+mod seal;
 mod statements;
 mod tamper;
 
