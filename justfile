@@ -31,7 +31,7 @@ test-rust:
     cargo test --workspace 2>&1 | tee target/test.log
     @awk '/^test result:/ { p += $4; f += $6; i += $8 } END { printf "%d passed, %d failed, %d skipped\n", p, f, i; exit f > 0 }' target/test.log
 
-# every fault of production, in full: a quarter of an hour; writes the table of docs/RELIABILITY.md
+# every fault of production, in full: ten minutes; writes the table of docs/RELIABILITY.md
 faults *ARGS:
     SAMPLIT_FAULTS=long cargo test --quiet -p samplit-tests --test faults -- {{ARGS}}
 

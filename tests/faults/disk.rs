@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use samplit_devpg::DevPg;
+use samplit_devpg::{DevPg, Mode};
 use tokio::time::sleep;
 
 use crate::load::Retry;
@@ -80,9 +80,11 @@ pub(crate) async fn disk_full(plan: Plan) {
     }
     stage.remember(load.stop().await);
     stage.balance(&recoveries).await;
+    // Before its disk goes. Where the fault fails, it ends itself once it misses its lock file.
+    pg.stop(Mode::Immediate).await.unwrap();
 }
 
-/// A cluster on the small disk. It is leaked, as the shared one is; its watchdog ends it.
+/// A cluster on the small disk. Leaked, as the shared one lives as long as the process, too.
 async fn cluster(directory: &Path) -> &'static DevPg {
     let pg = DevPg::builder()
         .directory_in(directory)

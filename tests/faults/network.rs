@@ -50,7 +50,7 @@ pub(crate) async fn network_delays(plan: Plan) {
     let mut recoveries = Vec::new();
     for _ in 0..plan.pick(1, 5) {
         proxy(&stage).delay(Duration::from_millis(20));
-        load.records(plan.pick(50, 200)).await;
+        load.records(plan.pick(50, 100)).await;
         proxy(&stage).delay(Duration::ZERO);
         recoveries.push(load.recovers(&stage.all()).await);
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod adopt;
+mod checkpoints;
 mod doctor;
 mod erasure;
 mod faults;
@@ -10,10 +11,13 @@ mod foreign;
 mod hot_statements;
 mod learning;
 mod lifecycle;
+mod proofs;
 mod races;
 mod redaction;
 mod registration;
+mod restore;
 mod results;
+mod seal;
 mod statements;
 mod tamper;
 

@@ -23,7 +23,8 @@ pub struct Settings {
     pub acquire_timeout: Duration,
     /// `lock_timeout` of every connection.
     pub lock_timeout: Duration,
-    /// `statement_timeout` of every connection.
+    /// `statement_timeout` of every connection; zero: none. A transaction that PostgreSQL leaves
+    /// without an answer for twice as long is given up, and so is its COMMIT.
     pub statement_timeout: Duration,
     /// `idle_in_transaction_session_timeout` of every connection.
     pub idle_in_transaction_timeout: Duration,

@@ -12,10 +12,12 @@ use crate::core::Core;
 use crate::writer::Writer;
 use crate::{Engine, Error};
 
-/// Watches until the engine is gone.
+/// Watches until the engine is gone. What an earlier process signed and did not bring out goes at
+/// once; the first round comes after a full period, as every other.
 pub(crate) async fn watch(core: Weak<Core>, writer: Weak<Writer>, every: Duration) {
     let mut rounds = tokio::time::interval(every);
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut is_brought_out = false;
     let mut is_first = true;
     loop {
         rounds.tick().await;
@@ -23,10 +25,12 @@ pub(crate) async fn watch(core: Weak<Core>, writer: Weak<Writer>, every: Duratio
             return;
         };
         let engine = Engine::over(core, writer);
-        if is_first {
-            is_first = tell(engine.export_newest().await).is_none();
+        if !is_brought_out {
+            is_brought_out = tell(engine.export_newest().await).is_some();
         }
-        tell(engine.round().await);
+        if !std::mem::take(&mut is_first) {
+            tell(engine.round().await);
+        }
     }
 }
 
