@@ -187,6 +187,7 @@ impl Load<'_> {
         command.args(["--address", &address.to_string()]);
         command.args(["--connections", &self.connections.to_string()]);
         command.args(["--seconds", &self.seconds.to_string()]);
+        command.args(["--warm-up", "2"]);
         for path in self.paths {
             command.args(["--path", path]);
         }
