@@ -153,10 +153,6 @@ async fn all_of_them_say_the_same_of_every_alteration() {
         let every = if name == "complete" { 20 } else { 60 };
         let codes = agree(&name, &variations, false, every).await;
         assert!(codes.iter().all(|count| *count > 0), "{name}: {codes:?}");
-        println!(
-            "{name}: {} variations, by exit code {codes:?}",
-            variations.len()
-        );
     }
 }
 
