@@ -1,4 +1,4 @@
-"""For verify.py: the form of lines, payloads and notes, and the signatures of notes. Standard library only."""
+"""For verify_full.py: the form of lines, payloads and notes, and the signatures of notes. Standard library only."""
 import base64, hashlib, json, re, struct
 PPB = 10**9
 

@@ -1,4 +1,4 @@
-"""For verify.py: replays decisions, every draw, every choice, every count, every weight. Standard library only."""
+"""For verify_full.py: replays decisions, every draw, every choice, every count, every weight. Standard library only."""
 import hmac
 from collections import deque
 from verify_form import PPB, blocks, real, sha

@@ -1,4 +1,4 @@
-"""For verify.py: the rule from counts to weights. The probability of each arm to have the highest rate, by numerical
+"""For verify_full.py: the rule from counts to weights. The probability of each arm to have the highest rate, by numerical
 integration instead of simulation, with the floor mixed in. Written apart from the server's code. Standard library only."""
 from math import exp, expm1, hypot, log, log1p, sqrt
 

@@ -1,4 +1,4 @@
-//! Four programs say the same of a bundle: ours, `docs/verify.py`, `sql/verify.sql`; and in place, the
+//! Four programs say the same of a bundle: ours, `docs/verify_full.py`, `sql/verify.sql`; and in place, the
 //! last of them and the engine. (The browser has a test target of its own.)
 
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
@@ -12,7 +12,7 @@ mod weights;
 
 use std::path::{Path, PathBuf};
 
-use samplit_audit::{Failure, Options, Report, VerifyingKey, bundle};
+use samplit_audit::{Failure, FailureKind, Options, Report, VerifyingKey, bundle};
 use samplit_devpg::DevPg;
 use samplit_engine::BanditRule;
 
@@ -153,10 +153,33 @@ async fn all_of_them_say_the_same_of_every_alteration() {
         let every = if name == "complete" { 20 } else { 60 };
         let codes = agree(&name, &variations, false, every).await;
         assert!(codes.iter().all(|count| *count > 0), "{name}: {codes:?}");
-        println!(
-            "{name}: {} variations, by exit code {codes:?}",
-            variations.len()
-        );
+    }
+}
+
+/// What the one file that an auditor reads in ten minutes leaves to the others: signatures, and what
+/// neither the chain nor the replay of draws needs.
+#[test]
+fn the_short_verifier_misses_what_it_says_it_does_not_check() {
+    for (name, bundle) in golden() {
+        let variations = variations::all(&bundle);
+        let codes = python::verify_shortly(variations.iter().map(|v| v.bundle.as_slice()));
+        let options = || Options {
+            replay: true,
+            ..Options::default()
+        };
+        let mut found = 0;
+        for (variation, code) in variations.iter().zip(codes) {
+            let what = &variation.what;
+            match (bundle::verify(variation.bundle.as_slice(), options()), code) {
+                (Ok(_), code) => assert_eq!(code, 0, "{name}: {what}"),
+                (Err(failure), 0) => assert!(
+                    failure.kind == FailureKind::Malformed || failure.what.contains("posterior"),
+                    "{name}: {what}: {failure}"
+                ),
+                (Err(_), _) => found += 1,
+            }
+        }
+        assert!(2 * found > variations.len(), "{name}: only {found}");
     }
 }
 
@@ -219,6 +242,7 @@ fn the_python_verifier_is_short_enough_to_be_read() {
     let read = |name: &str| std::fs::read_to_string(folder("docs").join(name)).unwrap();
     for name in [
         "verify.py",
+        "verify_full.py",
         "verify_form.py",
         "verify_replay.py",
         "verify_weights.py",

@@ -314,7 +314,7 @@ fn payloads(bundle: &[u8], add: &mut impl FnMut(String, Vec<u8>)) {
         };
         let payload = whole.clone().rows()[at].payload.to_json();
         let mut paths = Vec::new();
-        collect(&payload, String::new(), &mut paths);
+        collect(&payload, "", &mut paths);
         let mut forge = |what: String, payload: &Value| {
             if let Ok(payload) = Payload::from_json(payload) {
                 let mut trail = whole.clone();
@@ -450,7 +450,7 @@ fn forgeries(bundle: &[u8], add: &mut impl FnMut(String, Vec<u8>)) {
 }
 
 /// Pointers to all values inside.
-fn collect(value: &Value, path: String, into: &mut Vec<String>) {
+fn collect(value: &Value, path: &str, into: &mut Vec<String>) {
     let inside: Vec<(String, &Value)> = match value {
         Value::Object(fields) => fields
             .iter()
@@ -466,7 +466,7 @@ fn collect(value: &Value, path: String, into: &mut Vec<String>) {
     for (key, value) in inside {
         let path = format!("{path}/{key}");
         into.push(path.clone());
-        collect(value, path, into);
+        collect(value, &path, into);
     }
 }
 

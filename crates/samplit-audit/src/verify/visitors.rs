@@ -4,17 +4,15 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use crate::Pseudonym;
 
-/// Half of a pseudonym. Two visitors that share it would only raise a false alarm, with odds of
-/// 2^-64 at four billion visitors.
-type Key = [u8; 16];
-
 /// No arm is known for this visitor and element.
 const NONE: u16 = u16::MAX;
 
 #[derive(Debug)]
 pub(crate) struct Visitors {
     elements: usize,
-    index: HashMap<Key, u32>,
+    /// By the whole pseudonym: whoever writes a trail chooses what stands in it, and two that share a part
+    /// must not pass for one.
+    index: HashMap<Pseudonym, u32>,
     /// By visitor: the first assignment entry, and whether the visitor converted.
     first: Vec<(u64, bool)>,
     /// By visitor and element.
@@ -50,14 +48,14 @@ impl Visitors {
 
     /// The visitor, if there is one by that pseudonym.
     pub(crate) fn get(&mut self, pseudonym: Pseudonym) -> Option<Visitor<'_>> {
-        let index = *self.index.get(&key(pseudonym))?;
+        let index = *self.index.get(&pseudonym)?;
         Some(self.at(index))
     }
 
     /// The visitor, made with `first_seq` if there is none by that pseudonym.
     pub(crate) fn get_or_add(&mut self, pseudonym: Pseudonym, first_seq: u64) -> Visitor<'_> {
         let next = u32::try_from(self.first.len()).expect("fewer than 2^32 visitors fit in memory");
-        let index = match self.index.entry(key(pseudonym)) {
+        let index = match self.index.entry(pseudonym) {
             Entry::Occupied(found) => *found.get(),
             Entry::Vacant(slot) => {
                 self.first.push((first_seq, false));
@@ -78,9 +76,4 @@ impl Visitors {
             arms,
         }
     }
-}
-
-fn key(pseudonym: Pseudonym) -> Key {
-    let (half, _) = pseudonym.0.split_at(16);
-    half.try_into().expect("half of 32 bytes")
 }

@@ -197,6 +197,11 @@ pub(crate) fn table() -> Vec<Tampering> {
             let at = l.last("conversion")?;
             l.flip_digit(at, "\"visitor\":\"", 0)
         }),
+        row("conversion-of-a-near-stranger", Replay, Signed, |l| {
+            // Another last digit: a part of the pseudonym is still that of the visitor.
+            let at = l.last("conversion")?;
+            l.flip_digit(at, "\"visitor\":\"", 63)
+        }),
         row("converted-twice", Replay, Signed, |l| {
             let at = l.last("conversion")?;
             l.0.insert(at + 1, l.0[at].clone());

@@ -22,28 +22,31 @@ const doubled = (array) => {
   return larger;
 };
 
+/** 32-bit words of a pseudonym. */
+const WORDS = 8;
+
 /**
- * What is remembered of every visitor, the one thing whose memory grows with the trail: half of the
+ * What is remembered of every visitor, the one thing whose memory grows with the trail: the
  * pseudonym, the first assignment, whether there was a conversion, and the arms. Open addressing in
- * typed arrays: 30 to 70 bytes, where a Map would take 200.
+ * typed arrays: 50 to 100 bytes, where a Map would take 250.
  */
 class Visitors {
   constructor(elements) {
     this.elements = elements;
     this.count = 0;
     this.slots = new Int32Array(1024).fill(-1);
-    this.keys = new Uint32Array(4 * 512);
+    this.keys = new Uint32Array(WORDS * 512);
     this.first = new Float64Array(512);
     this.converted = new Uint8Array(512);
     /** 0 where no arm is known, else the arm and 1. */
     this.arms = new Uint16Array(512 * elements);
-    this.key = new Uint32Array(4);
+    this.key = new Uint32Array(WORDS);
   }
 
   /** The number of the visitor in `visitor32`, or -1. */
   find() {
     const { key } = this;
-    for (let i = 0; i < 4; i++) {
+    for (let i = 0; i < WORDS; i++) {
       const at = 4 * i;
       key[i] = (visitor32[at] << 24) | (visitor32[at + 1] << 16) | (visitor32[at + 2] << 8) | visitor32[at + 3];
     }
@@ -56,11 +59,11 @@ class Visitors {
     const mask = this.slots.length - 1;
     let slot = (keys[at] ^ Math.imul(keys[at + 1], 0x9e3779b1) ^ Math.imul(keys[at + 2], 0x85ebca6b) ^ keys[at + 3]) & mask;
     for (;; slot = (slot + 1) & mask) {
-      const other = 4 * this.slots[slot];
+      const other = WORDS * this.slots[slot];
       if (other < 0) return slot;
-      const known = this.keys;
-      if (known[other] === keys[at] && known[other + 1] === keys[at + 1]
-        && known[other + 2] === keys[at + 2] && known[other + 3] === keys[at + 3]) return slot;
+      let i = 0;
+      while (i < WORDS && this.keys[other + i] === keys[at + i]) i++;
+      if (i === WORDS) return slot;
     }
   }
 
@@ -70,7 +73,7 @@ class Visitors {
     if (found >= 0) return found;
     if (2 * (this.count + 1) > this.slots.length) this.grow();
     const visitor = this.count;
-    this.keys.set(this.key, 4 * visitor);
+    this.keys.set(this.key, WORDS * visitor);
     this.first[visitor] = first;
     this.slots[this.slotOf(this.key, 0)] = visitor;
     this.count += 1;
@@ -81,7 +84,7 @@ class Visitors {
     for (const name of ["keys", "first", "converted", "arms"]) this[name] = doubled(this[name]);
     this.slots = new Int32Array(2 * this.slots.length).fill(-1);
     for (let visitor = 0; visitor < this.count; visitor++) {
-      this.slots[this.slotOf(this.keys, 4 * visitor)] = visitor;
+      this.slots[this.slotOf(this.keys, WORDS * visitor)] = visitor;
     }
   }
 
