@@ -28,7 +28,7 @@ statements! {
         WHERE h.experiment_id = d.experiment_id AND h.size = d.old_size";
     /// Marks a locked head as sealed.
     SEAL_HEAD = "UPDATE audit_heads SET sealed_us = $2 WHERE experiment_id = $1 AND sealed_us IS NULL";
-    /// Refuses, or allows again, to append to a trail.
+    /// Refuses to append to a trail.
     HOLD_HEAD = "UPDATE audit_heads SET hold = $2 WHERE experiment_id = $1";
     /// Begins an incarnation; what held the trail is settled.
     BEGIN_INCARNATION = "UPDATE audit_heads SET incarnation = $2, hold = NULL \
@@ -186,14 +186,14 @@ pub async fn seal(
     Error::expect_rows(SEAL_HEAD.name, 1, sealed)
 }
 
-/// Holds a trail for a reason, so that nothing is appended; `None` lets it go on.
+/// Holds a trail for a reason, so that nothing is appended until [`begin_incarnation`].
 ///
 /// # Errors
 /// When there is no such head, or PostgreSQL fails.
 pub async fn hold(
     session: &Session<'_>,
     experiment: ExperimentId,
-    reason: Option<&str>,
+    reason: &str,
 ) -> Result<(), Error> {
     let held = session
         .execute(HOLD_HEAD, &[&experiment.0, &reason])

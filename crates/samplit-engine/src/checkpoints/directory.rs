@@ -102,7 +102,7 @@ impl Directory {
     }
 }
 
-fn name(incarnation: i32, size: u64) -> String {
+fn name(incarnation: impl std::fmt::Display, size: u64) -> String {
     format!("{incarnation}-{size}.note")
 }
 
@@ -143,8 +143,7 @@ fn read(path: &Path, size: u64) -> io::Result<(String, Checkpoint)> {
 }
 
 fn write(folder: &Path, checkpoint: &StoredCheckpoint, id: Uuid) -> io::Result<()> {
-    let name = format!("{}-{}.note", checkpoint.incarnation, checkpoint.size);
-    let path = folder.join(name);
+    let path = folder.join(name(checkpoint.incarnation, checkpoint.size));
     match fs::read_to_string(&path) {
         Ok(there) if there == checkpoint.note => return Ok(()),
         Ok(_) => {

@@ -161,7 +161,7 @@ impl Engine {
         let unchanged = |current: &Experiment| Ok(current.clone());
         self.edit(&me, edit, unchanged, |_, session, _, _| {
             let reason = reason.to_owned();
-            Box::pin(async move { Ok(heads::hold(session, id, Some(&reason)).await?) })
+            Box::pin(async move { Ok(heads::hold(session, id, &reason).await?) })
         })
         .await?;
         tracing::error!(experiment = %id, reason, "the trail is on hold: nothing is recorded");

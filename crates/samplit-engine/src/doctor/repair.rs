@@ -39,7 +39,8 @@ impl Engine {
     ///
     /// Rows, entries and checkpoints are never touched: what is wrong with those, or follows from
     /// them while something is, stays for somebody to look at. An experiment is examined while it
-    /// serves, and its writes wait only while it is mended.
+    /// serves. Only one that wants mending is examined once more under the lock of its head; its
+    /// writes wait meanwhile.
     ///
     /// # Errors
     /// When PostgreSQL fails; what was mended before stays mended.

@@ -1,7 +1,7 @@
 //! Verifying a trail in place: the same lines as the bundle, and the head beside them.
 
 use samplit_audit::checkpoint::{NoteError, SignedCheckpoint};
-use samplit_audit::{DrawKey, Failure, FailureKind, Options, Report, Verifier, VerifyingKey};
+use samplit_audit::{Failure, FailureKind, Options, Report, Verifier, VerifyingKey};
 use samplit_domain::ExperimentId;
 use samplit_store::TxError as _;
 use samplit_store::heads::HeadRow;
@@ -35,7 +35,7 @@ impl Engine {
     async fn verify_rows(&self, who: &Principal, id: ExperimentId) -> Result<Verdict, Error> {
         who.require(Scope::Read)?;
         let live = self.visible_live(who, id).await?;
-        let draw_key = DrawKey::from_bytes(*live.started()?.draw_key.expose());
+        let draw_key = live.started()?.draw_key.clone();
         // Read before the head: what it covers was committed before.
         let latest = self.latest_checkpoint(id).await?;
         let head = self.provable_head(who, id).await?;
