@@ -462,7 +462,7 @@ async fn a_rewritten_history_is_found_by_what_left_the_house() {
     );
     scene.undo().await;
 
-    // A visitor in the middle who was given the other arm than was recorded, from there on re-hashed.
+    // A conversion in the middle is worth twice as much, and everything from there on is re-hashed.
     let mut history = entries.clone();
     let at = last(&entries[..entries.len() / 2], DecisionType::Conversion);
     let value = history[at]
