@@ -1,0 +1,8 @@
+//! The readers of keys.
+
+#![no_main]
+
+#[path = "../../crates/samplit-audit/tests/fuzz/bodies.rs"]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::keys(data));
