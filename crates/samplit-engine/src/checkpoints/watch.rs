@@ -5,10 +5,11 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use samplit_domain::{ExperimentId, to_micros};
-use samplit_store::heads;
+use samplit_domain::ExperimentId;
+use samplit_store::{heads, trail};
 
 use crate::core::Core;
+use crate::trail::signed;
 use crate::writer::Writer;
 use crate::{Engine, Error};
 
@@ -79,11 +80,18 @@ impl Engine {
         Ok(())
     }
 
-    /// How long ago the last entry of a trail was made.
+    /// How long ago the first entry was made that no checkpoint of a trail covers. Not the last: on a
+    /// busy trail that one is always young.
     async fn unsigned_for(&self, id: ExperimentId) -> Result<Duration, Error> {
-        let head = self.head(id).await?;
-        let now = to_micros(self.core.config.clock.now());
-        let age = head.map_or(0, |head| now.saturating_sub(head.last_us));
-        Ok(Duration::from_micros(u64::try_from(age).unwrap_or(0)))
+        let latest = self.latest_checkpoint(id).await?;
+        let first = signed(latest.map_or(0, |latest| latest.size) + 1);
+        let read = self
+            .core
+            .database
+            .run(|session| Box::pin(trail::entry(session, id, first)));
+        let age = read
+            .await?
+            .map(|entry| self.core.config.clock.now() - entry.created_at);
+        Ok(age.map_or(Duration::ZERO, |age| age.unsigned_abs()))
     }
 }
