@@ -125,8 +125,7 @@ class Verifier:
         self.check_key(bytes.fromhex(s["draw_key_hex"]))
         self.compare(n, n, s)
     def redaction(self, n, r):
-        need(r["sequence"] in self.stubs, 1, n, "redacts an entry whose payload is there")
-        self.stubs.remove(r["sequence"])
+        need(r["sequence"] in self.stubs, 1, n, "redacts what is not redacted"); self.stubs.remove(r["sequence"])
     def restore(self, n, r):
         self.incarnation += 1
         told = self.given_up in (None, (r["size"], r["root_hex"])) and r["incarnation"] == self.incarnation
@@ -146,5 +145,6 @@ if __name__ == "__main__":
     if len(sys.argv) not in (2, 3): print(__doc__); sys.exit(64)
     try: v = verify(open(sys.argv[1], "rb"), bytes.fromhex("".join(sys.argv[2:])) or None)
     except Wrong as wrong: print("NOT SOUND: entry %s: %s" % wrong.args[1:]); sys.exit(wrong.args[0])
+    except (OSError, ValueError) as error: print(error); sys.exit(64)  # no such file, or not a key
     said = "sound: %d entries, root %s\ncompared with checkpoints up to entry %d (signatures NOT checked); draws %s"
     print(said % (v.n, v.root().hex(), v.checked, "recomputed" if v.key else "NOT recomputed: no draw key"))
