@@ -1,15 +1,11 @@
 //! Each invariant, broken by hand, is found by the check that names it, and only what follows from
 //! something else is mended.
 
-use std::sync::Arc;
-
-use samplit_engine::{
-    Engine, EngineConfig, Experiment, ExperimentDraft, Hypothesis, Principal, Signer, Transition,
-};
-use samplit_tests::{config, connect, database, draft, engine, engine_with, start};
+use samplit_engine::{Engine, Experiment, ExperimentDraft, Hypothesis, Principal, Transition};
+use samplit_tests::{connect, database, draft, engine, engine_with, start};
 use tokio_postgres::Client;
 
-use crate::{conversion, sound, visitor};
+use crate::{checkpoints, conversion, sound, visitor};
 
 const COUNTERS: &str = "counters of variants are the rows";
 const RATES: &str = "conversion rates are the counters";
@@ -40,14 +36,9 @@ const TABLES: [&str; 9] = [
     "erasures",
 ];
 
-/// An engine that signs.
+/// An engine that signs when asked: what is broken here is not to be held meanwhile.
 async fn signing(url: &str, seed: u64) -> Engine {
-    let signer = Signer::from_seed("doctor", &[7; 32]).unwrap();
-    let config = EngineConfig {
-        signers: Arc::from([signer]),
-        ..config(seed)
-    };
-    engine_with(url, config).await
+    engine_with(url, checkpoints::signing(seed, &[7])).await
 }
 
 /// An experiment with one of everything that there is to check.

@@ -5,6 +5,8 @@
 //! pinned the key; and by one who also kept a checkpoint. Where only the last one notices, the test
 //! says that the others do not: that is why checkpoints leave the house.
 
+use std::time::Duration;
+
 use futures_util::TryStreamExt as _;
 use samplit_audit::{
     Checkpoint, DecisionType, Entry, FailureKind, Hash, Head, Options, Payload, SignedCheckpoint,
@@ -57,6 +59,8 @@ impl Scene {
         let database = database().await;
         let mut config = fixed(2);
         config.signers = [signer()].into();
+        // Only when asked, however long the attacks take.
+        config.checkpoint_every = Duration::from_secs(3_600);
         let engine = engine_with(database.url(), config).await;
         let me = Principal::system();
         let mut two = draft(&[2]);
