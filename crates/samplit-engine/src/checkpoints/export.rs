@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use samplit_domain::ExperimentId;
 use samplit_store::checkpoints;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{CheckpointSink, StoredCheckpoint};
@@ -45,25 +46,31 @@ impl Exports {
 }
 
 impl Engine {
-    /// Exports a checkpoint everywhere; what fails is tried again later.
+    /// Exports a checkpoint everywhere, and returns once it was tried to write it to the directory; what
+    /// fails is tried again later. In a task of its own: who asked for the checkpoint may hang up,
+    /// and a slow sink keeps neither them nor the next trail waiting.
     pub(super) async fn export(&self, checkpoint: StoredCheckpoint) {
         let sinks = (0..self.core.config.checkpoint_sinks.len()).collect();
         // What waits of this trail is older.
         let exports = &self.core.exports;
         exports.waiting.lock().remove(&checkpoint.experiment_id);
-        self.deliver(Waiting {
+        let late = Waiting {
             checkpoint,
             directory: self.core.directory.is_some(),
             sinks,
-        })
-        .await;
+        };
+        let (written, is_written) = oneshot::channel();
+        let engine = self.clone();
+        tokio::spawn(async move { engine.deliver(late, Some(written)).await });
+        // An error says that the task is gone, and so is the checkpoint's way out, until the next start.
+        let _ = is_written.await;
     }
 
     /// Exports what has not arrived yet.
     pub(super) async fn export_waiting(&self) {
         let waiting = std::mem::take(&mut *self.core.exports.waiting.lock());
         for late in waiting.into_values() {
-            self.deliver(late).await;
+            self.deliver(late, None).await;
         }
     }
 
@@ -91,15 +98,20 @@ impl Engine {
         }
     }
 
-    async fn deliver(&self, mut late: Waiting) {
+    /// Exports where it has not arrived; says when it is done with the directory.
+    async fn deliver(&self, mut late: Waiting, written: Option<oneshot::Sender<()>>) {
         let checkpoint = &late.checkpoint;
         let experiment = checkpoint.experiment_id;
         if let Some(directory) = self.core.directory.as_ref().filter(|_| late.directory) {
-            let written = directory.write(checkpoint.clone(), self.core.ids.next());
-            match written.await {
+            let done = directory.write(checkpoint.clone(), self.core.ids.next());
+            match done.await {
                 Ok(()) => late.directory = false,
                 Err(error) => failed("directory", experiment, &error),
             }
+        }
+        if let Some(written) = written {
+            // Whoever waited may be gone.
+            let _ = written.send(());
         }
         let mut left = Vec::new();
         for index in late.sinks {
