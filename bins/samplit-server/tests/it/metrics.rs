@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::{ANY_PORT, Json, Running, code, create_key, http, migrated, on};
 
 /// Exported only where checkpoints are signed, which this test does not.
-const OF_CHECKPOINTS: &str = "samplit_checkpoint_";
+const OF_CHECKPOINTS: &str = "samplit_checkpoint";
 
 /// What ends the series of a histogram.
 const SUFFIXES: [&str; 3] = ["_bucket", "_sum", "_count"];
