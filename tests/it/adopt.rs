@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use samplit_devpg::{DevPg, TestDatabase};
-use samplit_engine::{ExperimentId, NotRecorded, Principal, Status, Transition};
+use samplit_engine::{ExperimentId, NotRecorded, Principal, Repairs, Status, Transition};
 use samplit_tests::{connect, engine};
 use uuid::Uuid;
 
@@ -148,7 +148,7 @@ async fn a_row_without_a_variant_has_seen_control() {
         assert_eq!(returned.reason, Some(NotRecorded::Erased));
     }
     sound(&engine, ID).await;
-    assert_eq!(engine.repair().await.unwrap(), []);
+    assert_eq!(engine.repair().await.unwrap(), Repairs::default());
     engine.shutdown().await;
 }
 

@@ -148,6 +148,55 @@ async fn a_receipt_needs_nobody_to_be_verified() {
     keyless.shutdown().await;
 }
 
+/// Draws of their own for every element: an entry each, one behind the other, in the order of the
+/// elements.
+#[tokio::test]
+async fn a_receipt_over_several_elements_names_every_draw() {
+    let database = database().await;
+    let me = Principal::system();
+    let engine = engine_with(database.url(), signing(1, &[1])).await;
+    for elements in [&[2, 3, 2][..], &[3, 2]] {
+        let id = start(&engine, draft(elements)).await.id;
+        visit(&engine, id, 0..9).await;
+        let options = ReceiptOptions {
+            keys: vec![signer(1).verifying_key().clone()],
+            ..ReceiptOptions::default()
+        };
+        for number in 0..9 {
+            let name = format!("visitor-{number}");
+            let written = engine.receipt(&me, id, &name).await.unwrap();
+            let report = receipt::verify(&written, &options).unwrap();
+            let seen = engine.assign(&me, id, visitor(&name)).await.unwrap();
+            let elements = seen.experiment.elements.iter();
+            let shown: Vec<_> = elements
+                .zip(seen.variants.iter())
+                .map(|(element, id)| element.variants.iter().position(|v| v.id == *id).unwrap())
+                .collect();
+            let drawn: Vec<_> = report
+                .assignments
+                .iter()
+                .map(|entry| usize::from(entry.arm))
+                .collect();
+            assert_eq!(drawn, shown, "{name}");
+            let sequences: Vec<_> = report
+                .assignments
+                .iter()
+                .map(|entry| entry.sequence)
+                .collect();
+            let first = sequences[0];
+            assert!(
+                sequences
+                    .iter()
+                    .copied()
+                    .eq(first..first + shown.len() as u64)
+            );
+            let converted = usize::from(number % 3 == 0);
+            assert_eq!(report.conversions.len(), converted, "{name}");
+        }
+    }
+    engine.shutdown().await;
+}
+
 #[tokio::test]
 async fn who_has_no_key_waits_for_somebody_who_has() {
     let database = database().await;

@@ -1,10 +1,11 @@
 //! The guard against a database that was set back, and the way on after it.
 
+use samplit_audit::{Options, bundle};
 use samplit_devpg::{DevPg, TestDatabase};
-use samplit_engine::{ErrorKind, NotRecorded, Principal};
+use samplit_engine::{BundleRange, ErrorKind, NotRecorded, Principal};
 use samplit_tests::{connect, database, draft, engine_with, start};
 
-use crate::checkpoints::{audit, exporting, signing, visit};
+use crate::checkpoints::{audit, bundle_of, exporting, signer, signing, visit};
 use crate::{conversion, visitor};
 
 /// A copy of a database, as a backup is one.
@@ -156,6 +157,79 @@ async fn a_restore_may_be_restored_from_again() {
         engine.verify(&me, id).await.unwrap().unwrap();
         engine.shutdown().await;
     }
+}
+
+/// Half of a bundle was fetched before the restore, of entries that the copy has: with the rest of
+/// the restored trail it is a whole. Where the size was of the history that is given up, the parts
+/// are of two trails, and the rest is refused or the whole says so.
+#[tokio::test]
+async fn a_bundle_in_parts_does_not_mix_histories_across_a_restore() {
+    let database = database().await;
+    let directory = tempfile::tempdir().unwrap();
+    let me = Principal::system();
+    let engine = engine_with(database.url(), exporting(1, directory.path())).await;
+    let id = start(&engine, draft(&[2])).await.id;
+    visit(&engine, id, 0..30).await;
+    let common = engine.sign_checkpoint(&me, id).await.unwrap().size;
+    engine.shutdown().await;
+    drop(engine);
+    let backup = copy(&database).await;
+    let engine = engine_with(database.url(), exporting(2, directory.path())).await;
+    visit(&engine, id, 30..60).await;
+    let lost = engine.sign_checkpoint(&me, id).await.unwrap().size;
+    let of = |after, size| BundleRange {
+        after,
+        size: Some(size),
+    };
+    // What had arrived when the connection broke: up to the line of an entry.
+    let first = |whole: &[u8], entries: u64| {
+        let mut count = 0;
+        let lines = whole
+            .split_inclusive(|byte| *byte == b'\n')
+            .take_while(|line| {
+                let is_within = count < entries;
+                count += u64::from(line.windows(14).any(|w| w == b"\"kind\":\"entry\""));
+                is_within
+            });
+        lines.collect::<Vec<_>>().concat()
+    };
+    let within = first(&bundle_of(&engine, id, of(0, common)).await, 10);
+    let short = first(&bundle_of(&engine, id, of(0, lost)).await, 10);
+    let long = first(&bundle_of(&engine, id, of(0, lost)).await, common + 5);
+    engine.shutdown().await;
+
+    let engine = engine_with(backup.url(), exporting(3, directory.path())).await;
+    engine
+        .acknowledge_restore(&me, id, "disk lost")
+        .await
+        .unwrap();
+    let verify = |parts: &[&[u8]]| {
+        let options = Options {
+            keys: vec![signer(1).verifying_key().clone()],
+            replay: true,
+            ..Options::default()
+        };
+        bundle::verify(parts.concat().as_slice(), options)
+    };
+    let rest = bundle_of(&engine, id, of(10, common)).await;
+    assert_eq!(verify(&[&within, &rest]).unwrap().entries, common);
+    // The restored trail does not reach as far yet: there is no such size.
+    let Err(refused) = engine.bundle(&me, id, of(10, lost)).await else {
+        panic!("the trail is shorter than that");
+    };
+    assert!(matches!(refused.kind(), ErrorKind::Invalid(_)), "{refused}");
+
+    visit(&engine, id, 100..160).await;
+    engine.sign_checkpoint(&me, id).await.unwrap();
+    // Of what both have in common, the rest is that of the restored trail.
+    let rest = bundle_of(&engine, id, of(10, lost)).await;
+    let report = verify(&[&short, &rest]).unwrap();
+    assert_eq!((report.entries, report.incarnation), (lost, 2));
+    // Entries that were given up do not go with those that came instead.
+    let rest = bundle_of(&engine, id, of(common + 5, lost)).await;
+    let failure = verify(&[&long, &rest]).unwrap_err();
+    assert_eq!(failure.sequence, Some(common + 6), "{failure}");
+    engine.shutdown().await;
 }
 
 #[tokio::test]

@@ -489,6 +489,65 @@ async fn a_rewritten_history_is_found_by_what_left_the_house() {
     scene.undo().await;
 }
 
+/// A forger who forgot the frontier gets no help with it, whatever else gives the forgery away.
+#[tokio::test]
+async fn no_frontier_is_made_to_fit_a_forgery() {
+    let scene = Scene::new().await;
+    let entries = scene.entries().await;
+    let frontier: Vec<u8> = scene
+        .owner
+        .query_one("SELECT frontier FROM audit_heads", &[])
+        .await
+        .unwrap()
+        .get(0);
+    let put_back = async || {
+        let sql = "UPDATE audit_heads SET frontier = $1";
+        scene.owner.execute(sql, &[&frontier]).await.unwrap();
+    };
+    let left_alone = async |why: &str| {
+        let repairs = scene.engine.repair().await.unwrap();
+        assert_eq!(repairs.made, []);
+        assert_eq!(repairs.refused.len(), 1);
+        let what = &repairs.refused[0].what;
+        assert!(what.contains(why), "{what}");
+    };
+
+    // Sound but for a checkpoint: another reason for the redaction, every hash recomputed.
+    let mut history = entries.clone();
+    let at = last(&entries, DecisionType::Redaction);
+    let reason = history[at]
+        .payload
+        .as_str()
+        .replace("a request", "no reason");
+    history[at].payload = Payload::from_canonical(reason.into_bytes()).unwrap();
+    scene.rewrite(&history).await;
+    put_back().await;
+    left_alone("checkpoints are what the trails began with").await;
+    scene.undo().await;
+
+    // Without a checkpoint left: counts that the entries before do not give.
+    let at = last(&entries, DecisionType::Reallocation);
+    let mut history = entries.clone();
+    let other = history[at].payload.as_str().replace("\"n\":", "\"n\":1");
+    history[at].payload = Payload::from_canonical(other.into_bytes()).unwrap();
+    scene.rewrite(&history).await;
+    put_back().await;
+    scene
+        .owner
+        .execute("DELETE FROM audit_checkpoints", &[])
+        .await
+        .unwrap();
+    left_alone(&format!("entry {}", at + 1)).await;
+    scene.undo().await;
+
+    // The frontier alone is mended.
+    let sql = "UPDATE audit_heads SET frontier = set_byte(frontier, 3, get_byte(frontier, 3) # 1)";
+    scene.sql(sql).await;
+    let repairs = scene.engine.repair().await.unwrap();
+    assert_eq!((repairs.made.len(), repairs.refused.len()), (1, 0));
+    assert_eq!(scene.verdicts().await, everybody(None));
+}
+
 #[tokio::test]
 async fn a_decision_against_the_rule_is_found_without_any_key() {
     let scene = Scene::new().await;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use samplit_engine::{Check, Engine, Repair};
+use samplit_engine::{Check, Engine, Finding, Repair, Repairs};
 use serde::Serialize;
 
 use crate::audit::Source;
@@ -15,7 +15,8 @@ const MAX_FINDINGS: usize = 10;
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     /// Correct counters, statistics, rates and frontiers first, which follow from rows and entries; each
-    /// correction is printed. Nothing else is touched.
+    /// correction is printed. Nothing else is touched, and nothing at all of an experiment of which
+    /// anything else is amiss: it is named, and the exit code is 1.
     #[arg(long)]
     repair: bool,
 
@@ -31,6 +32,8 @@ pub(crate) struct DoctorArgs {
 struct Diagnosis {
     healthy: bool,
     repairs: Vec<Repair>,
+    /// What was not repaired, and why.
+    refused: Vec<Finding>,
     checks: Vec<Check>,
 }
 
@@ -53,12 +56,13 @@ async fn examine(engine: &Engine, repair: bool) -> anyhow::Result<Diagnosis> {
     let repairs = if repair {
         engine.repair().await?
     } else {
-        Vec::new()
+        Repairs::default()
     };
     let checks = engine.doctor().await?;
     Ok(Diagnosis {
-        healthy: checks.iter().all(Check::is_passed),
-        repairs,
+        healthy: repairs.refused.is_empty() && checks.iter().all(Check::is_passed),
+        repairs: repairs.made,
+        refused: repairs.refused,
         checks,
     })
 }
@@ -68,6 +72,10 @@ fn text(diagnosis: &Diagnosis) -> String {
     for repair in &diagnosis.repairs {
         let (id, what, from, to) = (repair.experiment_id, &repair.what, &repair.from, &repair.to);
         text.push_str(&format!("repaired {id}: {what}, from {from} to {to}\n"));
+    }
+    for refused in &diagnosis.refused {
+        let (id, what) = (refused.experiment_id, &refused.what);
+        text.push_str(&format!("NOT REPAIRED {id}: {what}\n"));
     }
     for check in &diagnosis.checks {
         let verdict = if check.is_passed() { "ok  " } else { "FAIL" };

@@ -38,7 +38,7 @@ pub use assign::{Assigned, NotRecorded};
 pub use checkpoints::{CheckpointSink, StoredCheckpoint};
 pub use config::EngineConfig;
 pub use convert::Converted;
-pub use doctor::{Check, Finding, Repair};
+pub use doctor::{Check, Finding, Repair, Repairs};
 pub use engine::Engine;
 pub use erasure::Erasure;
 pub use error::{Error, ErrorKind};

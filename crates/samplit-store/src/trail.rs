@@ -34,11 +34,25 @@ statements! {
     READ_HASHES = "SELECT sequence_number, current_hash FROM algorithm_audit_trail \
         WHERE experiment_id = $1 AND sequence_number > $2 AND sequence_number <= $3 \
         ORDER BY sequence_number";
-    /// The marks in the life of a trail: seals, redactions and restores, in order.
-    READ_NOTICES = "SELECT id, sequence_number, decision_type, decision_data::text, previous_hash, \
-        current_hash, created_at FROM algorithm_audit_trail \
+    /// The entries of a trail that its bundle and its end depend on: restores and the seal, in order.
+    READ_MARKS = "SELECT sequence_number, decision_type FROM algorithm_audit_trail \
         WHERE experiment_id = $1 AND decision_type NOT IN ('assignment', 'conversion') \
-        AND decision_type IN ('seal', 'redaction', 'restore') ORDER BY sequence_number";
+        AND decision_type IN ('seal', 'restore') ORDER BY sequence_number";
+    /// How many payloads of a trail were redacted.
+    COUNT_REDACTIONS = "SELECT count(*) FROM algorithm_audit_trail WHERE experiment_id = $1 \
+        AND decision_type NOT IN ('assignment', 'conversion') AND decision_type = 'redaction'";
+    /// The smallest size from $3 on that no redaction reaches across, of those that redact an entry
+    /// behind $2: redacted entries in order, each with how far one has to read for those before it.
+    /// What somebody wrote by hand may name anything.
+    READ_SETTLED = "WITH redactions AS ( \
+            SELECT sequence_number AS said, CASE jsonb_typeof(decision_data -> 'sequence') \
+            WHEN 'number' THEN (decision_data ->> 'sequence')::numeric END AS redacted \
+            FROM algorithm_audit_trail WHERE experiment_id = $1 AND sequence_number > $3::bigint \
+            AND decision_type NOT IN ('assignment', 'conversion') AND decision_type = 'redaction'), \
+        reached AS (SELECT redacted, said, coalesce(max(said) OVER (ORDER BY redacted \
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), $3::bigint) AS size \
+            FROM redactions WHERE redacted > $2::bigint AND redacted < said) \
+        SELECT coalesce(min(size) FILTER (WHERE redacted > size), max(said), $3::bigint) FROM reached";
     /// Replaces a payload by its hash and appends the entry that says so.
     REDACT_ENTRY = "SELECT samplit_redact($1, $2, $3, $4, $5, $6)";
 }
@@ -222,16 +236,58 @@ pub async fn hashes(
     hashes.collect()
 }
 
-/// Seals, redactions and restores, in order.
+/// Where in a trail something begins or ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// An incarnation begins with this entry.
+    Restore(i64),
+    /// This entry seals the trail.
+    Seal(i64),
+}
+
+/// Restores and the seal, in order.
 ///
 /// # Errors
-/// When PostgreSQL fails, or an entry cannot be decoded; says which one.
-pub async fn notices(
+/// When PostgreSQL fails.
+pub async fn marks(session: &Session<'_>, experiment: ExperimentId) -> Result<Vec<Mark>, Error> {
+    let rows = session.query(READ_MARKS, &[&experiment.0]).await?;
+    let marks = rows.iter().map(|row| {
+        let of = Columns::new(row, "algorithm_audit_trail");
+        let sequence = of.get(0, "sequence_number")?;
+        Ok(match of.get(1, "decision_type")? {
+            "seal" => Mark::Seal(sequence),
+            _ => Mark::Restore(sequence),
+        })
+    });
+    marks.collect()
+}
+
+/// How many payloads were redacted.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn redactions(session: &Session<'_>, experiment: ExperimentId) -> Result<i64, Error> {
+    let row = session
+        .query_one(COUNT_REDACTIONS, &[&experiment.0])
+        .await?;
+    Columns::new(&row, "algorithm_audit_trail").get(0, "sequence_number")
+}
+
+/// The smallest number of entries, `size` or more, of which those behind entry `after` hold the
+/// redaction of each among them that was redacted.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn settled(
     session: &Session<'_>,
     experiment: ExperimentId,
-) -> Result<Vec<EntryRow>, Error> {
-    let rows = session.query(READ_NOTICES, &[&experiment.0]).await?;
-    rows.iter().map(EntryRow::from_row).collect()
+    after: i64,
+    size: i64,
+) -> Result<i64, Error> {
+    let row = session
+        .query_one(READ_SETTLED, &[&experiment.0, &after, &size])
+        .await?;
+    Columns::new(&row, "algorithm_audit_trail").get(0, "sequence_number")
 }
 
 /// A payload to replace by its hash.

@@ -144,6 +144,10 @@ async fn a_trail_is_verified_in_place_and_the_doctor_finds_what_was_altered() {
         "rows are in the trail",
     ];
     assert_eq!(doctor(), (1, rows.map(str::to_owned).to_vec()));
+    let refused = run_on(&database, &["doctor", "--repair"]);
+    let told = format!("NOT REPAIRED {experiment}: rows are in the trail: ");
+    assert!(stdout(&refused).starts_with(&told), "{}", stdout(&refused));
+    assert_eq!(code(&refused), 1);
 
     // One entry less, from the middle.
     let cut = "ALTER TABLE algorithm_audit_trail DISABLE TRIGGER ALL; \

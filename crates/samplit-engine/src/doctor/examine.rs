@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use samplit_audit::merkle::Frontier;
 use samplit_domain::{ArmSet, Experiment, ExperimentId, VariantId, arm_sets};
 use samplit_store::doctor::{self, Counters, RowCount};
+use samplit_store::heads::{self, HeadRow};
 use samplit_store::statistics::{self, ArmStatistics};
-use samplit_store::{Session, experiments, heads};
+use samplit_store::{Session, experiments};
 
 use super::{
-    COUNTERS, ERASED, HEADS, RATES, REGISTRATIONS, SEALS, SEQUENCES, STATISTICS, TRAIL, Tally,
-    VISITORS, rows, tree,
+    COUNTERS, ERASED, HEADS, HOLDS, RATES, REGISTRATIONS, SEALS, SEQUENCES, STATISTICS, TRAIL,
+    Tally, VISITORS, rows, tree,
 };
 use crate::live::Live;
 use crate::start::small;
@@ -19,21 +21,44 @@ use crate::{Engine, Error, registration, visitor};
 /// How far the sum of values may be off, relative to it: the order of adding differs.
 const TOLERANCE: f64 = 1e-6;
 
-/// Compares what can be compared without understanding it.
-pub(super) async fn columns(session: &Session<'_>, id: ExperimentId) -> Result<Tally, Error> {
-    let mut tally = Tally::new();
-    tally.compare(VISITORS, id, &doctor::visitors(session, id).await?);
-    tally.compare(TRAIL, id, &doctor::trail(session, id).await?);
-    tally.compare(ERASED, id, &doctor::erased(session, id).await?);
-    tally.compare(SEQUENCES, id, &doctor::sequences(session, id).await?);
-    tally.compare(HEADS, id, &doctor::head(session, id).await?);
-    tally.compare(SEALS, id, &doctor::seal(session, id).await?);
-    Ok(tally)
+/// What was compared of an experiment at one moment, and what it should be.
+pub(super) struct Examined {
+    pub(super) tally: Tally,
+    pub(super) scene: Scene,
+    pub(super) derived: Derived,
+    /// As it is stored.
+    pub(super) head: HeadRow,
+    /// What the entries lead to.
+    pub(super) frontier: Frontier,
 }
 
 impl Engine {
+    /// Compares what can be compared without understanding it.
+    pub(super) async fn compared(&self, id: ExperimentId) -> Result<Tally, Error> {
+        self.core
+            .database
+            .run_tx("doctor", |session| {
+                Box::pin(async move {
+                    doctor::begin_snapshot(session).await?;
+                    doctor::plan_for_scans(session).await?;
+                    let mut tally = Tally::new();
+                    tally.compare(VISITORS, id, &doctor::visitors(session, id).await?);
+                    tally.compare(TRAIL, id, &doctor::trail(session, id).await?);
+                    tally.compare(ERASED, id, &doctor::erased(session, id).await?);
+                    tally.compare(SEQUENCES, id, &doctor::sequences(session, id).await?);
+                    tally.compare(HEADS, id, &doctor::head(session, id).await?);
+                    tally.compare(SEALS, id, &doctor::seal(session, id).await?);
+                    if let Some(head) = heads::read(session, id).await? {
+                        tally.note(HOLDS, id, head.hold);
+                    }
+                    Ok(tally)
+                })
+            })
+            .await
+    }
+
     /// Compares everything else, as of one moment.
-    pub(super) async fn examined(&self, id: ExperimentId) -> Result<Tally, Error> {
+    pub(super) async fn examined(&self, id: ExperimentId) -> Result<Examined, Error> {
         let live = self.core.live(id).await?;
         live.started()?;
         let keys = &self.verifying_keys();
@@ -45,13 +70,20 @@ impl Engine {
                     doctor::begin_snapshot(session).await?;
                     let mut tally = Tally::new();
                     let scene = Scene::read(session, live).await?;
-                    derived(&mut tally, &scene, &Derived::read(session, &scene).await?);
+                    let derived = Derived::read(session, &scene).await?;
+                    compare_derived(&mut tally, &scene, &derived);
                     rows::compare(&mut tally, session, &scene).await?;
                     registered(&mut tally, &scene);
                     let head = heads::read(session, id).await?;
                     let head = head.ok_or_else(|| missing("audit_heads", id))?;
-                    tree::compare(&mut tally, session, &head, keys).await?;
-                    Ok(tally)
+                    let frontier = tree::compare(&mut tally, session, &head, keys).await?;
+                    Ok(Examined {
+                        tally,
+                        scene,
+                        derived,
+                        head,
+                        frontier,
+                    })
                 })
             })
             .await
@@ -196,7 +228,7 @@ fn rate(allocations: i64, conversions: i64) -> f64 {
 }
 
 /// Compares counters and statistics with what the rows give.
-fn derived(tally: &mut Tally, scene: &Scene, derived: &Derived) {
+fn compare_derived(tally: &mut Tally, scene: &Scene, derived: &Derived) {
     let id = scene.id();
     for (should, is) in derived.counters.iter().zip(&derived.stored_counters) {
         let variant = is.variant_id;

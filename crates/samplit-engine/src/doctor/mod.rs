@@ -10,11 +10,10 @@ mod tree;
 
 use samplit_domain::ExperimentId;
 use samplit_store::doctor::{self, Comparison};
-use samplit_store::trail;
 
 use crate::{Engine, Error, ErrorKind, Principal};
 
-pub use repair::Repair;
+pub use repair::{Repair, Repairs};
 
 const VISITORS: &str = "one row per visitor";
 const COUNTERS: &str = "counters of variants are the rows";
@@ -27,13 +26,14 @@ const SEQUENCES: &str = "trails have no gap";
 const HEADS: &str = "heads are the last entries";
 const FRONTIERS: &str = "frontiers lead to the root";
 const CHECKPOINTS: &str = "checkpoints are what the trails began with";
+const HOLDS: &str = "no trail is on hold";
 const SEALS: &str = "sealed trails end in their seal";
 const REGISTRATIONS: &str = "registrations are those of the genesis";
 const READABLE: &str = "everything can be read";
 const VERIFIED: &str = "trails verify, with replay";
 
 /// Every check, in the order in which they are told.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     VISITORS,
     COUNTERS,
     RATES,
@@ -43,6 +43,7 @@ const NAMES: [&str; 15] = [
     ERASED,
     SEQUENCES,
     HEADS,
+    HOLDS,
     FRONTIERS,
     CHECKPOINTS,
     SEALS,
@@ -51,8 +52,8 @@ const NAMES: [&str; 15] = [
     VERIFIED,
 ];
 
-/// How often a trail is verified anew because entries were redacted meanwhile.
-const MAX_TRIES: usize = 10;
+/// Those of them that follow from everything else, and can be mended.
+const DERIVED: [&str; 4] = [COUNTERS, RATES, STATISTICS, FRONTIERS];
 
 /// One thing that was checked, over all experiments.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -123,6 +124,15 @@ impl Tally {
         named.all(Check::is_passed)
     }
 
+    /// The first finding that is not of a derived value.
+    fn underived(&self) -> Option<String> {
+        let mut checks = self.0.iter().filter(|check| !DERIVED.contains(&check.name));
+        checks.find_map(|check| {
+            let found = check.findings.first()?;
+            Some(format!("{}: {}", check.name, found.what))
+        })
+    }
+
     fn merge(&mut self, other: Self) {
         for (mine, theirs) in self.0.iter_mut().zip(other.0) {
             mine.checked += theirs.checked;
@@ -141,23 +151,16 @@ impl Engine {
     pub async fn doctor(&self) -> Result<Vec<Check>, Error> {
         let mut tally = Tally::new();
         for id in self.trails().await? {
-            let compared = self.core.database.run_tx("doctor", |session| {
-                Box::pin(async move {
-                    doctor::begin_snapshot(session).await?;
-                    doctor::plan_for_scans(session).await?;
-                    examine::columns(session, id).await
-                })
-            });
-            tally.merge(compared.await?);
+            tally.merge(self.compared(id).await?);
             match self.examined(id).await {
                 Ok(found) => {
                     tally.note(READABLE, id, None);
-                    tally.merge(found);
+                    tally.merge(found.tally);
                 }
                 Err(error) => tally.note(READABLE, id, Some(unreadable(error)?)),
             }
-            let wrong = match self.verified(id).await {
-                Ok(wrong) => wrong,
+            let wrong = match self.verify(&Principal::system(), id).await {
+                Ok(verdict) => verdict.err().map(|failure| failure.to_string()),
                 Err(error) => Some(unreadable(error)?),
             };
             tally.note(VERIFIED, id, wrong);
@@ -172,41 +175,16 @@ impl Engine {
             .run(|session| Box::pin(doctor::trails(session)));
         Ok(trails.await?)
     }
-
-    /// What is wrong with a trail. A redaction that comes while it is read changes a payload that
-    /// its entry, which is not read any more, would explain.
-    async fn verified(&self, id: ExperimentId) -> Result<Option<String>, Error> {
-        let mut known = self.redactions(id).await?;
-        for _ in 0..MAX_TRIES {
-            let Err(failure) = self.verify(&Principal::system(), id).await? else {
-                return Ok(None);
-            };
-            let now = self.redactions(id).await?;
-            if now == known {
-                return Ok(Some(failure.to_string()));
-            }
-            known = now;
-        }
-        Ok(Some(
-            "entries were redacted all the time it was read".to_owned(),
-        ))
-    }
-
-    async fn redactions(&self, id: ExperimentId) -> Result<usize, Error> {
-        let read = self
-            .core
-            .database
-            .run(|session| Box::pin(trail::notices(session, id)));
-        Ok(read.await?.len())
-    }
 }
 
-/// An experiment that is too broken to be opened is a finding, a lost database is not.
+/// An experiment that is too broken to be opened, or changes too much to be read, is a finding; a
+/// lost database is not.
 fn unreadable(error: Error) -> Result<String, Error> {
-    if matches!(error.kind(), ErrorKind::Internal | ErrorKind::NotRunning(_)) {
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        Ok(format!("{error}: {}", cause.unwrap_or_default()))
-    } else {
-        Err(error)
+    match error.kind() {
+        ErrorKind::Internal | ErrorKind::NotRunning(_) | ErrorKind::Conflict { .. } => {
+            let cause = std::error::Error::source(&error);
+            Ok(cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")))
+        }
+        _ => Err(error),
     }
 }

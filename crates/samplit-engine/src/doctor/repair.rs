@@ -1,20 +1,30 @@
 //! Mending what follows from something else, and nothing but that.
+//!
+//! A derived value that disagrees with the trail may be the one thing that a forger forgot. So none
+//! is mended unless all that it follows from has been checked: nothing else of the experiment is
+//! amiss, and its entries verify, with replay.
 
-use std::sync::Arc;
-
-use samplit_audit::{Options, Verifier};
+use samplit_audit::merkle::Frontier;
 use samplit_domain::ExperimentId;
-use samplit_store::heads::HeadRow;
-use samplit_store::{Session, doctor, experiments, heads, statistics, trail};
+use samplit_store::doctor::{self, Counters};
+use samplit_store::statistics::{self, ArmStatistics};
+use samplit_store::{experiments, heads};
 
-use super::examine::{Derived, Scene, columns, is_same};
-use super::{COUNTERS, FRONTIERS, RATES, ROWS, STATISTICS, TRAIL, VISITORS, rows, unreadable};
-use crate::live::Live;
-use crate::proof::to_entry;
+use super::examine::{Derived, Examined, is_same};
+use super::{DERIVED, Finding, unreadable};
 use crate::{Engine, Error};
 
-/// Entries read at once.
-const PAGE: i64 = 2_000;
+/// How often an experiment is examined anew because it was written to meanwhile.
+const MAX_TRIES: usize = 10;
+
+/// What came of mending.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Repairs {
+    /// What was corrected.
+    pub made: Vec<Repair>,
+    /// The experiments that were left as they are, and why.
+    pub refused: Vec<Finding>,
+}
 
 /// A derived value that was corrected.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -30,161 +40,198 @@ pub struct Repair {
 }
 
 impl Engine {
-    /// Corrects derived values, and says each one that it corrected:
+    /// Corrects derived values, and says each one that it corrected: counters and conversion rates
+    /// of variants and statistics, which follow from the rows, and frontiers of heads, which follow
+    /// from the entries.
     ///
-    /// - counters and conversion rates of variants, and statistics: from the rows, where these are
-    ///   one per visitor and say what the trail says
-    /// - the frontier of a head: from the entries, where their chain verifies and leads to the hash
-    ///   of the head
+    /// Rows, entries and checkpoints are never touched. An experiment of which anything else is
+    /// amiss is left as it is for somebody to look at, and named among the refused.
     ///
-    /// Rows, entries and checkpoints are never touched: what is wrong with those, or follows from
-    /// them while something is, stays for somebody to look at. An experiment is examined while it
-    /// serves. Only one that wants mending is examined once more under the lock of its head; its
-    /// writes wait meanwhile.
+    /// Everything is read and computed while the experiment serves. Under the lock of its head,
+    /// only head and version are compared with what was read; where they have moved, it is examined
+    /// anew, and refused after 10 times.
     ///
     /// # Errors
     /// When PostgreSQL fails; what was mended before stays mended.
-    pub async fn repair(&self) -> Result<Vec<Repair>, Error> {
-        let mut repairs = Vec::new();
+    pub async fn repair(&self) -> Result<Repairs, Error> {
+        let mut repairs = Repairs::default();
         for id in self.trails().await? {
-            let wanting = match self.examined(id).await {
-                Ok(found) => !found.has_passed(&[COUNTERS, RATES, STATISTICS, FRONTIERS]),
-                Err(error) => unreadable(error).map(|_| false)?,
-            };
-            if !wanting {
-                continue;
-            }
-            let live = self.core.live(id).await?;
-            let live = &live;
-            let mended = self.core.database.run_tx("repair", |session| {
-                Box::pin(async move {
-                    experiments::lock(session, id).await?;
-                    let head = heads::lock(session, &[id.0]).await?.pop();
-                    let mut repairs = derived(session, live).await?;
-                    if let Some(head) = head {
-                        repairs.extend(frontier(session, &head).await?);
+            match self.repair_one(id).await? {
+                Ok(made) => {
+                    for repair in &made {
+                        tracing::warn!(?repair, "a derived value was corrected");
                     }
-                    Ok::<_, Error>(repairs)
-                })
-            });
-            repairs.extend(mended.await?);
-        }
-        for repair in &repairs {
-            tracing::warn!(?repair, "a derived value was corrected");
+                    repairs.made.extend(made);
+                }
+                Err(what) => {
+                    tracing::error!(experiment = %id, what, "nothing was corrected");
+                    repairs.refused.push(Finding {
+                        experiment_id: id,
+                        what,
+                    });
+                }
+            }
         }
         Ok(repairs)
     }
+
+    /// What was corrected of one experiment, or why nothing was.
+    async fn repair_one(&self, id: ExperimentId) -> Result<Result<Vec<Repair>, String>, Error> {
+        for _ in 0..MAX_TRIES {
+            let examined = match self.examined(id).await {
+                Ok(examined) => examined,
+                Err(error) => return unreadable(error).map(Err),
+            };
+            if examined.tally.has_passed(&DERIVED) {
+                return Ok(Ok(Vec::new()));
+            }
+            if let Some(why) = self.unsound(&examined).await? {
+                return Ok(Err(why));
+            }
+            let mending = Mending::new(&examined);
+            if self.mend(&examined, &mending).await? {
+                return Ok(Ok(mending.repairs));
+            }
+        }
+        let busy =
+            "it was written to each time that it was examined; try when there is less traffic";
+        Ok(Err(busy.to_owned()))
+    }
+
+    /// What is amiss beside derived values. Read behind what was examined: if the head has not moved
+    /// when it is locked, it has not in between either.
+    async fn unsound(&self, examined: &Examined) -> Result<Option<String>, Error> {
+        let id = examined.scene.id();
+        if let Some(found) = examined.tally.underived() {
+            return Ok(Some(found));
+        }
+        if let Some(found) = self.compared(id).await?.underived() {
+            return Ok(Some(found));
+        }
+        match self.verify_entries(id).await {
+            Ok(verdict) => Ok(verdict.err().map(|failure| failure.to_string())),
+            Err(error) => unreadable(error).map(Some),
+        }
+    }
+
+    /// Writes what was found to be right, unless head or version have moved.
+    async fn mend(&self, examined: &Examined, mending: &Mending) -> Result<bool, Error> {
+        let id = examined.scene.id();
+        let mended = self.core.database.run_tx("repair", |session| {
+            Box::pin(async move {
+                let version = experiments::lock(session, id).await?;
+                let head = heads::lock(session, &[id.0]).await?.pop();
+                let is_still = version == Some(examined.scene.experiment.version)
+                    && head.as_ref() == Some(&examined.head);
+                if !is_still {
+                    return Ok::<_, Error>(false);
+                }
+                if !mending.counters.is_empty() {
+                    doctor::set_counters(session, &mending.counters).await?;
+                }
+                if let Some(statistics) = &mending.statistics {
+                    doctor::delete_statistics(session, id).await?;
+                    statistics::add(session, statistics).await?;
+                }
+                if let Some(frontier) = &mending.frontier {
+                    doctor::set_frontier(session, id, frontier).await?;
+                }
+                Ok(true)
+            })
+        });
+        mended.await
+    }
 }
 
-/// Counters, rates and statistics, under the lock of the head.
-async fn derived(session: &Session<'_>, live: &Arc<Live>) -> Result<Vec<Repair>, Error> {
-    let scene = Scene::read(session, live).await?;
-    let id = scene.id();
-    let mut tally = columns(session, id).await?;
-    rows::compare(&mut tally, session, &scene).await?;
-    if !tally.has_passed(&[VISITORS, TRAIL, ROWS]) {
-        return Ok(Vec::new());
+/// What is to be written, and how it is told.
+struct Mending {
+    experiment_id: ExperimentId,
+    repairs: Vec<Repair>,
+    counters: Vec<Counters>,
+    statistics: Option<Vec<ArmStatistics>>,
+    frontier: Option<Vec<u8>>,
+}
+
+impl Mending {
+    fn new(examined: &Examined) -> Self {
+        let mut mending = Self {
+            experiment_id: examined.scene.id(),
+            repairs: Vec::new(),
+            counters: Vec::new(),
+            statistics: None,
+            frontier: None,
+        };
+        mending.counters(&examined.derived);
+        mending.statistics(&examined.derived);
+        mending.frontier(examined);
+        mending
     }
-    let derived = Derived::read(session, &scene).await?;
-    let mut repairs = Vec::new();
-    let mut mended = |what: String, from: String, to: String| {
-        repairs.push(Repair {
-            experiment_id: id,
+
+    fn tell(&mut self, what: String, from: String, to: String) {
+        self.repairs.push(Repair {
+            experiment_id: self.experiment_id,
             what,
             from,
             to,
         });
-    };
-    let mut counters = Vec::new();
-    for (should, is) in derived.counters.iter().zip(&derived.stored_counters) {
-        let is_off = (should.rate - is.rate).abs() > f64::EPSILON;
-        let pairs = [
-            ("total_allocations", is.allocations, should.allocations),
-            ("total_conversions", is.conversions, should.conversions),
-        ];
-        let mut is_wrong = is_off;
-        for (column, is_now, should_be) in pairs {
-            if is_now != should_be {
-                is_wrong = true;
-                let what = format!("{column} of variant {}", is.variant_id);
-                mended(what, is_now.to_string(), should_be.to_string());
+    }
+
+    fn counters(&mut self, derived: &Derived) {
+        for (should, is) in derived.counters.iter().zip(&derived.stored_counters) {
+            let is_off = (should.rate - is.rate).abs() > f64::EPSILON;
+            let pairs = [
+                ("total_allocations", is.allocations, should.allocations),
+                ("total_conversions", is.conversions, should.conversions),
+            ];
+            let mut is_wrong = is_off;
+            for (column, is_now, should_be) in pairs {
+                if is_now != should_be {
+                    is_wrong = true;
+                    let what = format!("{column} of variant {}", is.variant_id);
+                    self.tell(what, is_now.to_string(), should_be.to_string());
+                }
+            }
+            if is_off {
+                let what = format!("conversion_rate of variant {}", is.variant_id);
+                self.tell(what, is.rate.to_string(), should.rate.to_string());
+            }
+            if is_wrong {
+                self.counters.push(*should);
             }
         }
-        if is_off {
-            let what = format!("conversion_rate of variant {}", is.variant_id);
-            mended(what, is.rate.to_string(), should.rate.to_string());
-        }
-        if is_wrong {
-            counters.push(*should);
-        }
     }
-    if !counters.is_empty() {
-        doctor::set_counters(session, &counters).await?;
-    }
-    let mut is_wrong = false;
-    for key in derived.keys() {
-        let (should, is) = derived.pair(id, key);
-        if is_same(&should, &is) {
-            continue;
-        }
-        is_wrong = true;
-        let what = format!(
-            "statistics of element {} arm {} under the weights of entry {}",
-            key.1, key.2, key.0
-        );
-        let tell = |s: statistics::ArmStatistics| {
-            format!(
-                "{} of {}, value {}",
-                s.conversions, s.assignments, s.value_sum
-            )
-        };
-        mended(what, tell(is), tell(should));
-    }
-    if is_wrong {
-        let should: Vec<_> = derived.statistics.into_values().collect();
-        doctor::delete_statistics(session, id).await?;
-        statistics::add(session, &should).await?;
-    }
-    Ok(repairs)
-}
 
-/// The frontier, where the chain leads to the hash of the head.
-async fn frontier(session: &Session<'_>, head: &HeadRow) -> Result<Option<Repair>, Error> {
-    let id = head.experiment_id;
-    let mut verifier = Verifier::new(id.0, Options::default());
-    let mut tree = samplit_audit::merkle::Frontier::new();
-    let mut after = 0;
-    while after < head.size {
-        let page = trail::page(session, id, after, head.size, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = last.sequence_number;
-        for row in &page {
-            let pushed = to_entry(id, row).and_then(|entry| {
-                verifier.push_entry(&entry.as_ref())?;
-                Ok(entry.current_hash)
-            });
-            let Ok(hash) = pushed else { return Ok(None) };
-            tree.push(hash);
+    fn statistics(&mut self, derived: &Derived) {
+        for key in derived.keys() {
+            let (should, is) = derived.pair(self.experiment_id, key);
+            if is_same(&should, &is) {
+                continue;
+            }
+            let what = format!(
+                "statistics of element {} arm {} under the weights of entry {}",
+                key.1, key.2, key.0
+            );
+            let tell = |s: ArmStatistics| {
+                format!(
+                    "{} of {}, value {}",
+                    s.conversions, s.assignments, s.value_sum
+                )
+            };
+            self.tell(what, tell(is), tell(should));
+            self.statistics = Some(derived.statistics.values().copied().collect());
         }
     }
-    let Ok(report) = verifier.finish() else {
-        return Ok(None);
-    };
-    let leads =
-        report.head.to_string() == head.head_hash && i64::try_from(report.entries) == Ok(head.size);
-    let right = tree.to_bytes();
-    if !leads || right == head.frontier {
-        return Ok(None);
+
+    fn frontier(&mut self, examined: &Examined) {
+        let right = examined.frontier.to_bytes();
+        let stored = &examined.head.frontier;
+        if *stored == right {
+            return;
+        }
+        let stored = Frontier::from_bytes(examined.frontier.size(), stored);
+        let from = stored.map_or("no root".to_owned(), |stored| stored.root().to_string());
+        let to = examined.frontier.root().to_string();
+        self.tell("frontier of the head".to_owned(), from, to);
+        self.frontier = Some(right);
     }
-    doctor::set_frontier(session, id, &right).await?;
-    let root = |bytes: &[u8]| {
-        let frontier = samplit_audit::merkle::Frontier::from_bytes(report.entries, bytes);
-        frontier.map_or("no root".to_owned(), |frontier| frontier.root().to_string())
-    };
-    Ok(Some(Repair {
-        experiment_id: id,
-        what: "frontier of the head".to_owned(),
-        from: root(&head.frontier),
-        to: root(&right),
-    }))
 }

@@ -14,13 +14,13 @@ use crate::trail::unsigned;
 /// Hashes read at once.
 const PAGE: i64 = 10_000;
 
-/// Computes the tree, and compares what was stored of it.
+/// Computes the tree, compares what was stored of it, and says what the entries lead to.
 pub(super) async fn compare(
     tally: &mut Tally,
     session: &Session<'_>,
     head: &HeadRow,
     keys: &[VerifyingKey],
-) -> Result<(), Error> {
+) -> Result<Frontier, Error> {
     let id = head.experiment_id;
     let mut kept = doctor::kept_checkpoints(session, id)
         .await?
@@ -55,7 +55,7 @@ pub(super) async fn compare(
         )
     };
     tally.note(FRONTIERS, id, (!is_led_to).then(what));
-    Ok(())
+    Ok(frontier)
 }
 
 /// What is wrong with a checkpoint at whose size the tree has `root`. Signatures of our keys must

@@ -3,7 +3,7 @@
 
 use samplit_domain::ExperimentId;
 use samplit_store::checkpoints::{self, CheckpointRow};
-use samplit_store::trail::{self, EntryRow};
+use samplit_store::trail::{self, EntryRow, Mark};
 
 use crate::{Engine, Error};
 
@@ -49,23 +49,28 @@ impl Lines {
         after: i64,
         size: i64,
     ) -> Result<Self, Error> {
-        let notices = engine
+        let marks = engine
             .core
             .database
-            .run(|session| Box::pin(trail::notices(session, id)));
-        let notices = notices.await?;
-        let of = |kind: &'static str| {
-            let found = notices.iter().filter(move |row| row.decision_type == kind);
-            found.map(|row| row.sequence_number)
-        };
+            .run(|session| Box::pin(trail::marks(session, id)));
+        let marks = marks.await?;
         Ok(Self {
             engine: engine.clone(),
             id,
             after,
             size,
             owes_checkpoint: after > 0,
-            restores: of("restore").collect(),
-            seal: of("seal").next(),
+            restores: marks
+                .iter()
+                .filter_map(|mark| match mark {
+                    Mark::Restore(sequence) => Some(*sequence),
+                    Mark::Seal(_) => None,
+                })
+                .collect(),
+            seal: marks.iter().find_map(|mark| match mark {
+                Mark::Seal(sequence) => Some(*sequence),
+                Mark::Restore(_) => None,
+            }),
             rows: MIN_ROWS,
         })
     }
@@ -73,6 +78,11 @@ impl Lines {
     /// Whether the trail is sealed within the size.
     pub(super) fn is_sealed(&self) -> bool {
         self.seal.is_some_and(|seal| seal <= self.size)
+    }
+
+    /// The entry read last.
+    pub(super) const fn after(&self) -> i64 {
+        self.after
     }
 
     /// The next lines; empty when there are no more.

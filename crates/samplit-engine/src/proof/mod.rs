@@ -16,7 +16,7 @@ pub use verify::Verdict;
 use samplit_audit::{Entry, Failure, FailureKind, Payload};
 use samplit_domain::{ExperimentId, to_micros};
 use samplit_store::heads::HeadRow;
-use samplit_store::trail::EntryRow;
+use samplit_store::trail::{self, EntryRow};
 
 use crate::{Engine, Error, Principal, Scope};
 
@@ -30,6 +30,21 @@ impl Engine {
         };
         Ok(self.head(id).await?.ok_or_else(missing)?)
     }
+
+    /// The smallest number of entries, `size` or more, of which those behind entry `after` hold the
+    /// redaction of each among them that was redacted.
+    async fn settled(&self, id: ExperimentId, after: i64, size: i64) -> Result<i64, Error> {
+        let read = self
+            .core
+            .database
+            .run(|session| Box::pin(trail::settled(session, id, after, size)));
+        Ok(read.await?)
+    }
+}
+
+fn redacted_meanwhile() -> Error {
+    let detail = "an entry was redacted while the trail was read; read it again";
+    Error::conflict("redacted_meanwhile", detail)
 }
 
 /// A stored row as an entry; what cannot be one breaks the trail.

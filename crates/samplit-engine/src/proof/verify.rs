@@ -3,13 +3,16 @@
 use samplit_audit::checkpoint::{NoteError, SignedCheckpoint};
 use samplit_audit::{Failure, FailureKind, Options, Report, Verifier, VerifyingKey};
 use samplit_domain::ExperimentId;
-use samplit_store::TxError as _;
 use samplit_store::heads::HeadRow;
+use samplit_store::{TxError as _, trail};
 
 use super::lines::{Line, Lines};
-use super::to_entry;
+use super::{redacted_meanwhile, to_entry};
 use crate::trail::signed;
 use crate::{BanditRule, Engine, Error, Principal, Scope};
+
+/// How often a trail is read anew because entries were redacted meanwhile.
+const MAX_TRIES: usize = 10;
 
 /// What a verification comes to: the trail in numbers, or the first thing that is wrong.
 pub type Verdict = Result<Report, Failure>;
@@ -24,16 +27,57 @@ impl Engine {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound),
-    /// [`ErrorKind::NotRunning`](crate::ErrorKind::NotRunning) before the start.
+    /// [`ErrorKind::NotRunning`](crate::ErrorKind::NotRunning) before the start,
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) `redacted_meanwhile` where entries were
+    /// redacted each time that it was read.
     pub async fn verify(&self, who: &Principal, id: ExperimentId) -> Result<Verdict, Error> {
-        match self.verify_rows(who, id).await {
-            Ok(verdict) => Ok(verdict),
-            Err(error) => damaged(error).map(Err),
-        }
+        self.verify_against(who, id, compare).await
     }
 
-    async fn verify_rows(&self, who: &Principal, id: ExperimentId) -> Result<Verdict, Error> {
+    /// As [`verify`](Self::verify), but for the frontier of the head, which follows from the rest.
+    pub(crate) async fn verify_entries(&self, id: ExperimentId) -> Result<Verdict, Error> {
+        self.verify_against(&Principal::system(), id, compare_end)
+            .await
+    }
+
+    /// A redaction that comes while the trail is read changes a payload that its entry, which is not
+    /// read any more, would explain; so a failure counts if none came.
+    async fn verify_against(
+        &self,
+        who: &Principal,
+        id: ExperimentId,
+        compare: Compare,
+    ) -> Result<Verdict, Error> {
         who.require(Scope::Read)?;
+        let mut known = self.redactions(id).await?;
+        for _ in 0..MAX_TRIES {
+            let verdict = match self.verify_rows(who, id, compare).await {
+                Ok(verdict) => verdict,
+                Err(error) => damaged(error).map(Err)?,
+            };
+            let now = self.redactions(id).await?;
+            if verdict.is_ok() || now == known {
+                return Ok(verdict);
+            }
+            known = now;
+        }
+        Err(redacted_meanwhile())
+    }
+
+    async fn redactions(&self, id: ExperimentId) -> Result<i64, Error> {
+        let read = self
+            .core
+            .database
+            .run(|session| Box::pin(trail::redactions(session, id)));
+        Ok(read.await?)
+    }
+
+    async fn verify_rows(
+        &self,
+        who: &Principal,
+        id: ExperimentId,
+        compare: Compare,
+    ) -> Result<Verdict, Error> {
         let live = self.visible_live(who, id).await?;
         let draw_key = live.started()?.draw_key.clone();
         // Read before the head: what it covers was committed before.
@@ -154,8 +198,21 @@ fn integrity(what: String) -> Verdict {
     })
 }
 
-/// The head has to be where the trail leads.
+/// Holds a trail against its head.
+type Compare = fn(Report, &HeadRow) -> Verdict;
+
+/// The head has to be where the trail leads, and its frontier the one of the tree.
 fn compare(report: Report, head: &HeadRow) -> Verdict {
+    let report = compare_end(report, head)?;
+    let root = samplit_audit::merkle::Frontier::from_bytes(report.entries, &head.frontier);
+    if root.map(|frontier| frontier.root()) != Some(report.root) {
+        return integrity("the frontier of the head does not lead to the root".to_owned());
+    }
+    Ok(report)
+}
+
+/// The head has to be where the trail leads.
+fn compare_end(report: Report, head: &HeadRow) -> Verdict {
     if i64::try_from(report.entries) != Ok(head.size) {
         return integrity(format!(
             "the head counts {} entries, there are {}",
@@ -167,10 +224,6 @@ fn compare(report: Report, head: &HeadRow) -> Verdict {
             "the head names {}, the last entry is {}",
             head.head_hash, report.head
         ));
-    }
-    let root = samplit_audit::merkle::Frontier::from_bytes(report.entries, &head.frontier);
-    if root.map(|frontier| frontier.root()) != Some(report.root) {
-        return integrity("the frontier of the head does not lead to the root".to_owned());
     }
     if i64::from(report.incarnation) != i64::from(head.incarnation) {
         return integrity(format!(
