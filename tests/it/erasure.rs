@@ -152,6 +152,25 @@ async fn other_engines_forget_and_other_accounts_are_left_alone() {
     }
 }
 
+/// Nothing is theirs, so nothing could be erased; nobody should take an answer for an erasure.
+#[tokio::test]
+async fn a_client_without_an_account_is_refused() {
+    let database = database().await;
+    let engine = engine(database.url(), 1).await;
+    let id = start(&engine, draft(&[2])).await.id;
+    let me = Principal::system();
+    engine.assign(&me, id, visitor("anna")).await.unwrap();
+    let nobody = Principal {
+        role: Role::Client,
+        ..Principal::system()
+    };
+    let refused = engine.erase_visitor(&nobody, "anna").await.unwrap_err();
+    assert_eq!(refused.kind(), &ErrorKind::NotFound("account"));
+    let seen = engine.assign(&me, id, visitor("anna")).await.unwrap();
+    assert!(seen.in_experiment && !seen.is_new, "she is still there");
+    engine.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_name_that_stands_for_somebody_erased_is_refused() {
     let database = database().await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use samplit_engine::{
     Engine, EngineConfig, ErrorKind, Experiment, ExperimentDraft, Hash, Hypothesis, ManualClock,
-    Principal, Stopping, StoppingRule, Transition, from_micros,
+    Principal, Stopping, StoppingRule, Strategy, Transition, from_micros,
 };
 use samplit_tests::{config, connect, database, draft, engine, engine_with, start, step};
 
@@ -146,6 +146,147 @@ async fn whatever_is_changed_by_hand_is_told() {
         client.batch_execute(undo).await.unwrap();
         assert_eq!(codes(&engine, &experiment).await, [""; 0], "{undo}");
     }
+    engine.shutdown().await;
+}
+
+/// Whatever somebody makes of the columns, the experiment can be read, serves, and the report says so.
+#[tokio::test]
+async fn what_cannot_be_read_any_more_is_a_deviation() {
+    let database = database().await;
+    let first = engine(database.url(), 1).await;
+    let me = Principal::system();
+    let experiment = start(&first, registered(10.0)).await;
+    let id = experiment.id;
+    first.shutdown().await;
+    let client = connect(database.url()).await;
+    client
+        .batch_execute("CREATE TABLE saved AS SELECT hypothesis, registration FROM experiments")
+        .await
+        .unwrap();
+    let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    let values = [
+        "\"text\"",
+        "null",
+        "[]",
+        "{}",
+        "{\"statement\": 5}",
+        "{\"statement\": \"x\", \"minimum_effect\": \"much\"}",
+        "{\"statement\": \"x\", \"minimum_effect\": 1e400}",
+        deep.as_str(),
+    ];
+    for (seed, value) in (2..).zip(values) {
+        for column in ["hypothesis", "registration"] {
+            client
+                .batch_execute(&format!("UPDATE experiments SET {column} = '{value}'"))
+                .await
+                .unwrap();
+            // Nothing in memory from before.
+            let engine = engine(database.url(), seed).await;
+            let codes = codes(&engine, &experiment).await;
+            let expected = if column == "hypothesis" {
+                &["hypothesis_changed"][..]
+            } else {
+                &[
+                    "registration_altered",
+                    "hypothesis_changed",
+                    "goal_changed",
+                    "stopping_changed",
+                    "allocation_changed",
+                    "traffic_changed",
+                ]
+            };
+            assert_eq!(codes, expected, "{column} {value}");
+            let name = format!("{column}-{seed}");
+            engine.assign(&me, id, visitor(&name)).await.unwrap();
+            // A change of something else does not write what was read of it.
+            let renamed = samplit_engine::ExperimentChange {
+                name: Some(name),
+                ..Default::default()
+            };
+            engine
+                .update_experiment(&me, id, renamed, None)
+                .await
+                .unwrap();
+            let is_kept =
+                format!("SELECT {column}::text = '{value}'::jsonb::text FROM experiments");
+            let is_kept: bool = client.query_one(&is_kept, &[]).await.unwrap().get(0);
+            assert!(is_kept, "{column} {value}");
+            engine.shutdown().await;
+            client
+                .batch_execute(&format!(
+                    "UPDATE experiments SET {column} = saved.{column} FROM saved"
+                ))
+                .await
+                .unwrap();
+        }
+    }
+    let engine = engine(database.url(), 1_000).await;
+    assert_eq!(codes(&engine, &experiment).await, [""; 0]);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_draft_is_refused_when_its_start_would_be() {
+    let database = database().await;
+    let engine = engine(database.url(), 1).await;
+    let me = Principal::system();
+    let registered = |elements: &[usize], statement: &str| {
+        let mut registered = ExperimentDraft {
+            hypothesis: Some(Hypothesis {
+                statement: statement.to_owned(),
+                minimum_effect: None,
+            }),
+            ..draft(elements)
+        };
+        registered.allocation.floor = 0.001;
+        registered
+    };
+    let refusal = async |draft: ExperimentDraft| match engine.create_experiment(&me, draft).await {
+        Ok(experiment) => {
+            step(&engine, &experiment, Transition::Start).await;
+            None
+        }
+        Err(error) => match error.kind() {
+            ErrorKind::Invalid(violations) => Some(violations.0[0].code),
+            kind => panic!("{kind:?}"),
+        },
+    };
+    // The first entry of a registered experiment is longer, by the hash of the document. Names of
+    // some length fit without it, and not with it.
+    let named = |letters: usize| {
+        let mut draft = registered(&[26, 26, 26], "some are better");
+        let variants = draft.elements.iter_mut().flat_map(|e| &mut e.variants);
+        for (index, variant) in variants.enumerate() {
+            let more = letters / 78 + usize::from(index < letters % 78);
+            variant.name.push_str(&"x".repeat(more));
+        }
+        draft
+    };
+    let bare = |letters| ExperimentDraft {
+        hypothesis: None,
+        ..named(letters)
+    };
+    let (mut low, mut high) = (0, 78 * 200);
+    assert_eq!(refusal(bare(low)).await, None);
+    assert_eq!(refusal(bare(high)).await, Some("too_many_arms"));
+    while high - low > 1 {
+        let middle = usize::midpoint(low, high);
+        if refusal(bare(middle)).await.is_none() {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    assert_eq!(refusal(named(low)).await, Some("too_many_arms"));
+    assert_eq!(refusal(named(low - 120)).await, None);
+
+    // A document that is too long.
+    let mut long = registered(&[26; 20], &"\u{1f534}".repeat(2_000));
+    long.strategy = Strategy::Fixed;
+    for variant in long.elements.iter_mut().flat_map(|e| &mut e.variants) {
+        variant.weight = Some(1.0 / 26.0);
+    }
+    assert_eq!(refusal(long).await, Some("not_registrable"));
     engine.shutdown().await;
 }
 

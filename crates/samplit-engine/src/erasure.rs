@@ -19,7 +19,7 @@ use samplit_store::erasures;
 
 use crate::experiments::Edit;
 use crate::visitor::Digest;
-use crate::{Engine, Error, Principal, Role, Scope};
+use crate::{Engine, Error, ErrorKind, Principal, Role, Scope};
 
 /// What the erasure of a visitor came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -39,6 +39,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for an identifier that no visitor can have,
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a client without an account: nothing
+    /// is its own, and nobody should take that for an erasure,
     /// [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) and
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) as ever.
     pub async fn erase_visitor(&self, who: &Principal, visitor: &str) -> Result<Erasure, Error> {
@@ -50,7 +52,7 @@ impl Engine {
         let owner = match (who.role, who.user_id) {
             (Role::Admin, _) => None,
             (_, Some(owner)) => Some(owner),
-            (_, None) => return Ok(Erasure::default()),
+            (_, None) => return Err(ErrorKind::NotFound("account").into()),
         };
         let database = &self.core.database;
         let found = database.run(|session| {

@@ -84,16 +84,18 @@ impl Engine {
 }
 
 /// The document of an experiment that starts; `None` without a hypothesis.
-pub(crate) fn document(experiment: &Experiment) -> Result<Option<Json>, Error> {
+///
+/// # Errors
+/// A sentence for whoever wrote the draft.
+pub(crate) fn document(experiment: &Experiment) -> Result<Option<Json>, String> {
     if experiment.hypothesis.is_none() {
         return Ok(None);
     }
     let document = Json::Object(configuration(experiment));
     match Payload::from_json(&document) {
         Ok(_) => Ok(Some(document)),
-        Err(error) => Err(Error::conflict(
-            "not_registrable",
-            format!("hypothesis, goal and stopping rule cannot be registered: {error}"),
+        Err(error) => Err(format!(
+            "hypothesis, goal, stopping rule and weights cannot be registered: {error}"
         )),
     }
 }

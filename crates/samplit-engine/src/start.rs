@@ -121,14 +121,22 @@ fn fits(genesis: &Genesis) -> Result<(), String> {
     )
 }
 
-/// Checks that a draft can be started as far as its trail is concerned.
-pub(crate) fn check_fits(core: &Core, experiment: &Experiment) -> Result<(), Error> {
-    let genesis = genesis(core, experiment, &DrawKey::from_bytes([0; 32]), &[])?;
-    fits(&genesis).map_err(|detail| {
+/// Checks that a draft can be started as far as its trail is concerned, by making what its start
+/// would make.
+pub(crate) fn check_fits(core: &Core, draft: &Experiment) -> Result<(), Error> {
+    let refused = |pointer, code, detail| {
         let mut violations = Violations::default();
-        violations.add("/elements", "too_many_arms", detail);
-        violations.into()
-    })
+        violations.add(pointer, code, detail);
+        Error::from(violations)
+    };
+    let document = registration::document(draft);
+    let started = Experiment {
+        registration: document
+            .map_err(|detail| refused("/hypothesis", "not_registrable", detail))?,
+        ..draft.clone()
+    };
+    let genesis = genesis(core, &started, &DrawKey::from_bytes([0; 32]), &[])?;
+    fits(&genesis).map_err(|detail| refused("/elements", "too_many_arms", detail))
 }
 
 /// What the counters of the variants lack: whoever wrote the older rows may not have kept them.

@@ -5,7 +5,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use samplit_domain::{
-    Element, Experiment, ExperimentId, ExperimentType, Goal, GoalId, Status, Strategy, UserId,
+    Element, Experiment, ExperimentId, ExperimentType, Goal, GoalId, Hypothesis, Status, Strategy,
+    UserId,
 };
 use serde_json::Value as Json;
 use time::OffsetDateTime;
@@ -47,12 +48,14 @@ statements! {
         experiment_type, traffic_allocation, allocation_strategy, created_at, metadata, version, \
         updated_at, allocation_config, stopping_rule, hypothesis) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
-    /// Everything of an experiment that may change.
+    /// Everything of an experiment that may change. What was announced may not after the start.
     UPDATE_EXPERIMENT = "UPDATE experiments SET name = $2, description = $3, target_url = $4, \
         status = $5, experiment_type = $6, traffic_allocation = $7, allocation_strategy = $8, \
         started_at = $9, completed_at = $10, archived_at = $11, metadata = $12, version = $13, \
         updated_at = $14, allocation_config = $15, declared_winner = $16, \
-        stopping_rule = $17, hypothesis = $18, registration = $19 WHERE id = $1";
+        stopping_rule = $17, \
+        hypothesis = CASE WHEN started_at IS NULL THEN $18 ELSE hypothesis END, \
+        registration = CASE WHEN started_at IS NULL THEN $19 ELSE registration END WHERE id = $1";
     /// The goals of experiments, the primary one of each first.
     READ_GOALS = "SELECT id, name, is_primary, kind, default_value, experiment_id FROM goals \
         WHERE experiment_id = ANY($1) ORDER BY is_primary DESC, created_at, id";
@@ -311,6 +314,7 @@ fn from_row(row: &Row) -> Result<Experiment, Error> {
 }
 
 fn decode(of: Columns<'_>, id: Uuid) -> Result<Experiment, Error> {
+    let started_at: Option<OffsetDateTime> = of.get(10, "started_at")?;
     Ok(Experiment {
         id: ExperimentId(id),
         user_id: of.get::<Option<Uuid>>(1, "user_id")?.map(UserId),
@@ -327,7 +331,7 @@ fn decode(of: Columns<'_>, id: Uuid) -> Result<Experiment, Error> {
         created_at: of
             .get::<Option<_>>(9, "created_at")?
             .unwrap_or(OffsetDateTime::UNIX_EPOCH),
-        started_at: of.get(10, "started_at")?,
+        started_at,
         completed_at: of.get(11, "completed_at")?,
         metadata: of
             .get::<Option<_>>(12, "metadata")?
@@ -343,15 +347,22 @@ fn decode(of: Columns<'_>, id: Uuid) -> Result<Experiment, Error> {
         archived_at: of.get(17, "archived_at")?,
         stopping: serde_json::from_value(of.get(18, "stopping_rule")?)
             .map_err(|error| of.wrong("stopping_rule", error))?,
-        hypothesis: of
-            .get::<Option<Json>>(19, "hypothesis")?
-            .map(serde_json::from_value)
-            .transpose()
-            .map_err(|error| of.wrong("hypothesis", error))?,
-        registration: of.get(20, "registration")?,
+        // Since the start these two only tell what was announced, so one that was made unreadable by
+        // hand takes nothing else away: it is not what was registered, which the report then says.
+        hypothesis: match read_hypothesis(of) {
+            Err(_) if started_at.is_some() => None,
+            hypothesis => hypothesis?,
+        },
+        registration: of.get(20, "registration").unwrap_or(Some(Json::Null)),
         elements: Vec::new(),
         goals: Vec::new(),
     })
+}
+
+fn read_hypothesis(of: Columns<'_>) -> Result<Option<Hypothesis>, Error> {
+    let hypothesis = of.get::<Option<Json>>(19, "hypothesis")?;
+    let hypothesis = hypothesis.map(serde_json::from_value).transpose();
+    hypothesis.map_err(|error| of.wrong("hypothesis", error))
 }
 
 /// A word of a closed set, or what stands in for null.

@@ -49,7 +49,9 @@ impl Engine {
                 Transition::Start => {
                     fit_to_start(current)?;
                     next.started_at = Some(now);
-                    next.registration = registration::document(current)?;
+                    let document = registration::document(current);
+                    next.registration =
+                        document.map_err(|detail| Error::conflict("not_registrable", detail))?;
                 }
                 Transition::Complete => {
                     check_winner(current, &winner)?;
