@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod adopt;
+mod checkpointer;
 mod checkpoints;
 mod doctor;
 mod erasure;

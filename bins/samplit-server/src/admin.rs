@@ -166,7 +166,7 @@ pub(crate) fn throwaway_ring() -> anyhow::Result<KeyRing> {
 async fn create_key(args: CreateKeyArgs) -> anyhow::Result<()> {
     let database = database::connect(args.database.to_store()?).await?;
     // API keys are hashed, not sealed: whoever makes one need not hold the ring.
-    let engine = Engine::start(database, EngineConfig::new(throwaway_ring()?)).await?;
+    let engine = Engine::open(database, EngineConfig::new(throwaway_ring()?)).await?;
     let expires_at = args
         .expires_in_days
         .map(|days| SystemClock.now() + time::Duration::days(days.into()));

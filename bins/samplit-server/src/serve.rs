@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use samplit_engine::Engine;
+use samplit_engine::{Engine, EngineConfig};
 use samplit_http::{HttpConfig, Listeners};
 use tokio::net::TcpListener;
 
@@ -30,7 +30,10 @@ pub(crate) async fn run(
     // From here on, so that a signal during the start is not lost.
     let shutdown = signals::shutdown()?;
     let config = settings.engine.to_config(settings.keys.ring()?);
-    let config = settings.signing.apply(config)?;
+    let config = EngineConfig {
+        shutdown_timeout: settings.http.drain_timeout.0,
+        ..settings.signing.apply(config)?
+    };
     let metrics = recorder()?;
     let database = database::connect(settings.database.to_store()?).await?;
     let engine = Engine::start(database, config).await?;

@@ -11,8 +11,9 @@ use samplit_engine::{CheckpointSink, StoredCheckpoint};
 
 use crate::fetch::Fetcher;
 
-/// Receives every checkpoint as `POST`, the note as `text/plain`. What it does not answer with 2xx is
-/// posted again in the next round, so it may see a checkpoint more than once.
+/// Receives checkpoints as `POST`, the note as `text/plain`. What it does not answer with 2xx is posted
+/// again after a pause, so it may see a checkpoint more than once; and of what comes while it is slow
+/// or away it sees the newest of each trail.
 #[derive(Debug)]
 pub(crate) struct Webhook {
     address: Uri,

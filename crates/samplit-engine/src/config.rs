@@ -39,6 +39,9 @@ pub struct EngineConfig {
     pub checkpoint_directory: Option<PathBuf>,
     /// Where else checkpoints go.
     pub checkpoint_sinks: Vec<Arc<dyn CheckpointSink>>,
+    /// How long a shutdown may take over the last checkpoints, once the writer is done: signing what
+    /// grew, and handing it to the sinks.
+    pub shutdown_timeout: Duration,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where keys and identifiers come from.
@@ -63,6 +66,7 @@ impl EngineConfig {
             checkpoint_every: Duration::from_secs(30),
             checkpoint_directory: None,
             checkpoint_sinks: Vec::new(),
+            shutdown_timeout: Duration::from_secs(10),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::default()),
         }

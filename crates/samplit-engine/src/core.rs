@@ -7,7 +7,7 @@ use samplit_store::Database;
 
 use crate::EngineConfig;
 use crate::access::{KnownKey, REMEMBERED_FOR};
-use crate::checkpoints::{Directory, Exports};
+use crate::checkpoints::{Directory, Rounds, Sinks, Turns, Unfiled, turns};
 use crate::live::Registry;
 use crate::meter::Meter;
 use crate::proof::Trees;
@@ -28,7 +28,10 @@ pub(crate) struct Core {
     pub(crate) api_keys: Cache<String, Arc<KnownKey>>,
     pub(crate) trees: Trees,
     pub(crate) directory: Option<Directory>,
-    pub(crate) exports: Exports,
+    pub(crate) unfiled: Unfiled,
+    pub(crate) sinks: Sinks,
+    pub(crate) rounds: Rounds,
+    pub(crate) turns: Turns,
 }
 
 impl Core {
@@ -44,7 +47,10 @@ impl Core {
                 .build(),
             trees: Trees::default(),
             directory: config.checkpoint_directory.clone().map(Directory::new),
-            exports: Exports::default(),
+            unfiled: Unfiled::default(),
+            sinks: Sinks::start(&config.checkpoint_sinks),
+            rounds: Rounds::default(),
+            turns: turns(),
             database,
             config,
         }

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use samplit_domain::ExperimentId;
 use samplit_store::Database;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use crate::core::Core;
 use crate::writer::Writer;
@@ -21,20 +22,33 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the writer and begins to follow changes made by other processes. Before it answers
-    /// anything, it holds every trail that is not what was exported of it.
+    /// An engine that does what it is asked and nothing by itself: it follows no changes of other
+    /// processes, and completes, seals, signs and holds nothing. For a command that does one thing and
+    /// ends.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn open(database: Database, config: EngineConfig) -> Result<Self, Error> {
+        database.ping().await?;
+        let core = Arc::new(Core::new(database, config));
+        let writer = Arc::new(Writer::start(&core));
+        Ok(Self::over(core, writer))
+    }
+
+    /// Opens an engine and lets it work: it follows changes made by other processes, completes
+    /// experiments that registered so, seals and signs. Before it answers anything, it holds every
+    /// trail that is not what was exported of it.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn start(database: Database, config: EngineConfig) -> Result<Self, Error> {
-        database.ping().await?;
-        let core = Arc::new(Core::new(database.clone(), config));
-        let engine = Self::over(Arc::clone(&core), Arc::new(Writer::start(&core)));
-        engine.guard().await?;
+        let engine = Self::open(database.clone(), config).await?;
+        engine.hold_restored().await?;
         let writer = Arc::downgrade(&engine.writer);
-        let checkpoint = core.config.checkpoint_every;
-        let (refresh, complete) = (core.config.refresh_every, core.config.complete_every);
-        let core = Arc::downgrade(&core);
+        let config = &engine.core.config;
+        let checkpoint = config.checkpoint_every;
+        let (refresh, complete) = (config.refresh_every, config.complete_every);
+        let core = Arc::downgrade(&engine.core);
         engine.tasks.lock().extend([
             tokio::spawn(live::follow(Weak::clone(&core), database, refresh)),
             tokio::spawn(auto_complete::watch(
@@ -55,12 +69,38 @@ impl Engine {
         }
     }
 
-    /// Takes no more requests, answers those that wait, and stops.
+    /// Holds every trail that is not what was exported of it, as [`start`](Self::start) does. For an
+    /// engine that was [opened](Self::open) to write.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn hold_restored(&self) -> Result<(), Error> {
+        self.guard().await
+    }
+
+    /// Takes no more requests, answers those that wait, and stops. An engine that was started signs
+    /// what grew since the last round; what waits for the sinks is handed over. Both together take
+    /// at most [`EngineConfig::shutdown_timeout`].
     pub async fn shutdown(&self) {
         self.writer.drain().await;
-        for task in self.tasks.lock().drain(..) {
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        let was_started = !tasks.is_empty();
+        for task in tasks {
             task.abort();
+            // It was cut, or had failed, which was said then.
+            let _ = task.await;
         }
+        let deadline = Instant::now() + self.core.config.shutdown_timeout;
+        if was_started {
+            match timeout_at(deadline, Box::pin(self.sign_all())).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(error = ?error, "the last entries are not signed");
+                }
+                Err(_elapsed) => tracing::warn!("not all of the last entries were signed in time"),
+            }
+        }
+        self.core.sinks.close(deadline).await;
     }
 
     /// The database underneath.

@@ -19,6 +19,29 @@ pub struct Health {
     pub breaker: BreakerState,
     /// How the pool is used.
     pub pool: PoolStatus,
+    /// What the checkpointer does.
+    pub checkpointer: CheckpointerStatus,
+}
+
+/// What is known of the checkpointer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointerStatus {
+    /// Since its last round that went through, or since the start.
+    pub round_age: Duration,
+    /// How often it is to make one.
+    pub every: Duration,
+    /// Trails on hold, when it last looked.
+    pub on_hold: u64,
+}
+
+impl CheckpointerStatus {
+    /// Whether it should have made more than one round since the last, with a minute to spare: it is
+    /// dead, stuck, or fails each time.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        let patience = self.every.saturating_mul(2);
+        self.round_age > patience.saturating_add(Duration::from_secs(60))
+    }
 }
 
 impl Engine {
@@ -30,6 +53,11 @@ impl Engine {
             // After the question, which may have moved it.
             breaker: self.core.database.breaker_state(),
             pool: self.core.database.pool_status(),
+            checkpointer: CheckpointerStatus {
+                round_age: self.core.rounds.age(),
+                every: self.core.config.checkpoint_every,
+                on_hold: self.core.rounds.on_hold(),
+            },
         }
     }
 
@@ -46,6 +74,8 @@ impl Core {
         let mut sight = Sight {
             snapshot_age: self.registry.checked_at().elapsed(),
             visitors: self.visitors.entry_count(),
+            round_age: self.rounds.age(),
+            on_hold: self.rounds.on_hold(),
             ..Sight::default()
         };
         let now_us = to_micros(self.config.clock.now());

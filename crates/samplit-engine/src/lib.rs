@@ -45,7 +45,7 @@ pub use error::{Error, ErrorKind};
 pub use experiments::{ExperimentChange, ExperimentFilter, Page, PageOf};
 #[cfg(feature = "failpoints")]
 pub use failpoint::{Failpoint, FailpointHook, on_failpoint};
-pub use health::Health;
+pub use health::{CheckpointerStatus, Health};
 pub use planning::{ForecastRequest, ForecastResults, ForecastSpread, Target, WhatIf};
 pub use proof::{Bundle, BundleRange, ConsistencyProof, InclusionProof, Verdict};
 pub use registration::{Deviation, RegistrationReport};

@@ -34,6 +34,8 @@ pub(crate) struct Meter {
     weights_age: Gauge,
     experiments: Gauge,
     visitors: Gauge,
+    round_age: Gauge,
+    on_hold: Gauge,
 }
 
 /// What an assign that is answered may come to.
@@ -62,11 +64,16 @@ pub(crate) struct Sight {
     pub(crate) experiments: usize,
     /// Visitors in memory.
     pub(crate) visitors: u64,
+    /// Since the last round of the checkpointer that went through.
+    pub(crate) round_age: Duration,
+    /// Trails on hold.
+    pub(crate) on_hold: u64,
 }
 
 impl Meter {
     pub(crate) fn new() -> Self {
         describe();
+        begin_at_zero();
         let lookups = |result| counter!("samplit_sticky_lookups_total", "result" => result);
         Self {
             assigned: ASSIGNED
@@ -86,6 +93,8 @@ impl Meter {
             weights_age: gauge!("samplit_weights_age_seconds"),
             experiments: gauge!("samplit_experiments_in_memory"),
             visitors: gauge!("samplit_visitors_in_memory"),
+            round_age: gauge!("samplit_checkpoint_round_age_seconds"),
+            on_hold: gauge!("samplit_trails_on_hold"),
         }
     }
 
@@ -128,8 +137,10 @@ impl Meter {
         self.snapshot_age.set(sight.snapshot_age.as_secs_f64());
         self.weights_age.set(sight.weights_age.as_secs_f64());
         self.experiments.set(number(sight.experiments));
-        let visitors = usize::try_from(sight.visitors).unwrap_or(usize::MAX);
-        self.visitors.set(number(visitors));
+        let small = |count: u64| number(usize::try_from(count).unwrap_or(usize::MAX));
+        self.visitors.set(small(sight.visitors));
+        self.round_age.set(sight.round_age.as_secs_f64());
+        self.on_hold.set(small(sight.on_hold));
     }
 }
 
@@ -166,6 +177,19 @@ const fn word(kind: &ErrorKind) -> &'static str {
 )]
 pub(crate) fn number(count: usize) -> f64 {
     count as f64
+}
+
+/// Lets be seen what an alert looks at before it happens for the first time: a rise from nothing is
+/// none.
+fn begin_at_zero() {
+    for outcome in ["signed", "known", "held", "failed"] {
+        counter!("samplit_checkpoints_total", "outcome" => outcome).increment(0);
+    }
+    for target in ["directory", "sink"] {
+        counter!("samplit_checkpoint_export_failures_total", "target" => target).increment(0);
+    }
+    counter!("samplit_checkpoint_panics_total").increment(0);
+    gauge!("samplit_checkpoint_unsigned_seconds").increment(0);
 }
 
 /// The one list of the engine's metrics.
@@ -229,7 +253,20 @@ fn describe() {
     );
     describe_counter!(
         "samplit_checkpoint_export_failures_total",
-        "Checkpoints that did not leave the house at once, by target"
+        "Tries to bring a checkpoint to where it should be that failed, by target: directory, sink"
+    );
+    describe_counter!(
+        "samplit_checkpoint_panics_total",
+        "Panics of the checkpointer, which went on with the next trail"
+    );
+    describe_gauge!(
+        "samplit_checkpoint_round_age_seconds",
+        Unit::Seconds,
+        "Time since the last round of the checkpointer that went through"
+    );
+    describe_gauge!(
+        "samplit_trails_on_hold",
+        "Trails on hold: nothing is recorded in their experiments"
     );
     describe_gauge!(
         "samplit_checkpoint_unsigned_seconds",

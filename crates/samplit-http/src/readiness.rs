@@ -63,7 +63,8 @@ fn is_current(version: Option<i32>, expected: Option<i32>) -> bool {
 }
 
 /// Every part with its state. Breaker and pool explain and do not decide: the one closes as soon as
-/// the database answers, and the other is full for a moment in every burst.
+/// the database answers, and the other is full for a moment in every burst. Nor does the checkpointer,
+/// which no answer waits for, or a trail on hold, beside which all others work.
 fn verbose(is_draining: bool, expected: Option<i32>, health: Option<&Health>) -> Reply {
     let version = health.and_then(|health| health.schema_version.as_ref().ok());
     let is_schema_current = version.is_some_and(|version| is_current(*version, expected));
@@ -87,6 +88,15 @@ fn verbose(is_draining: bool, expected: Option<i32>, health: Option<&Health>) ->
                 "idle": health.pool.idle,
                 "limit": health.pool.limit,
                 "waiting": health.pool.waiting,
+            })),
+            "checkpointer": health.map(|health| json!({
+                "ok": !health.checkpointer.is_late(),
+                "round_age_seconds": health.checkpointer.round_age.as_secs_f64(),
+                "every_seconds": health.checkpointer.every.as_secs_f64(),
+            })),
+            "trails": health.map(|health| json!({
+                "ok": health.checkpointer.on_hold == 0,
+                "on_hold": health.checkpointer.on_hold,
             })),
             "drain": {
                 "ok": !is_draining,

@@ -41,6 +41,8 @@ statements! {
     LIST_UNSEALED = "SELECT h.experiment_id FROM audit_heads h JOIN experiments e \
         ON e.id = h.experiment_id WHERE h.sealed_us IS NULL AND h.hold IS NULL \
         AND e.completed_at IS NOT NULL AND e.status IN ('completed', 'archived') ORDER BY 1";
+    /// How many trails are on hold.
+    COUNT_ON_HOLD = "SELECT count(*) FROM audit_heads WHERE hold IS NOT NULL";
 }
 
 /// A row of `audit_heads`.
@@ -230,6 +232,16 @@ pub async fn unsigned(session: &Session<'_>) -> Result<Vec<ExperimentId>, Error>
 /// When PostgreSQL fails.
 pub async fn unsealed(session: &Session<'_>) -> Result<Vec<ExperimentId>, Error> {
     ids(session, LIST_UNSEALED).await
+}
+
+/// How many trails are on hold.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn count_on_hold(session: &Session<'_>) -> Result<u64, Error> {
+    let row = session.query_opt(COUNT_ON_HOLD, &[]).await?;
+    let count = row.map(|row| Columns::new(&row, "audit_heads").get::<i64>(0, "count"));
+    Ok(u64::try_from(count.transpose()?.unwrap_or(0)).unwrap_or(0))
 }
 
 async fn ids(session: &Session<'_>, statement: Statement) -> Result<Vec<ExperimentId>, Error> {

@@ -28,7 +28,7 @@ pub(super) struct Target {
 }
 
 impl Source {
-    /// An engine over the database.
+    /// An engine over the database that does only what it is asked.
     pub(crate) async fn open(&self) -> anyhow::Result<Engine> {
         self.open_as(EngineConfig::new(self.keys.ring()?)).await
     }
@@ -40,14 +40,17 @@ impl Source {
             ..self.database.to_store()?
         };
         let database = database::connect(settings).await?;
-        Ok(Engine::start(database, config).await?)
+        Ok(Engine::open(database, config).await?)
     }
 }
 
 impl Target {
-    /// An engine over the database.
+    /// An engine over the database that does only what it is asked, and that not to a trail that was
+    /// set back.
     pub(super) async fn open(&self) -> anyhow::Result<Engine> {
         let config = EngineConfig::new(self.source.keys.ring()?);
-        self.source.open_as(self.signing.apply(config)?).await
+        let engine = self.source.open_as(self.signing.apply(config)?).await?;
+        engine.hold_restored().await?;
+        Ok(engine)
     }
 }

@@ -38,9 +38,10 @@ pub(crate) struct HttpSettings {
     #[arg(long, env = "SAMPLIT_MAX_CONNECTIONS", default_value_t = 10_000)]
     max_connections: usize,
 
-    /// How long requests in flight may go on after SIGTERM.
+    /// How long requests in flight may go on after SIGTERM, and how long signing and exporting the
+    /// last checkpoints may take after them.
     #[arg(long, env = "SAMPLIT_DRAIN_TIMEOUT", default_value = "10s")]
-    drain_timeout: Span,
+    pub(crate) drain_timeout: Span,
 
     /// Requests per second that one API key may make; without it there is no limit.
     #[arg(long, env = "SAMPLIT_RATE_LIMIT")]

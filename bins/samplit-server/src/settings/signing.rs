@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use clap::Args;
-use hyper::Uri;
 use samplit_audit::Signer;
 use samplit_engine::EngineConfig;
 use serde::{Serialize, Serializer};
@@ -43,15 +42,10 @@ pub(crate) struct SigningSettings {
     #[arg(long, env = "SAMPLIT_CHECKPOINT_DIR")]
     checkpoint_dir: Option<PathBuf>,
 
-    /// An address that every checkpoint is posted to.
-    #[arg(
-        long,
-        env = "SAMPLIT_CHECKPOINT_WEBHOOK",
-        hide_env_values = true,
-        value_parser = web_address
-    )]
+    /// An address that checkpoints are posted to.
+    #[arg(long, env = "SAMPLIT_CHECKPOINT_WEBHOOK", hide_env_values = true)]
     #[serde(serialize_with = "host_only")]
-    checkpoint_webhook: Option<Uri>,
+    checkpoint_webhook: Option<Secret>,
 }
 
 impl SigningSettings {
@@ -102,7 +96,10 @@ impl SigningSettings {
                 !signers.is_empty(),
                 "--checkpoint-webhook: without a signing key there is nothing to post"
             );
-            sinks.push(Arc::new(Webhook::new(address.clone())?));
+            // Not by clap, which repeats what it cannot read.
+            let address = web_address(address.expose());
+            let address = address.map_err(|wrong| anyhow!("--checkpoint-webhook: {wrong}"))?;
+            sinks.push(Arc::new(Webhook::new(address)?));
         }
         Ok(EngineConfig {
             signers: signers.into(),
@@ -122,14 +119,15 @@ fn read(file: &Path) -> anyhow::Result<Secret> {
 }
 
 /// Of an address only where it leads: the rest may hold a secret.
-fn host_only<S: Serializer>(address: &Option<Uri>, serializer: S) -> Result<S::Ok, S::Error> {
+fn host_only<S: Serializer>(address: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
     let shown = address.as_ref().map(|address| {
-        let (scheme, host) = (address.scheme_str(), address.host());
-        format!(
-            "{}://{}/***",
-            scheme.unwrap_or_default(),
-            host.unwrap_or_default()
-        )
+        let address = web_address(address.expose()).ok();
+        let place = address
+            .as_ref()
+            .and_then(|uri| uri.scheme_str().zip(uri.host()));
+        place.map_or("***".to_owned(), |(scheme, host)| {
+            format!("{scheme}://{host}/***")
+        })
     });
     shown.serialize(serializer)
 }

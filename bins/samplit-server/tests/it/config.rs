@@ -1,6 +1,6 @@
 //! Settings: what is in force, and what is never shown.
 
-use crate::support::{Json, KEYS, SigningKey, code, command, run, stderr, stdout};
+use crate::support::{ANY_PORT, Json, KEYS, SigningKey, code, command, run, stderr, stdout};
 
 #[test]
 fn config_check_shows_everything_but_secrets() {
@@ -112,12 +112,29 @@ fn config_check_finds_what_is_wrong_with_checkpoints() {
             .unwrap_or(("", "PRIVATE+KEY+example"));
         assert!(!text.contains(material), "{text}");
     }
-    let mut check = command(&["config", "check"]);
-    let checked = check
-        .env("SAMPLIT_CHECKPOINT_WEBHOOK", "t0ken")
-        .output()
-        .unwrap();
-    assert_eq!(code(&checked), 64);
+}
+
+#[test]
+fn a_webhook_that_cannot_be_read_is_not_repeated() {
+    let key = SigningKey::make();
+    for address in ["t0ken", "hooks.example.org/t0ken", "https://me:t0ken@[h/x"] {
+        for arguments in [&["config", "check"][..], &ANY_PORT] {
+            let refused = command(arguments)
+                .env("SAMPLIT_DATABASE_URL", "postgresql://h/d")
+                .env("SAMPLIT_KEYS", KEYS)
+                .env("SAMPLIT_SIGNING_KEYS_FILE", key.file())
+                .env("SAMPLIT_CHECKPOINT_WEBHOOK", address)
+                .output()
+                .unwrap();
+            assert_eq!(code(&refused), 1);
+            let told = stdout(&refused) + &stderr(&refused);
+            assert!(
+                told.contains("--checkpoint-webhook: write http:// or https://"),
+                "{told}"
+            );
+            assert!(!told.contains("t0ken"), "{told}");
+        }
+    }
 }
 
 #[test]

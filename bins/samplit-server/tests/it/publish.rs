@@ -75,6 +75,28 @@ async fn a_webhook_gets_every_checkpoint_at_least_once() {
 }
 
 #[tokio::test]
+async fn why_a_webhook_is_not_reached_is_logged_and_its_address_is_not() {
+    let database = migrated().await;
+    let key = SigningKey::make();
+    let token = manager(&database);
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut serve = key.serve(database.url());
+    let address = format!("http://me:hunter2@{closed}/t0ken?key=s3cret");
+    serve.env("SAMPLIT_CHECKPOINT_WEBHOOK", address);
+    let mut server = Running::start(serve);
+    Api::of_new(server.addresses().0, &token);
+    // The last checkpoint is signed at the end, and tried once.
+    let log = stderr(&server.terminate());
+    assert!(log.contains("Connection refused"), "{log}");
+    for secret in ["hunter2", "t0ken", "s3cret"] {
+        assert!(!log.contains(secret), "{log}");
+    }
+}
+
+#[tokio::test]
 async fn a_database_that_was_set_back_takes_nothing_until_somebody_says_why() {
     let database = migrated().await;
     let (key, exported) = (SigningKey::make(), tempfile::tempdir().unwrap());

@@ -1,84 +1,36 @@
-//! Getting checkpoints out: what has arrived where is kept in memory, and what has not is tried
-//! again in every round until the newest of each trail is everywhere.
+//! Getting checkpoints out: to the directory, and to the mailboxes of the sinks.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
 use samplit_domain::ExperimentId;
 use samplit_store::checkpoints;
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{CheckpointSink, StoredCheckpoint};
+use super::StoredCheckpoint;
+use super::sinks::failed;
 use crate::{Engine, Error};
 
 /// Checkpoints read at once after a start.
 const PAGE: i64 = 500;
 
-/// The newest checkpoint of each trail that has not arrived everywhere.
+/// Whether the directory may lack the newest checkpoint of a trail.
 #[derive(Debug, Default)]
-pub(crate) struct Exports {
-    waiting: Mutex<HashMap<ExperimentId, Waiting>>,
-}
-
-#[derive(Clone, Debug)]
-struct Waiting {
-    checkpoint: StoredCheckpoint,
-    /// Whether the directory is to get it.
-    directory: bool,
-    /// Which sinks are to get it, by position.
-    sinks: Vec<usize>,
-}
-
-impl Exports {
-    /// Keeps what has not arrived, unless something newer waits by now.
-    fn keep(&self, late: Waiting) {
-        let mut waiting = self.waiting.lock();
-        let place = |of: &StoredCheckpoint| (of.incarnation, of.size);
-        let newer = waiting
-            .get(&late.checkpoint.experiment_id)
-            .is_some_and(|other| place(&other.checkpoint) > place(&late.checkpoint));
-        if !newer {
-            waiting.insert(late.checkpoint.experiment_id, late);
-        }
-    }
-}
+pub(crate) struct Unfiled(AtomicBool);
 
 impl Engine {
-    /// Exports a checkpoint everywhere, and returns once it was tried to write it to the directory; what
-    /// fails is tried again later. In a task of its own: who asked for the checkpoint may hang up,
-    /// and a slow sink keeps neither them nor the next trail waiting.
+    /// Writes a checkpoint to the directory, unless it is there, and hands it over to the sinks, which
+    /// nobody waits for. What the directory refuses is tried again in the next round.
     pub(super) async fn export(&self, checkpoint: StoredCheckpoint) {
-        let sinks = (0..self.core.config.checkpoint_sinks.len()).collect();
-        // What waits of this trail is older.
-        let exports = &self.core.exports;
-        exports.waiting.lock().remove(&checkpoint.experiment_id);
-        let late = Waiting {
-            checkpoint,
-            directory: self.core.directory.is_some(),
-            sinks,
-        };
-        let (written, is_written) = oneshot::channel();
-        let engine = self.clone();
-        tokio::spawn(async move { engine.deliver(late, Some(written)).await });
-        // An error says that the task is gone, and so is the checkpoint's way out, until the next start.
-        let _ = is_written.await;
+        self.file(&checkpoint).await;
+        self.core.sinks.publish(&checkpoint);
     }
 
-    /// Exports what has not arrived yet.
-    pub(super) async fn export_waiting(&self) {
-        let waiting = std::mem::take(&mut *self.core.exports.waiting.lock());
-        for late in waiting.into_values() {
-            self.deliver(late, None).await;
-        }
-    }
-
-    /// Exports the newest checkpoint of every trail: a server that was killed between signing one
-    /// and exporting it does not know.
-    pub(super) async fn export_newest(&self) -> Result<(), Error> {
-        let config = &self.core.config;
-        if self.core.directory.is_none() && config.checkpoint_sinks.is_empty() {
+    /// Writes the newest checkpoint of every trail that the directory lacks; `publish`: and hands all
+    /// of them over to the sinks. A server that was killed between signing one and exporting it does
+    /// not know.
+    pub(super) async fn export_newest(&self, publish: bool) -> Result<(), Error> {
+        self.core.unfiled.0.store(false, Ordering::Relaxed);
+        if self.core.directory.is_none() && self.core.sinks.is_empty() {
             return Ok(());
         }
         let mut after = ExperimentId(Uuid::nil());
@@ -87,48 +39,37 @@ impl Engine {
                 .core
                 .database
                 .run(|session| Box::pin(checkpoints::newest(session, after, PAGE)));
-            let page = page.await?;
+            let page = page
+                .await
+                .inspect_err(|_| self.core.unfiled.0.store(true, Ordering::Relaxed))?;
             let Some(last) = page.last() else {
                 return Ok(());
             };
             after = last.experiment_id;
             for row in page {
-                self.export(StoredCheckpoint::from_row(row)?).await;
+                let checkpoint = StoredCheckpoint::from_row(row)?;
+                self.file(&checkpoint).await;
+                if publish {
+                    self.core.sinks.publish(&checkpoint);
+                }
             }
         }
     }
 
-    /// Exports where it has not arrived; says when it is done with the directory.
-    async fn deliver(&self, mut late: Waiting, written: Option<oneshot::Sender<()>>) {
-        let checkpoint = &late.checkpoint;
-        let experiment = checkpoint.experiment_id;
-        if let Some(directory) = self.core.directory.as_ref().filter(|_| late.directory) {
-            let done = directory.write(checkpoint.clone(), self.core.ids.next());
-            match done.await {
-                Ok(()) => late.directory = false,
-                Err(error) => failed("directory", experiment, &error),
-            }
-        }
-        if let Some(written) = written {
-            // Whoever waited may be gone.
-            let _ = written.send(());
-        }
-        let mut left = Vec::new();
-        for index in late.sinks {
-            let sink: &Arc<dyn CheckpointSink> = &self.core.config.checkpoint_sinks[index];
-            if let Err(error) = sink.publish(checkpoint).await {
-                failed("sink", experiment, &*error);
-                left.push(index);
-            }
-        }
-        late.sinks = left;
-        if late.directory || !late.sinks.is_empty() {
-            self.core.exports.keep(late);
+    /// Whether the directory refused something since all was written.
+    pub(super) fn lacks_files(&self) -> bool {
+        self.core.unfiled.0.load(Ordering::Relaxed)
+    }
+
+    async fn file(&self, checkpoint: &StoredCheckpoint) {
+        let Some(directory) = &self.core.directory else {
+            return;
+        };
+        let id = checkpoint.experiment_id;
+        let writing = directory.write(checkpoint.clone(), self.core.ids.next());
+        if let Err(error) = writing.await {
+            failed("directory", id, &error);
+            self.core.unfiled.0.store(true, Ordering::Relaxed);
         }
     }
-}
-
-fn failed(target: &'static str, experiment: ExperimentId, error: &dyn std::fmt::Display) {
-    metrics::counter!("samplit_checkpoint_export_failures_total", "target" => target).increment(1);
-    tracing::warn!(%experiment, target_kind = target, %error, "a checkpoint could not be exported");
 }

@@ -6,10 +6,12 @@
 //! it goes into the database and from there into a directory and to sinks. What the directory holds
 //! is also the guard against a database that was set back: see [`guard`].
 
+mod cover;
 mod directory;
 mod export;
 mod guard;
 mod sign;
+mod sinks;
 mod watch;
 
 use futures_util::future::BoxFuture;
@@ -19,18 +21,22 @@ use samplit_store::checkpoints::{self, CheckpointRow};
 use samplit_store::heads;
 use time::OffsetDateTime;
 
+pub(crate) use cover::{Turns, turns};
 pub(crate) use directory::Directory;
-pub(crate) use export::Exports;
+pub(crate) use export::Unfiled;
 pub(crate) use sign::HASHES;
-pub(crate) use watch::watch;
+pub(crate) use sinks::Sinks;
+pub(crate) use watch::{Rounds, watch};
 
 use crate::trail::unsigned;
 use crate::{Engine, Error, ErrorKind, Principal, Scope};
 
-/// Where checkpoints go besides database and directory.
+/// Where checkpoints go besides database and directory. Nothing waits for a sink but what follows
+/// for it: a few checkpoints are on the way to it at once, one of each trail.
 pub trait CheckpointSink: std::fmt::Debug + Send + Sync {
-    /// Hands a checkpoint over. One that fails is handed over again in the next round, unless a
-    /// newer one of its trail has taken its place; one that succeeds may come again after a restart.
+    /// Hands a checkpoint over. One that fails is handed over again after a pause, unless a newer
+    /// one of its trail has taken its place; one that succeeds may come again after a restart. What
+    /// takes longer than a minute has failed.
     ///
     /// # Errors
     /// It did not arrive.

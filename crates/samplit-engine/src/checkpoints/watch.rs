@@ -1,24 +1,58 @@
 //! The checkpointer: seals what is over, signs what grew, and exports what has not arrived.
 //!
-//! It takes no lock that an assignment waits for, but for the moment of a seal.
+//! It takes no lock that an assignment waits for, but for the moment of a seal. What panics on the
+//! way of one trail keeps no other trail, and no later round, from being signed.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Weak;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use parking_lot::Mutex;
 use samplit_domain::ExperimentId;
 use samplit_store::{heads, trail};
+use tokio::time::Instant;
 
 use crate::core::Core;
 use crate::trail::signed;
 use crate::writer::Writer;
 use crate::{Engine, Error};
 
+/// What is known of the checkpointer from outside.
+#[derive(Debug)]
+pub(crate) struct Rounds {
+    finished: Mutex<Instant>,
+    on_hold: AtomicU64,
+}
+
+impl Default for Rounds {
+    fn default() -> Self {
+        Self {
+            finished: Mutex::new(Instant::now()),
+            on_hold: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Rounds {
+    /// Since the last round was finished, or since the start.
+    pub(crate) fn age(&self) -> Duration {
+        self.finished.lock().elapsed()
+    }
+
+    /// Trails on hold, at the last look.
+    pub(crate) fn on_hold(&self) -> u64 {
+        self.on_hold.load(Ordering::Relaxed)
+    }
+}
+
 /// Watches until the engine is gone. What an earlier process signed and did not bring out goes at
 /// once; the first round comes after a full period, as every other.
 pub(crate) async fn watch(core: Weak<Core>, writer: Weak<Writer>, every: Duration) {
     let mut rounds = tokio::time::interval(every);
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut is_brought_out = false;
+    let mut is_published = false;
     let mut is_first = true;
     loop {
         rounds.tick().await;
@@ -26,13 +60,28 @@ pub(crate) async fn watch(core: Weak<Core>, writer: Weak<Writer>, every: Duratio
             return;
         };
         let engine = Engine::over(core, writer);
-        if !is_brought_out {
-            is_brought_out = tell(engine.export_newest().await).is_some();
+        if !is_published || engine.lacks_files() {
+            let exported = caught(engine.export_newest(!is_published)).await;
+            is_published |= tell(exported).is_some();
         }
-        if !std::mem::take(&mut is_first) {
-            tell(engine.round().await);
+        let done = if std::mem::take(&mut is_first) {
+            tell(caught(engine.count_holds()).await)
+        } else {
+            tell(caught(Box::pin(engine.round())).await)
+        };
+        if done.is_some() {
+            *engine.core.rounds.finished.lock() = Instant::now();
         }
     }
+}
+
+/// What comes of `work`; a panic in it becomes an error, and is counted.
+async fn caught(work: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    let outcome = AssertUnwindSafe(work).catch_unwind().await;
+    outcome.unwrap_or_else(|_panic| {
+        metrics::counter!("samplit_checkpoint_panics_total").increment(1);
+        Err(Error::internal("a panic, which the log has"))
+    })
 }
 
 /// Logs a failure, but that PostgreSQL is away: others say so.
@@ -53,12 +102,19 @@ impl Engine {
             .database
             .run(|session| Box::pin(heads::unsealed(session)));
         for id in unsealed.await? {
-            if let Err(error) = self.seal_if_due(id).await
+            if let Err(error) = caught(self.seal_if_due(id)).await
                 && !error.is_unavailable()
             {
                 tracing::warn!(experiment = %id, error = ?error, "a trail could not be sealed");
             }
         }
+        let signed = self.sign_all().await;
+        self.count_holds().await?;
+        signed
+    }
+
+    /// Signs every trail that grew, if there is a key.
+    pub(crate) async fn sign_all(&self) -> Result<(), Error> {
         if self.core.config.signers.is_empty() {
             return Ok(());
         }
@@ -68,15 +124,27 @@ impl Engine {
             .run(|session| Box::pin(heads::unsigned(session)));
         let mut oldest = Duration::ZERO;
         for id in unsigned.await? {
-            if let Err(error) = self.sign(id).await {
+            if let Err(error) = caught(async { self.sign(id).await.map(drop) }).await {
                 if !error.is_unavailable() {
                     tracing::warn!(experiment = %id, error = ?error, "a trail could not be signed");
                 }
-                oldest = oldest.max(self.unsigned_for(id).await?);
+                // Where that is not to be had either, the next trail is none the worse for it.
+                if let Ok(age) = self.unsigned_for(id).await {
+                    oldest = oldest.max(age);
+                }
             }
         }
         metrics::gauge!("samplit_checkpoint_unsigned_seconds").set(oldest.as_secs_f64());
-        self.export_waiting().await;
+        Ok(())
+    }
+
+    async fn count_holds(&self) -> Result<(), Error> {
+        let counted = self
+            .core
+            .database
+            .run(|session| Box::pin(heads::count_on_hold(session)));
+        let counted = counted.await?;
+        self.core.rounds.on_hold.store(counted, Ordering::Relaxed);
         Ok(())
     }
 

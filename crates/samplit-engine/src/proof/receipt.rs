@@ -7,14 +7,14 @@ use samplit_store::assignments::{self, AssignmentRow};
 use samplit_store::trail;
 
 use super::to_entry;
-use crate::checkpoints::StoredCheckpoint;
 use crate::live::Live;
 use crate::trail::unsigned;
 use crate::{Engine, Error, ErrorKind, Principal};
 
 impl Engine {
     /// The entries of a visitor, each with a proof that it is in the tree of a signed checkpoint, as
-    /// one line of JSON. Where they are not covered yet, a checkpoint is signed.
+    /// one line of JSON. Where they are not covered yet, a checkpoint is signed; of one trail at most
+    /// one a second, for which all wait together.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] for an unknown visitor, [`ErrorKind::NotRunning`] before the start,
@@ -63,19 +63,6 @@ impl Engine {
             })
             .collect();
         Ok(write(id.0, &proved, &checkpoint.note))
-    }
-
-    /// The latest checkpoint, if it covers entry `last`; else a new one.
-    async fn covering(&self, id: ExperimentId, last: u64) -> Result<StoredCheckpoint, Error> {
-        let latest = self.latest_checkpoint(id).await?;
-        if let Some(latest) = latest.filter(|latest| latest.size >= last) {
-            return Ok(latest);
-        }
-        if self.core.config.signers.is_empty() {
-            let detail = "no checkpoint covers the entries of the visitor yet; try again later";
-            return Err(Error::conflict("not_yet_signed", detail));
-        }
-        self.sign(id).await
     }
 
     async fn entry(&self, id: ExperimentId, sequence: i64) -> Result<Entry, Error> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use samplit_devpg::{DevPg, Mode};
-use samplit_engine::Engine;
+use samplit_engine::{Engine, EngineConfig};
 use samplit_http::HttpConfig;
 use samplit_store::{Database, Settings};
 use serde_json::{Value as Json, json};
@@ -34,7 +34,15 @@ async fn without_its_database_the_service_says_so_and_recovers() {
     let server = Server::start(engine, config).await;
     let (status, parts) = parts(&server).await;
     assert_eq!(status, StatusCode::OK);
-    for part in ["database", "schema", "breaker", "pool", "drain"] {
+    for part in [
+        "database",
+        "schema",
+        "breaker",
+        "pool",
+        "checkpointer",
+        "trails",
+        "drain",
+    ] {
         assert_eq!(parts[part]["ok"], true, "{part}: {parts}");
     }
     let path = server.started().await;
@@ -91,6 +99,45 @@ async fn without_its_database_the_service_says_so_and_recovers() {
         (&json!(1), &json!(true)),
         "{parts}"
     );
+}
+
+#[tokio::test]
+async fn trails_on_hold_and_a_checkpointer_that_stands_still_are_seen() {
+    let database = samplit_tests::database().await;
+    let engine = samplit_tests::engine(database.url(), 1).await;
+    let server = Server::start(engine.clone(), HttpConfig::default()).await;
+    server.started().await;
+    server.started().await;
+    server.stop().await.unwrap();
+    engine.shutdown().await;
+    let hold = "UPDATE audit_heads SET hold = 'for this test' WHERE experiment_id = ( \
+                SELECT min(experiment_id::text)::uuid FROM audit_heads)";
+    let client = samplit_tests::connect(database.url()).await;
+    client.batch_execute(hold).await.unwrap();
+
+    let config = EngineConfig {
+        checkpoint_every: Duration::from_millis(20),
+        ..samplit_tests::config(2)
+    };
+    let engine = samplit_tests::engine_with(database.url(), config).await;
+    let server = Server::start(engine.clone(), HttpConfig::default()).await;
+    samplit_tests::eventually(async || {
+        let (status, parts) = parts(&server).await;
+        // The other trail works.
+        assert_eq!(status, StatusCode::OK);
+        parts["trails"] == json!({"ok": false, "on_hold": 1})
+    })
+    .await;
+    let (_, parts) = parts(&server).await;
+    assert_eq!(parts["checkpointer"]["ok"], true, "{parts}");
+    assert_eq!(parts["checkpointer"]["every_seconds"], 0.02, "{parts}");
+
+    let mut status = engine.health().await.checkpointer;
+    status.round_age = Duration::from_secs(70);
+    assert!(status.is_late());
+    status.every = Duration::from_secs(30);
+    assert!(!status.is_late(), "one that was missed is no alarm yet");
+    engine.shutdown().await;
 }
 
 /// What `/readyz?verbose` says of each part.
