@@ -114,12 +114,13 @@ INSERT INTO entry
         previous_hash, id, decision_type, round(extract(epoch FROM created_at) * 1000000)::bigint,
         decision_data, pg_temp.payload(decision_data), decision_data ->> 'payload_sha256', current_hash
     FROM algorithm_audit_trail WHERE experiment_id = :'experiment'::uuid;
--- A checkpoint is abandoned if the next incarnation begins with a restore entry at or before its size.
+-- A checkpoint is abandoned if the next incarnation begins with a restore entry at or before its size, or if it was
+-- taken over from outside, without a frontier.
 INSERT INTO note (place, after, abandoned, note)
-    SELECT 2 * least(c.size, r.sequence - 1) + 1, least(c.size, r.sequence - 1), r.sequence IS NOT NULL, c.note
+    SELECT 2 * coalesce(r.sequence - 1, c.size) + 1, coalesce(r.sequence - 1, c.size), r.sequence IS NOT NULL, c.note
     FROM audit_checkpoints c LEFT JOIN LATERAL (
         SELECT sequence FROM entry WHERE kind = 'restore' AND data ->> 'incarnation' = (c.incarnation + 1)::text
-            AND sequence <= c.size ORDER BY sequence LIMIT 1) r ON true
+            AND (sequence <= c.size OR c.frontier IS NULL) ORDER BY sequence LIMIT 1) r ON true
     WHERE c.experiment_id = :'experiment'::uuid ORDER BY c.size;
 \else
 -- CSV whose quote and delimiter never occur keeps every line as it is, backslashes too.

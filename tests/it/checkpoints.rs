@@ -241,15 +241,15 @@ async fn a_trail_that_does_not_extend_its_checkpoint_is_held() {
         refused.unwrap_err().kind(),
         ErrorKind::OnHold { .. }
     ));
-    // It was altered, not set back: there is nothing to acknowledge.
+    // It was altered, not set back: there is nothing to acknowledge, least of all here.
     let refused = engine
-        .acknowledge_restore(&me, id, "mine")
+        .acknowledge_restore(&me, id, "mine", &[])
         .await
         .unwrap_err();
     assert!(matches!(
         refused.kind(),
         ErrorKind::Conflict {
-            code: "nothing_to_give_up",
+            code: "no_directory",
             ..
         }
     ));

@@ -9,6 +9,7 @@ mod doctor;
 mod erasure;
 mod faults;
 mod foreign;
+mod guard;
 mod hot_statements;
 mod learning;
 mod lifecycle;

@@ -9,7 +9,7 @@ use crate::checkpoints::{audit, bundle_of, exporting, signer, signing, visit};
 use crate::{conversion, visitor};
 
 /// A copy of a database, as a backup is one.
-async fn copy(database: &TestDatabase) -> TestDatabase {
+pub(crate) async fn copy(database: &TestDatabase) -> TestDatabase {
     let pg = DevPg::shared().await;
     let admin = connect(&pg.url("postgres")).await;
     let end = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = $1";
@@ -68,18 +68,18 @@ async fn a_database_that_was_set_back_records_nothing_until_somebody_owns_up() {
     }
     // Only the server with the directory knows what is given up.
     let refused = unaware
-        .acknowledge_restore(&me, id, "disk lost")
+        .acknowledge_restore(&me, id, "disk lost", &[])
         .await
         .unwrap_err();
     assert!(matches!(
         refused.kind(),
         ErrorKind::Conflict {
-            code: "nothing_to_give_up",
+            code: "no_directory",
             ..
         }
     ));
     engine
-        .acknowledge_restore(&me, id, "disk lost")
+        .acknowledge_restore(&me, id, "disk lost", &[])
         .await
         .unwrap();
 
@@ -106,7 +106,7 @@ async fn a_database_that_was_set_back_records_nothing_until_somebody_owns_up() {
     );
 
     let again = engine
-        .acknowledge_restore(&me, id, "again")
+        .acknowledge_restore(&me, id, "again", &[])
         .await
         .unwrap_err();
     assert!(matches!(
@@ -145,14 +145,18 @@ async fn a_restore_may_be_restored_from_again() {
     for (seed, backup) in (3..).zip(&backups) {
         let engine = engine_with(backup.url(), exporting(seed, directory.path())).await;
         engine
-            .acknowledge_restore(&me, id, "from the backup")
+            .acknowledge_restore(&me, id, "from the backup", &[])
             .await
             .unwrap();
         let more = usize::try_from(seed).unwrap() * 100;
         visit(&engine, id, more..more + 3).await;
         engine.sign_checkpoint(&me, id).await.unwrap();
         let report = audit(&engine, id, &[1]).await;
-        assert_eq!(report.incarnation, 2);
+        assert_eq!(
+            u64::from(report.incarnation),
+            seed - 1,
+            "never the same twice"
+        );
         assert_eq!(report.abandoned, seed * 2 - 5);
         engine.verify(&me, id).await.unwrap().unwrap();
         engine.shutdown().await;
@@ -200,7 +204,7 @@ async fn a_bundle_in_parts_does_not_mix_histories_across_a_restore() {
 
     let engine = engine_with(backup.url(), exporting(3, directory.path())).await;
     engine
-        .acknowledge_restore(&me, id, "disk lost")
+        .acknowledge_restore(&me, id, "disk lost", &[])
         .await
         .unwrap();
     let verify = |parts: &[&[u8]]| {
@@ -229,27 +233,5 @@ async fn a_bundle_in_parts_does_not_mix_histories_across_a_restore() {
     let rest = bundle_of(&engine, id, of(common + 5, lost)).await;
     let failure = verify(&[&long, &rest]).unwrap_err();
     assert_eq!(failure.sequence, Some(common + 6), "{failure}");
-    engine.shutdown().await;
-}
-
-#[tokio::test]
-async fn what_is_no_checkpoint_stops_nobody() {
-    let database = database().await;
-    let directory = tempfile::tempdir().unwrap();
-    let me = Principal::system();
-    let engine = engine_with(database.url(), exporting(1, directory.path())).await;
-    let id = start(&engine, draft(&[2])).await.id;
-    visit(&engine, id, 0..3).await;
-    engine.sign_checkpoint(&me, id).await.unwrap();
-    engine.shutdown().await;
-
-    let folder = directory.path().join(id.to_string());
-    std::fs::write(folder.join("9-900.note"), "nonsense").unwrap();
-    std::fs::write(folder.join("README"), "hello").unwrap();
-    std::fs::create_dir(directory.path().join("lost+found")).unwrap();
-    let engine = engine_with(database.url(), exporting(2, directory.path())).await;
-    visit(&engine, id, 3..5).await;
-    let signed = engine.sign_checkpoint(&me, id).await.unwrap();
-    assert!(folder.join(format!("1-{}.note", signed.size)).exists());
     engine.shutdown().await;
 }

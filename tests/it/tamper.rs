@@ -128,7 +128,7 @@ impl Scene {
             .unwrap();
         self.sql("UPDATE audit_heads SET hold = 'restored'").await;
         self.engine
-            .acknowledge_restore(&me, self.id, "the disk died")
+            .acknowledge_restore(&me, self.id, "the disk died", &[])
             .await
             .unwrap();
     }

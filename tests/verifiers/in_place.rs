@@ -1,13 +1,16 @@
 //! A trail that the engine made, verified in place and as a bundle.
 
-use samplit_audit::{EntryRef, Payload, bundle};
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
+use samplit_audit::{Checkpoint, EntryRef, Hash, Payload, SignedCheckpoint, bundle, checkpoint};
 use samplit_domain::to_micros;
-use samplit_engine::{Assign, Convert, Principal};
+use samplit_engine::{Assign, BundleRange, Convert, EngineConfig, ErrorKind, Principal};
 use samplit_tests::{connect, database, draft, engine_with, fixed, start};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::trail::Trail;
+use crate::trail::{Trail, signer};
 use crate::variations::{self, Variation};
 use crate::{agree, code, ours, sql};
 
@@ -165,5 +168,66 @@ async fn a_trail_of_the_engine_is_sound_to_all_and_its_alterations_to_none() {
         .unwrap();
     }
     assert!(sql::run(&as_auditor, &variables, b"").await.is_ok());
+    engine.shutdown().await;
+}
+
+/// What was given up may be shorter than the trail that gives it up, and of several incarnations.
+#[tokio::test]
+async fn a_trail_that_gave_up_two_histories_is_sound_to_all() {
+    let database = database().await;
+    let directory = tempfile::tempdir().unwrap();
+    let config = EngineConfig {
+        signers: [signer()].into(),
+        checkpoint_every: Duration::from_secs(3_600),
+        checkpoint_directory: Some(directory.path().to_owned()),
+        ..fixed(6)
+    };
+    let engine = engine_with(database.url(), config).await;
+    let me = Principal::system();
+    let id = start(&engine, draft(&[2])).await.id;
+    let visit = async |name: &str| {
+        let visitor = name.to_owned();
+        let request = Assign {
+            visitor,
+            ..Assign::default()
+        };
+        engine.assign(&me, id, request).await.unwrap();
+    };
+    for name in ["a", "b", "c", "d", "e", "f", "g"] {
+        visit(name).await;
+    }
+    let signed = engine.sign_checkpoint(&me, id).await.unwrap();
+    let signed = SignedCheckpoint::parse(&signed.note).unwrap();
+    for (name, size) in [("1-9.note", 9), ("2-4.note", 4), ("2-6.note", 6)] {
+        let lost = Checkpoint {
+            size,
+            root: Hash::of(name.as_bytes()),
+            ..signed.checkpoint().clone()
+        };
+        let note = checkpoint::sign(&lost, &[signer()]).unwrap();
+        std::fs::write(directory.path().join(id.to_string()).join(name), note).unwrap();
+    }
+    let refused = engine.sign_checkpoint(&me, id).await.unwrap_err();
+    assert!(matches!(refused.kind(), ErrorKind::OnHold { .. }));
+    let done = engine
+        .acknowledge_restore(&me, id, "twice", &[])
+        .await
+        .unwrap();
+    assert_eq!((done.incarnation, done.given_up), (3, 3));
+    visit("h").await;
+    engine.sign_checkpoint(&me, id).await.unwrap();
+
+    let whole = engine.bundle(&me, id, BundleRange::default()).await;
+    let bundle = whole.unwrap().lines.try_concat().await.unwrap();
+    let report = ours(&bundle, true).unwrap();
+    assert_eq!((report.incarnation, report.abandoned), (3, 3));
+    let as_it_is = Variation {
+        what: "two histories given up".into(),
+        bundle,
+    };
+    agree("restored", &[as_it_is], true, 1).await;
+    let variables = vec![format!("experiment={id}")];
+    sql::run(database.url(), &variables, b"").await.unwrap();
+    engine.verify(&me, id).await.unwrap().unwrap();
     engine.shutdown().await;
 }

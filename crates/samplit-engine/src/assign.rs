@@ -128,7 +128,8 @@ impl Engine {
         if live.is_erased(&request.visitor) {
             return Ok(Ok(outside(live, NotRecorded::Erased)));
         }
-        if let Some(known) = self.core.visitors.get(&digest) {
+        let known = self.core.visitors.get(&digest);
+        if let Some(known) = known.filter(|known| live.believes(known)) {
             self.core.meter.sticky_hits.increment(1);
             return Ok(Ok(inside(live, known, false)));
         }
@@ -208,6 +209,7 @@ impl Engine {
                 assignments::find(session, &experiment, &[request.visitor.as_str()]).await
             })
         });
+        let incarnation = live.started()?.incarnation;
         let known = found.await?.first().map(|row| {
             let variants =
                 visitor::stored_variants(&live.experiment, row.variant_id, row.variants.as_ref());
@@ -215,6 +217,7 @@ impl Engine {
                 assignment_id: row.id,
                 variants: variants.into(),
                 assigned_at: row.assigned_at,
+                incarnation,
             }
         });
         if let Some(known) = &known {

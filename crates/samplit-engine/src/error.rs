@@ -45,6 +45,9 @@ pub enum ErrorKind {
         /// What was found.
         reason: String,
     },
+    /// The directory of exported checkpoints is gone, full, or not to be read. Without it nobody knows
+    /// whether the database was set back, so nothing is signed.
+    DirectoryUnavailable,
     /// The token is unknown, expired or revoked.
     Unauthenticated,
     /// The token does not allow this.
@@ -81,6 +84,13 @@ impl Error {
     pub(crate) fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self {
             kind: ErrorKind::Internal,
+            source: Some(source.into()),
+        }
+    }
+
+    pub(crate) fn directory(source: std::io::Error) -> Self {
+        Self {
+            kind: ErrorKind::DirectoryUnavailable,
             source: Some(source.into()),
         }
     }
@@ -162,6 +172,9 @@ impl std::fmt::Display for Error {
                 f.write_str("the conversion came after the attribution window")
             }
             ErrorKind::OnHold { reason } => write!(f, "the trail is on hold: {reason}"),
+            ErrorKind::DirectoryUnavailable => {
+                f.write_str("the directory of exported checkpoints cannot be used")
+            }
             ErrorKind::Unauthenticated => f.write_str("the token is unknown, expired or revoked"),
             ErrorKind::Forbidden(scope) => write!(f, "the token lacks the scope `{scope}`"),
             ErrorKind::Overloaded => f.write_str("too many requests are waiting"),

@@ -49,6 +49,7 @@ pub use health::{CheckpointerStatus, Health};
 pub use planning::{ForecastRequest, ForecastResults, ForecastSpread, Target, WhatIf};
 pub use proof::{Bundle, BundleRange, ConsistencyProof, InclusionProof, Verdict};
 pub use registration::{Deviation, RegistrationReport};
+pub use restore::Acknowledged;
 pub use results::{
     ArmEvidence, ArmResults, DifferenceEvidence, Effect, ElementResults, IntervalEstimate,
     LiftResults, Results, SampleRatioEvidence, StoppingProgress, TimelineArm, TimelinePoint,

@@ -17,6 +17,7 @@ use samplit_audit::payload::{Genesis, Reallocation};
 use samplit_audit::{DrawKey, Payload, PidKey, Place, Pseudonym, TypedPayload as _};
 use samplit_bandit::Weights;
 use samplit_domain::{ArmSet, Experiment, ExperimentId, Status, arm_sets, to_micros};
+use samplit_store::experiments::Version;
 use samplit_store::heads::HeadRow;
 use samplit_store::trail::EntryRow;
 use samplit_store::{Database, Notifications, Session, erasures, experiments, heads, keys, trail};
@@ -27,6 +28,7 @@ use uuid::Uuid;
 use crate::auto_complete::is_registered;
 use crate::core::Core;
 use crate::trail::{signed, unsigned};
+use crate::visitor::KnownVisitor;
 use crate::{Error, ErrorKind, start};
 
 /// An experiment in memory.
@@ -52,6 +54,8 @@ pub(crate) struct LiveTrail {
     pub(crate) genesis: Genesis,
     /// When the trail began, in microseconds since the epoch.
     pub(crate) began_us: i64,
+    /// One more for every restore.
+    pub(crate) incarnation: i32,
     /// Why nothing may be appended.
     pub(crate) hold: Option<String>,
     pub(crate) snapshot: ArcSwap<Snapshot>,
@@ -152,6 +156,22 @@ impl Live {
         }
     }
 
+    /// Whether what is remembered of a visitor can be believed. A database that was set back may lack
+    /// the row, and does not tell before the next look at what was exported; from then on the trail is
+    /// on hold, and after that in another incarnation.
+    pub(crate) fn believes(&self, known: &KnownVisitor) -> bool {
+        let trail = self.trail.as_ref();
+        trail.is_some_and(|trail| trail.hold.is_none() && trail.incarnation == known.incarnation)
+    }
+
+    /// Which version of the experiment this is.
+    fn version(&self) -> Version {
+        Version {
+            number: self.experiment.version,
+            updated_at: self.experiment.updated_at,
+        }
+    }
+
     /// What the trail calls a visitor.
     pub(crate) fn pseudonym(&self, visitor: &str) -> Result<Pseudonym, Error> {
         let key = self.started()?.pid_key.as_ref().ok_or_else(|| {
@@ -246,7 +266,8 @@ impl Core {
         }
     }
 
-    /// The experiment, read anew unless it is at least at `version` by now.
+    /// The experiment, read anew unless it is at `version` by now, or at the latest one. That may be
+    /// an earlier one, where the database was set back.
     pub(crate) async fn refreshed(
         &self,
         id: ExperimentId,
@@ -254,9 +275,28 @@ impl Core {
     ) -> Result<Arc<Live>, Error> {
         let _turn = self.registry.turn(id).await;
         match self.registry.get(id) {
-            Some(live) if live.experiment.version >= version => Ok(live),
+            Some(live) if live.experiment.version == version => Ok(live),
+            Some(live) if self.versions(&[id.0]).await?.get(&id) == Some(&live.version()) => {
+                Ok(live)
+            }
             _ => self.load(id).await,
         }
+    }
+
+    /// Reads an experiment anew unless it is at `version` by now.
+    async fn follow_to(&self, id: ExperimentId, version: Version) -> Result<(), Error> {
+        let _turn = self.registry.turn(id).await;
+        match self.registry.get(id) {
+            Some(live) if live.version() == version => Ok(()),
+            _ => self.load(id).await.map(drop),
+        }
+    }
+
+    async fn versions(&self, ids: &[Uuid]) -> Result<HashMap<ExperimentId, Version>, Error> {
+        let read = self
+            .database
+            .run(|session| Box::pin(async move { experiments::versions(session, ids).await }));
+        Ok(read.await?.into_iter().collect())
     }
 
     async fn load(&self, id: ExperimentId) -> Result<Arc<Live>, Error> {
@@ -332,6 +372,7 @@ impl Core {
             erased: self.read_erased(id).await?,
             genesis,
             began_us,
+            incarnation: head.incarnation,
             hold: head.hold,
             snapshot: ArcSwap::from_pointee(snapshot),
             evaluated_us: Arc::default(),
@@ -364,11 +405,11 @@ impl Core {
     /// Reads anew what has changed among the experiments in memory.
     pub(crate) async fn refresh_changed(&self) -> Result<(), Error> {
         let began = Instant::now();
-        let known: HashMap<ExperimentId, i64> = {
+        let known: HashMap<ExperimentId, Version> = {
             let experiments = self.registry.experiments.read();
             experiments
                 .iter()
-                .map(|(id, live)| (*id, live.experiment.version))
+                .map(|(id, live)| (*id, live.version()))
                 .collect()
         };
         let ids: Vec<Uuid> = known.keys().map(|id| id.0).collect();
@@ -376,13 +417,9 @@ impl Core {
             *self.registry.checked_at.lock() = began;
             return Ok(());
         }
-        let versions = self.database.run(|session| {
-            let ids = ids.clone();
-            Box::pin(async move { experiments::versions(session, &ids).await })
-        });
-        for (id, version) in versions.await? {
+        for (id, version) in self.versions(&ids).await? {
             if known.get(&id).is_some_and(|known| *known != version) {
-                self.refreshed(id, version).await?;
+                self.follow_to(id, version).await?;
             }
         }
         *self.registry.checked_at.lock() = began;
@@ -394,13 +431,8 @@ impl Core {
         let Some(known) = self.registry.get(id) else {
             return Ok(());
         };
-        let versions = self
-            .database
-            .run(|session| Box::pin(async move { experiments::versions(session, &[id.0]).await }));
-        match versions.await?.first() {
-            Some((_, version)) if *version > known.experiment.version => {
-                self.refreshed(id, *version).await.map(drop)
-            }
+        match self.versions(&[id.0]).await?.get(&id) {
+            Some(version) if *version != known.version() => self.follow_to(id, *version).await,
             _ => Ok(()),
         }
     }

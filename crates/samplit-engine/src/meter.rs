@@ -167,6 +167,7 @@ const fn word(kind: &ErrorKind) -> &'static str {
         ErrorKind::Overloaded => "overloaded",
         ErrorKind::Unavailable { .. } => "unavailable",
         ErrorKind::OutcomeUnknown => "outcome_unknown",
+        ErrorKind::DirectoryUnavailable => "checkpoint_directory",
         ErrorKind::Internal => "internal",
     }
 }

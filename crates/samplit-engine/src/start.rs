@@ -33,6 +33,16 @@ pub(crate) async fn begin(
     session: &Session<'_>,
     experiment: &Experiment,
 ) -> Result<(), Error> {
+    if let Some(directory) = &core.directory {
+        let exported = directory.list(experiment.id).await;
+        if !exported.map_err(Error::directory)?.is_empty() {
+            return Err(Error::conflict(
+                "trail_was_exported",
+                "checkpoints of a trail of this experiment were exported: the database was set back \
+                 to before its start. Restore a later copy, or begin with a new experiment",
+            ));
+        }
+    }
     let counts = assignments::count(session, experiment.id, None).await?;
     let carried = carried(experiment, &counts);
     let random = |bytes: &mut [u8; 32]| core.config.entropy.fill(bytes);

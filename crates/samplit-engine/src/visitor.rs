@@ -47,6 +47,8 @@ pub(crate) struct KnownVisitor {
     /// One variant per element, in element order.
     pub(crate) variants: Arc<[VariantId]>,
     pub(crate) assigned_at: OffsetDateTime,
+    /// In which incarnation of the trail the row was seen.
+    pub(crate) incarnation: i32,
 }
 
 /// The variants of a row, one per element. Where a row older than us says nothing of an element,

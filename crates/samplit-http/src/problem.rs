@@ -255,6 +255,14 @@ impl From<Error> for Problem {
                 &format!("nothing is written to this trail until its owner looks at it: {reason}"),
                 HOLD_SECONDS,
             ),
+            ErrorKind::DirectoryUnavailable => {
+                tracing::error!(error = ?error, "nothing can be signed");
+                Self::unavailable(
+                    "checkpoint_directory",
+                    "the server cannot use its directory of exported checkpoints; nothing was signed",
+                    HOLD_SECONDS,
+                )
+            }
             ErrorKind::Unauthenticated => Self::unauthenticated(),
             ErrorKind::Forbidden(scope) => Self::new(
                 StatusCode::FORBIDDEN,

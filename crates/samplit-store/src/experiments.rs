@@ -42,7 +42,7 @@ statements! {
         AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid)) \
         ORDER BY created_at DESC, id DESC LIMIT $6");
     /// The versions of many experiments, to see which have changed.
-    READ_VERSIONS = "SELECT id, version FROM experiments WHERE id = ANY($1)";
+    READ_VERSIONS = "SELECT id, version, updated_at FROM experiments WHERE id = ANY($1)";
     /// A new experiment.
     INSERT_EXPERIMENT = "INSERT INTO experiments (id, user_id, name, description, target_url, status, \
         experiment_type, traffic_allocation, allocation_strategy, created_at, metadata, version, \
@@ -181,6 +181,16 @@ pub async fn list(session: &Session<'_>, listing: &Listing) -> Result<Vec<Experi
     Ok(complete.collect())
 }
 
+/// When an experiment last changed, as number and as time. The number alone does not tell a database
+/// that was set back and changed since from one that was not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Grows by one with every change.
+    pub number: i64,
+    /// When that was.
+    pub updated_at: OffsetDateTime,
+}
+
 /// The versions of `ids`; ids that do not exist are missing.
 ///
 /// # Errors
@@ -188,11 +198,15 @@ pub async fn list(session: &Session<'_>, listing: &Listing) -> Result<Vec<Experi
 pub async fn versions(
     session: &Session<'_>,
     ids: &[Uuid],
-) -> Result<Vec<(ExperimentId, i64)>, Error> {
+) -> Result<Vec<(ExperimentId, Version)>, Error> {
     let rows = session.query(READ_VERSIONS, &[&ids]).await?;
     let versions = rows.iter().map(|row| {
         let of = Columns::new(row, TABLE);
-        Ok((ExperimentId(of.get(0, "id")?), of.get(1, "version")?))
+        let version = Version {
+            number: of.get(1, "version")?,
+            updated_at: of.get(2, "updated_at")?,
+        };
+        Ok((ExperimentId(of.get(0, "id")?), version))
     });
     versions.collect()
 }

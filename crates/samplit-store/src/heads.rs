@@ -28,8 +28,10 @@ statements! {
         WHERE h.experiment_id = d.experiment_id AND h.size = d.old_size";
     /// Marks a locked head as sealed.
     SEAL_HEAD = "UPDATE audit_heads SET sealed_us = $2 WHERE experiment_id = $1 AND sealed_us IS NULL";
-    /// Refuses to append to a trail.
-    HOLD_HEAD = "UPDATE audit_heads SET hold = $2 WHERE experiment_id = $1";
+    /// Refuses to append to a trail, under a new version.
+    HOLD_HEAD = "UPDATE audit_heads SET hold = $2, config_version = $3 WHERE experiment_id = $1";
+    /// Ends a hold.
+    RELEASE_HEAD = "UPDATE audit_heads SET hold = NULL WHERE experiment_id = $1 AND hold IS NOT NULL";
     /// Begins an incarnation; what held the trail is settled.
     BEGIN_INCARNATION = "UPDATE audit_heads SET incarnation = $2, hold = NULL \
         WHERE experiment_id = $1 AND incarnation = $2 - 1";
@@ -196,11 +198,21 @@ pub async fn hold(
     session: &Session<'_>,
     experiment: ExperimentId,
     reason: &str,
+    config_version: i64,
 ) -> Result<(), Error> {
     let held = session
-        .execute(HOLD_HEAD, &[&experiment.0, &reason])
+        .execute(HOLD_HEAD, &[&experiment.0, &reason, &config_version])
         .await?;
     Error::expect_rows(HOLD_HEAD.name, 1, held)
+}
+
+/// Ends the hold of a locked head.
+///
+/// # Errors
+/// When it is not on hold, or PostgreSQL fails.
+pub async fn release(session: &Session<'_>, experiment: ExperimentId) -> Result<(), Error> {
+    let released = session.execute(RELEASE_HEAD, &[&experiment.0]).await?;
+    Error::expect_rows(RELEASE_HEAD.name, 1, released)
 }
 
 /// Moves a locked head to the next incarnation and ends its hold.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use samplit_audit::Hash;
-use samplit_engine::{ExperimentId, Principal};
+use samplit_engine::{ExperimentId, Principal, VerifyingKey};
 
 use super::source::{Source, Target};
 use crate::output;
@@ -73,6 +73,11 @@ pub(crate) struct AcknowledgeArgs {
     #[arg(long)]
     reason: String,
 
+    /// The verifier key of a signing key that was taken out of service: what it has signed may be
+    /// given up, too; once or several times.
+    #[arg(long, value_name = "VKEY")]
+    accept_key: Vec<VerifyingKey>,
+
     #[command(flatten)]
     target: Target,
 }
@@ -130,13 +135,13 @@ pub(super) async fn acknowledge_restore(args: &AcknowledgeArgs) -> anyhow::Resul
     let engine = args.target.open().await?;
     let system = Principal::system();
     let done = engine
-        .acknowledge_restore(&system, args.experiment, &args.reason)
+        .acknowledge_restore(&system, args.experiment, &args.reason, &args.accept_key)
         .await;
     engine.shutdown().await;
-    done.with_context(|| format!("cannot go on with experiment {}", args.experiment))?;
+    let done = done.with_context(|| format!("cannot go on with experiment {}", args.experiment))?;
     output::line(&format!(
-        "the trail of experiment {} goes on",
-        args.experiment
+        "the trail of experiment {} goes on in incarnation {}; exported checkpoints given up: {}",
+        args.experiment, done.incarnation, done.given_up
     ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,5 @@
-//! Getting checkpoints out: to the directory, and to the mailboxes of the sinks.
+//! Getting out what an earlier process has signed: to the directory, where it was configured later,
+//! and to the mailboxes of the sinks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,7 +8,7 @@ use samplit_store::checkpoints;
 use uuid::Uuid;
 
 use super::StoredCheckpoint;
-use super::sinks::failed;
+use super::sign::Refusal;
 use crate::{Engine, Error};
 
 /// Checkpoints read at once after a start.
@@ -18,37 +19,38 @@ const PAGE: i64 = 500;
 pub(crate) struct Unfiled(AtomicBool);
 
 impl Engine {
-    /// Writes a checkpoint to the directory, unless it is there, and hands it over to the sinks, which
-    /// nobody waits for. What the directory refuses is tried again in the next round.
-    pub(super) async fn export(&self, checkpoint: StoredCheckpoint) {
-        self.file(&checkpoint).await;
-        self.core.sinks.publish(&checkpoint);
-    }
-
     /// Writes the newest checkpoint of every trail that the directory lacks; `publish`: and hands all
-    /// of them over to the sinks. A server that was killed between signing one and exporting it does
-    /// not know.
+    /// of them over to the sinks. A server that was killed between storing one and handing it over
+    /// does not know.
     pub(super) async fn export_newest(&self, publish: bool) -> Result<(), Error> {
-        self.core.unfiled.0.store(false, Ordering::Relaxed);
         if self.core.directory.is_none() && self.core.sinks.is_empty() {
             return Ok(());
         }
+        let mut is_complete = true;
+        // Until the last page.
+        self.core.unfiled.0.store(true, Ordering::Relaxed);
         let mut after = ExperimentId(Uuid::nil());
         loop {
             let page = self
                 .core
                 .database
                 .run(|session| Box::pin(checkpoints::newest(session, after, PAGE)));
-            let page = page
-                .await
-                .inspect_err(|_| self.core.unfiled.0.store(true, Ordering::Relaxed))?;
+            let page = page.await?;
             let Some(last) = page.last() else {
+                self.core.unfiled.0.store(!is_complete, Ordering::Relaxed);
                 return Ok(());
             };
             after = last.experiment_id;
             for row in page {
                 let checkpoint = StoredCheckpoint::from_row(row)?;
-                self.file(&checkpoint).await;
+                match self.file(&checkpoint).await {
+                    Ok(()) => {}
+                    Err(Refusal::Broken(reason)) => {
+                        self.hold(checkpoint.experiment_id, &reason).await?;
+                    }
+                    // The failure was told.
+                    Err(Refusal::Failed(_)) => is_complete = false,
+                }
                 if publish {
                     self.core.sinks.publish(&checkpoint);
                 }
@@ -59,17 +61,5 @@ impl Engine {
     /// Whether the directory refused something since all was written.
     pub(super) fn lacks_files(&self) -> bool {
         self.core.unfiled.0.load(Ordering::Relaxed)
-    }
-
-    async fn file(&self, checkpoint: &StoredCheckpoint) {
-        let Some(directory) = &self.core.directory else {
-            return;
-        };
-        let id = checkpoint.experiment_id;
-        let writing = directory.write(checkpoint.clone(), self.core.ids.next());
-        if let Err(error) = writing.await {
-            failed("directory", id, &error);
-            self.core.unfiled.0.store(true, Ordering::Relaxed);
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! Signing a checkpoint: only of what is committed, and only of what extends the one before.
 
+use std::io;
+
 use samplit_audit::checkpoint::{Checkpoint, SignedCheckpoint, sign};
 use samplit_audit::{Hash, merkle::Frontier};
 use samplit_domain::ExperimentId;
@@ -8,6 +10,7 @@ use samplit_store::heads::{self, HeadRow};
 use samplit_store::trail;
 
 use super::StoredCheckpoint;
+use super::sinks::failed;
 use crate::trail::{signed, unsigned};
 use crate::{Engine, Error, ErrorKind};
 
@@ -15,7 +18,7 @@ use crate::{Engine, Error, ErrorKind};
 pub(crate) const HASHES: u64 = 16_384;
 
 /// Why there is no checkpoint.
-enum Refusal {
+pub(super) enum Refusal {
     /// The trail is not what was signed: it is held for this reason.
     Broken(String),
     Failed(Error),
@@ -40,7 +43,15 @@ fn broken<T>(what: impl Into<String>) -> Result<T, Refusal> {
 impl Engine {
     /// Signs the trail as it is now, unless that was done, and exports the checkpoint. A trail that
     /// is not what was signed before is put on hold.
+    ///
+    /// In a task of its own: whoever asks may hang up, and what was begun is brought to its end.
     pub(crate) async fn sign(&self, id: ExperimentId) -> Result<StoredCheckpoint, Error> {
+        let engine = self.clone();
+        let signing = tokio::spawn(async move { engine.sign_or_hold(id).await });
+        signing.await.map_err(Error::internal)?
+    }
+
+    async fn sign_or_hold(&self, id: ExperimentId) -> Result<StoredCheckpoint, Error> {
         let outcome = self.try_sign(id).await;
         let (word, outcome) = match outcome {
             Ok((checkpoint, true)) => ("signed", Ok(checkpoint)),
@@ -104,10 +115,29 @@ impl Engine {
             signed_at: self.core.config.clock.now(),
             frontier: Some(head.frontier),
         };
+        // Exported first: what nobody outside has seen can be signed again, and what somebody has
+        // seen must be where the guard finds it.
+        self.file(&StoredCheckpoint::from_row(row.clone())?).await?;
         let (row, is_new) = self.store(row).await?;
         let stored = StoredCheckpoint::from_row(row)?;
-        self.export(stored.clone()).await;
+        self.core.sinks.publish(&stored);
         Ok((stored, is_new))
+    }
+
+    /// Writes a checkpoint to the directory, unless it is there.
+    pub(super) async fn file(&self, checkpoint: &StoredCheckpoint) -> Result<(), Refusal> {
+        let Some(directory) = &self.core.directory else {
+            return Ok(());
+        };
+        let writing = directory.write(checkpoint.clone(), self.core.ids.next());
+        writing.await.map_err(|error| {
+            failed("directory", checkpoint.experiment_id, &error);
+            if error.kind() == io::ErrorKind::AlreadyExists {
+                Refusal::Broken(error.to_string())
+            } else {
+                Refusal::Failed(Error::directory(error))
+            }
+        })
     }
 
     /// The head as it is committed, and the largest checkpoint of its incarnation.

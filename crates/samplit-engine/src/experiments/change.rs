@@ -213,12 +213,16 @@ impl Engine {
                 })
             })
             .await?;
-        // The change is made; if it cannot be read now, whoever needs it next will.
-        if let Err(error) = core.refresh_notified(edit.id).await {
-            tracing::warn!(experiment = %edit.id, error = ?error, "a change could not be read back");
-            core.forget(edit.id);
-        }
+        self.read_back(edit.id).await;
         Ok(next)
+    }
+
+    /// Takes a change that was made into memory; if it cannot be read now, whoever needs it next will.
+    pub(crate) async fn read_back(&self, id: ExperimentId) {
+        if let Err(error) = self.core.refresh_notified(id).await {
+            tracing::warn!(experiment = %id, error = ?error, "a change could not be read back");
+            self.core.forget(id);
+        }
     }
 }
 

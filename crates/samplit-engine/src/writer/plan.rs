@@ -69,9 +69,10 @@ impl<'a> Plan<'a> {
         now_us: i64,
         rows: &[AssignmentRow],
     ) -> Self {
+        let incarnation = trail.incarnation();
         let visitors = rows
             .iter()
-            .map(|row| (row.visitor.clone(), stored(&group.live, row)))
+            .map(|row| (row.visitor.clone(), stored(&group.live, row, incarnation)))
             .collect();
         let (statistics, conversions) = (HashMap::new(), Vec::new());
         Self {
@@ -162,6 +163,7 @@ impl<'a> Plan<'a> {
             assignment_id: AssignmentId(id),
             variants: Arc::clone(&drawn.variants),
             assigned_at: drawn.assigned_at,
+            incarnation: self.trail.incarnation(),
         };
         self.visitors.insert(
             job.visitor.clone(),
@@ -294,7 +296,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn stored(live: &Live, row: &AssignmentRow) -> Visitor {
+fn stored(live: &Live, row: &AssignmentRow, incarnation: i32) -> Visitor {
     let variants =
         visitor::stored_variants(&live.experiment, row.variant_id, row.variants.as_ref());
     Visitor {
@@ -303,6 +305,7 @@ fn stored(live: &Live, row: &AssignmentRow) -> Visitor {
             assignment_id: row.id,
             variants: Arc::from(variants),
             assigned_at: row.assigned_at,
+            incarnation,
         },
         // Rows older than the trail have neither; 0 says so in the trail, too.
         assignment_seq: row

@@ -3,6 +3,7 @@
 
 use hyper::StatusCode;
 use samplit_domain::Violations;
+use samplit_engine::VerifyingKey;
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -67,11 +68,33 @@ pub(crate) async fn redact(mut call: Call) -> Result<Reply, Problem> {
 /// `POST /v1/experiments/{id}/audit/acknowledge-restore`
 pub(crate) async fn acknowledge_restore(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    let reason: String = read(call.json().await?, |fields| fields.required("reason"))?;
+    let (reason, accepted) = read(call.json().await?, |fields| {
+        let reason: String = fields.required("reason");
+        let keys: Vec<Json> = fields.optional("accept_keys").unwrap_or_default();
+        let mut accepted = Vec::new();
+        for key in &keys {
+            match key.as_str().map(str::parse::<VerifyingKey>) {
+                Some(Ok(key)) => accepted.push(key),
+                _ => fields.refuse("accept_keys", "malformed", "must hold verifier keys"),
+            }
+        }
+        (reason, accepted)
+    })?;
     let (engine, id) = (&call.app.engine, call.experiment_id());
-    engine.acknowledge_restore(&who, id, &reason).await?;
-    let experiment = engine.experiment(&who, id).await?;
-    Ok(one(StatusCode::OK, &experiment))
+    let done = engine
+        .acknowledge_restore(&who, id, &reason, &accepted)
+        .await?;
+    let body = AcknowledgedJson {
+        incarnation: done.incarnation,
+        given_up: done.given_up,
+    };
+    Ok(json(StatusCode::OK, &body))
+}
+
+#[derive(Serialize)]
+struct AcknowledgedJson {
+    incarnation: u32,
+    given_up: usize,
 }
 
 #[derive(Serialize)]
