@@ -129,7 +129,7 @@ async fn connect(address: SocketAddr) -> Option<Sender> {
 }
 
 /// What an answer means for what is in the database.
-fn read(status: u16, answer: &Json) -> Outcome {
+pub(crate) fn read(status: u16, answer: &Json) -> Outcome {
     let code = answer["code"].as_str().unwrap_or_default();
     match (status, code) {
         (200, _) if answer["converted_at"].is_string() => Outcome::Converted {

@@ -15,6 +15,7 @@ mod clock;
 mod crowd;
 mod disk;
 mod history;
+mod hostile;
 mod kill;
 mod load;
 mod migration;
@@ -78,6 +79,11 @@ faults! {
     crowd::retry_storm "a storm of retries after an outage"
     rollout::rolling_restart "rolling restart with SIGTERM under load"
     migration::migration_under_load "a migration under load"
+    hostile::half_open_sockets "2,000 sockets that never end a head, half of them drip by drip"
+    hostile::endless_bodies "bodies that never end, by drops and by floods"
+    hostile::pipelined_requests "requests in a row, without waiting for answers"
+    hostile::answers_never_read "clients that ask for large answers and never read"
+    hostile::overload "ten times as many clients as are served well"
 }
 
 /// Every fault runs on it: what stands between faults, like the cluster, belongs to its tasks.

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use crate::check::Balance;
 use crate::history::{History, Outcome};
+use crate::hostile::Attended;
 use crate::plan::{self, Plan};
 use crate::vitals::Vitals;
 
@@ -29,6 +30,46 @@ const HEAD: [&str; 9] = [
 /// Where the table stands in the document.
 const BEGIN: &str = "<!-- measured: begin -->\n";
 const END: &str = "<!-- measured: end -->\n";
+
+/// And that of hostile clients.
+const BEGIN_HOSTILE: &str = "<!-- hostile: begin -->\n";
+const END_HOSTILE: &str = "<!-- hostile: end -->\n";
+
+static HOSTILE: Mutex<Vec<[String; 7]>> = Mutex::new(Vec::new());
+
+const HEAD_HOSTILE: [&str; 7] = [
+    "clients",
+    "of them",
+    "beside them, requests",
+    "p99 in peace, ms",
+    "p99 beside them, ms",
+    "slowest `/livez`, ms",
+    "memory, MiB",
+];
+
+/// Adds the line of one kind of hostile clients.
+pub(crate) fn hostile(plan: Plan, count: usize, attended: &Attended) {
+    let p99 = |took: &[std::time::Duration]| {
+        let mut sorted = took.to_vec();
+        sorted.sort_unstable();
+        let at = (sorted.len() * 99 / 100).min(sorted.len().saturating_sub(1));
+        milliseconds(sorted.get(at).copied().unwrap_or_default())
+    };
+    let (before, most) = attended.rss_kib;
+    HOSTILE.lock().push([
+        plan.what.to_owned(),
+        count.to_string(),
+        attended.beside.len().to_string(),
+        p99(&attended.quiet),
+        p99(&attended.beside),
+        milliseconds(attended.livez),
+        format!("{} → {}", before / 1024, most / 1024),
+    ]);
+}
+
+fn milliseconds(took: std::time::Duration) -> String {
+    format!("{:.1}", took.as_secs_f64() * 1e3)
+}
 
 /// Notes the version of PostgreSQL.
 pub(crate) fn runs_on(version: String) {
@@ -75,11 +116,11 @@ fn seconds(recoveries: &[f64]) -> String {
     }
 }
 
-fn table() -> String {
+fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let mut table = line(&HEAD.map(str::to_owned));
-    table.push_str(&format!("|{}\n", "---|".repeat(HEAD.len())));
-    for row in &*ROWS.lock() {
+    let mut table = line(&head.map(str::to_owned));
+    table.push_str(&format!("|{}\n", "---|".repeat(N)));
+    for row in rows {
         table.push_str(&line(row));
     }
     table
@@ -89,7 +130,12 @@ fn table() -> String {
 #[expect(clippy::print_stdout, reason = "it is what the run is for")]
 pub(crate) fn print() {
     if !ROWS.lock().is_empty() {
-        println!("\nSAMPLIT_FAULT_SEED={}\n\n{}", plan::seed(), table());
+        let seed = plan::seed();
+        println!(
+            "\nSAMPLIT_FAULT_SEED={seed}\n\n{}",
+            table(HEAD, &ROWS.lock())
+        );
+        println!("{}", table(HEAD_HOSTILE, &HOSTILE.lock()));
     }
 }
 
@@ -97,16 +143,24 @@ pub(crate) fn print() {
 pub(crate) fn write() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/RELIABILITY.md");
     let document = std::fs::read_to_string(&path).unwrap();
-    let (head, rest) = document.split_once(BEGIN).unwrap();
-    let (_, tail) = rest.split_once(END).unwrap();
     let measured = format!(
         "`./run faults`, seed {}, on {} ({}).\n\n{}",
         plan::seed(),
         output("date", &["-u", "+%Y-%m-%d"]),
         machine(),
-        table()
+        table(HEAD, &ROWS.lock())
     );
-    std::fs::write(&path, format!("{head}{BEGIN}{measured}{END}{tail}")).unwrap();
+    let document = between(&document, BEGIN, END, &measured);
+    let hostile = table(HEAD_HOSTILE, &HOSTILE.lock());
+    let document = between(&document, BEGIN_HOSTILE, END_HOSTILE, &hostile);
+    std::fs::write(&path, document).unwrap();
+}
+
+/// The document with something else between two marks.
+fn between(document: &str, begin: &str, end: &str, what: &str) -> String {
+    let (head, rest) = document.split_once(begin).unwrap();
+    let (_, tail) = rest.split_once(end).unwrap();
+    format!("{head}{begin}{what}{end}{tail}")
 }
 
 /// Processors, memory and versions.

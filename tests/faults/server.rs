@@ -33,6 +33,9 @@ pub(crate) const BREAKER: Duration = Duration::from_secs(1);
 /// How long a transaction may stand idle, as a stopped replica's does.
 pub(crate) const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(2);
 
+/// A head may take so long, and a client that does not read.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// A body may take so long; an answer twice as long.
 const REQUEST: Duration = Duration::from_secs(3);
 
@@ -125,7 +128,9 @@ async fn serve(setup: Setup) {
     let ops = listeners.ops.as_ref().unwrap().local_addr().unwrap();
     say(&format!("listening {address} {ops}"));
     let config = HttpConfig {
+        header_timeout: PATIENCE,
         request_timeout: REQUEST,
+        write_timeout: PATIENCE,
         metrics: Some(metrics),
         ..HttpConfig::default()
     };

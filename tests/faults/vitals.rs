@@ -25,9 +25,6 @@ pub(crate) struct Vitals {
 impl Vitals {
     pub(crate) async fn of(replica: &Replica, client: &tokio_postgres::Client) -> Self {
         let pid = replica.pid();
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let rss = rss.unwrap().trim().trim_end_matches(" kB");
         let connections = client
             .query_one(
                 "SELECT count(*) FROM pg_stat_activity \
@@ -37,7 +34,7 @@ impl Vitals {
             .await
             .unwrap();
         Self {
-            rss_kib: rss.parse().unwrap(),
+            rss_kib: resident_kib(pid),
             fds: std::fs::read_dir(format!("/proc/{pid}/fd"))
                 .unwrap()
                 .count(),
@@ -51,6 +48,13 @@ impl Vitals {
             && self.fds <= before.fds + MORE_FDS
             && self.connections <= before.connections + MORE_CONNECTIONS
     }
+}
+
+/// The resident memory of a process.
+pub(crate) fn resident_kib(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    rss.unwrap().trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// What the ops listener answers on a path: status and body. `None` when it does not answer.

@@ -14,6 +14,7 @@ use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
+use tokio_io_timeout::TimeoutStream;
 
 use crate::{
     HttpConfig, Listeners,
@@ -94,6 +95,7 @@ struct Acceptor {
     name: &'static str,
     service: Arc<Service>,
     http: http1::Builder,
+    write_timeout: Duration,
     limit: usize,
     permits: Arc<Semaphore>,
     graceful: GracefulShutdown,
@@ -117,6 +119,7 @@ impl Acceptor {
             name,
             service: Arc::new(service),
             http,
+            write_timeout: config.write_timeout,
             limit,
             permits: Arc::new(Semaphore::new(limit)),
             graceful: GracefulShutdown::new(),
@@ -146,12 +149,18 @@ impl Acceptor {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
+        // Nothing else ends a client that asks and never reads: it would keep its connection, and what
+        // was made for it, for ever.
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.write_timeout));
         let service = Arc::clone(&self.service);
         let answer = service_fn(move |request| {
             let service = Arc::clone(&service);
             async move { service.respond(request).await }
         });
-        let connection = self.http.serve_connection(TokioIo::new(stream), answer);
+        let connection = self
+            .http
+            .serve_connection(TokioIo::new(Box::pin(stream)), answer);
         let connection = self.graceful.watch(connection);
         let name = self.name;
         self.connections.spawn(async move {
