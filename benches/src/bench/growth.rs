@@ -1,6 +1,7 @@
 //! Tables that are full already: does anything get slower?
 
-use samplit_engine::{Engine, ExperimentId, Principal};
+use futures_util::TryStreamExt as _;
+use samplit_engine::{BundleRange, Engine, ExperimentId, Principal};
 use tokio::time::Instant;
 use tokio_postgres::NoTls;
 
@@ -39,6 +40,7 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
             Goal::AtMost(50.0),
         );
         sizes(&url, report).await?;
+        audit(&engine, id, millions, report).await?;
     }
     engine.shutdown().await;
     Ok(())
@@ -71,6 +73,48 @@ async fn results_ms(engine: &Engine, id: ExperimentId) -> anyhow::Result<f64> {
     }
     took.sort_by(f64::total_cmp);
     Ok(took[took.len() / 2])
+}
+
+/// What an auditor and an operator ask for at that size: the whole bundle, and the doctor.
+async fn audit(
+    engine: &Engine,
+    id: ExperimentId,
+    millions: u64,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let me = Principal::system();
+    let started = Instant::now();
+    let bundle = engine.bundle(&me, id, BundleRange::default()).await?;
+    let mut lines = Box::pin(bundle.lines);
+    let mut bytes = 0;
+    while let Some(line) = lines.try_next().await? {
+        bytes += line.len();
+    }
+    let took = started.elapsed().as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let (entries, gib) = (bundle.size as f64, bytes as f64 / f64::from(1 << 30));
+    report.add(
+        &format!("bundle of {millions} million visitors, entries"),
+        rate(entries / took),
+        format!("{gib:.1} GiB in {took:.0} s"),
+        entries / took,
+        Goal::None,
+    );
+    let started = Instant::now();
+    let checks = engine.doctor().await?;
+    anyhow::ensure!(
+        checks.iter().all(samplit_engine::Check::is_passed),
+        "doctor: {checks:?}"
+    );
+    let took = started.elapsed().as_secs_f64();
+    report.add(
+        &format!("doctor at {millions} million visitors, rows and entries replayed"),
+        format!("{took:.0} s"),
+        String::new(),
+        took,
+        Goal::None,
+    );
+    Ok(())
 }
 
 async fn count(url: &str) -> anyhow::Result<usize> {

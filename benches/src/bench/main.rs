@@ -7,6 +7,7 @@
 #[path = "../setup.rs"]
 mod setup;
 
+mod disk;
 mod growth;
 mod http;
 mod insert;
