@@ -37,6 +37,9 @@ pub struct HttpConfig {
     /// How long the body may take to arrive (beyond: 408). The answer may take twice as long in all
     /// (beyond: 503), but for verification and the bundle, which take what they need. Default 10 s.
     pub request_timeout: Duration,
+    /// How long a client may take none of an answer that is ready; beyond, the connection is closed.
+    /// One that takes a little again and again is not cut. Default 30 s.
+    pub write_timeout: Duration,
     /// Connections open at once; beyond, new ones wait unaccepted. Default 10,000.
     pub max_connections: usize,
     /// How long requests in flight may go on once the shutdown has begun. Default 10 s.
@@ -61,6 +64,7 @@ impl Default for HttpConfig {
             body_limit: 256 * 1024,
             header_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
             max_connections: 10_000,
             drain_timeout: Duration::from_secs(10),
             rate_limit: None,

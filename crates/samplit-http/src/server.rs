@@ -14,6 +14,7 @@ use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
+use tokio_io_timeout::TimeoutStream;
 
 use crate::{
     HttpConfig, Listeners,
@@ -94,6 +95,7 @@ struct Acceptor {
     name: &'static str,
     service: Arc<Service>,
     http: http1::Builder,
+    write_timeout: Duration,
     limit: usize,
     permits: Arc<Semaphore>,
     graceful: GracefulShutdown,
@@ -117,6 +119,7 @@ impl Acceptor {
             name,
             service: Arc::new(service),
             http,
+            write_timeout: config.write_timeout,
             limit,
             permits: Arc::new(Semaphore::new(limit)),
             graceful: GracefulShutdown::new(),
@@ -151,7 +154,11 @@ impl Acceptor {
             let service = Arc::clone(&service);
             async move { service.respond(request).await }
         });
-        let connection = self.http.serve_connection(TokioIo::new(stream), answer);
+        // hyper waits for ever for a client that does not read, and its answer is held meanwhile.
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.write_timeout));
+        let stream = TokioIo::new(Box::pin(stream));
+        let connection = self.http.serve_connection(stream, answer);
         let connection = self.graceful.watch(connection);
         let name = self.name;
         self.connections.spawn(async move {

@@ -34,6 +34,10 @@ pub(crate) struct HttpSettings {
     #[arg(long, env = "SAMPLIT_REQUEST_TIMEOUT", default_value = "10s")]
     request_timeout: Span,
 
+    /// How long a client may take none of an answer that is ready.
+    #[arg(long, env = "SAMPLIT_WRITE_TIMEOUT", default_value = "30s")]
+    write_timeout: Span,
+
     /// Connections open at once; more wait.
     #[arg(long, env = "SAMPLIT_MAX_CONNECTIONS", default_value_t = 10_000)]
     max_connections: usize,
@@ -54,6 +58,7 @@ impl HttpSettings {
             body_limit: self.body_limit,
             header_timeout: self.header_timeout.0,
             request_timeout: self.request_timeout.0,
+            write_timeout: self.write_timeout.0,
             max_connections: self.max_connections,
             drain_timeout: self.drain_timeout.0,
             rate_limit: self.rate_limit,
