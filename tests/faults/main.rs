@@ -15,6 +15,7 @@ mod clock;
 mod crowd;
 mod disk;
 mod history;
+mod hostile;
 mod kill;
 mod load;
 mod migration;
@@ -78,6 +79,7 @@ faults! {
     crowd::retry_storm "a storm of retries after an outage"
     rollout::rolling_restart "rolling restart with SIGTERM under load"
     migration::migration_under_load "a migration under load"
+    hostile::hostile_clients "slow and hostile clients, and ten times the load"
 }
 
 /// Every fault runs on it: what stands between faults, like the cluster, belongs to its tasks.

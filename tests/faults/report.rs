@@ -30,6 +30,10 @@ const HEAD: [&str; 9] = [
 const BEGIN: &str = "<!-- measured: begin -->\n";
 const END: &str = "<!-- measured: end -->\n";
 
+/// The same for hostile clients.
+const HOSTILE_BEGIN: &str = "<!-- hostile: begin -->\n";
+const HOSTILE_END: &str = "<!-- hostile: end -->\n";
+
 /// Notes the version of PostgreSQL.
 pub(crate) fn runs_on(version: String) {
     *POSTGRESQL.lock() = version;
@@ -95,18 +99,45 @@ pub(crate) fn print() {
 
 /// Writes it into the document.
 pub(crate) fn write() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/RELIABILITY.md");
-    let document = std::fs::read_to_string(&path).unwrap();
-    let (head, rest) = document.split_once(BEGIN).unwrap();
-    let (_, tail) = rest.split_once(END).unwrap();
-    let measured = format!(
-        "`./run faults`, seed {}, on {} ({}).\n\n{}",
+    replace(
+        BEGIN,
+        END,
+        &format!("{}{}", origin("./run faults"), table()),
+    );
+}
+
+/// Shows what hostile clients did to honest ones; in the long form writes it into the document.
+#[expect(clippy::print_stdout, reason = "it is what the run is for")]
+pub(crate) fn hostile(lines: &[String], is_long: bool) {
+    let table = format!(
+        "| beside honest clients | admitted | refused | p99, ms | of quiet p99 |\n\
+         |---|---|---|---|---|\n{}",
+        lines.concat()
+    );
+    println!("\n{table}");
+    if is_long {
+        let measured = format!("{}{table}", origin("./run faults hostile_clients"));
+        replace(HOSTILE_BEGIN, HOSTILE_END, &measured);
+    }
+}
+
+/// What a measurement stands on.
+fn origin(command: &str) -> String {
+    format!(
+        "`{command}`, seed {}, on {} ({}).\n\n",
         plan::seed(),
         output("date", &["-u", "+%Y-%m-%d"]),
         machine(),
-        table()
-    );
-    std::fs::write(&path, format!("{head}{BEGIN}{measured}{END}{tail}")).unwrap();
+    )
+}
+
+/// Puts what was measured between two marks of the document.
+fn replace(begin: &str, end: &str, measured: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/RELIABILITY.md");
+    let document = std::fs::read_to_string(&path).unwrap();
+    let (head, rest) = document.split_once(begin).unwrap();
+    let (_, tail) = rest.split_once(end).unwrap();
+    std::fs::write(&path, format!("{head}{begin}{measured}{end}{tail}")).unwrap();
 }
 
 /// Processors, memory and versions.
