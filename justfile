@@ -35,6 +35,12 @@ test-rust:
 faults *ARGS:
     SAMPLIT_FAULTS=long cargo test --quiet -p samplit-tests --test faults -- {{ARGS}}
 
+# each fuzz target for a little while (needs nightly and cargo-fuzz); `just fuzz 600` for longer
+fuzz SECONDS="20":
+    @cargo +nightly --version >/dev/null 2>&1 || { echo "just fuzz: no nightly compiler; rustup toolchain install nightly" >&2; exit 1; }
+    @cargo +nightly fuzz --version >/dev/null 2>&1 || { echo "just fuzz: no cargo-fuzz; cargo install cargo-fuzz" >&2; exit 1; }
+    @for target in $(cargo +nightly fuzz list); do cargo +nightly fuzz run "$target" -- -max_total_time={{SECONDS}} -max_len=65536; done
+
 # what may be linked in (needs cargo-deny)
 deny:
     cargo deny check bans licenses sources

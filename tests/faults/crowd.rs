@@ -11,7 +11,7 @@ use crate::history::{Attempt, History, Outcome, What};
 use crate::load::Retry;
 use crate::plan::Plan;
 use crate::postgres::answers;
-use crate::stage::{Setting, Stage};
+use crate::stage::{QUEUE, Setting, Stage};
 use crate::vitals::ops;
 
 /// How many ask for the same at once.
@@ -21,13 +21,14 @@ const THREE: Setting = Setting {
     replicas: 3,
     max_connections: 10,
     proxied: false,
+    queue: QUEUE,
 };
 
 pub(crate) async fn small_pool(plan: Plan) {
     let setting = Setting {
         replicas: 1,
         max_connections: 2,
-        proxied: false,
+        ..Setting::default()
     };
     let mut stage = Stage::set(plan, setting).await;
     let mut load = stage.load("load", 500, Retry::Connections);

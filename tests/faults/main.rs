@@ -79,11 +79,11 @@ faults! {
     crowd::retry_storm "a storm of retries after an outage"
     rollout::rolling_restart "rolling restart with SIGTERM under load"
     migration::migration_under_load "a migration under load"
-    hostile::half_open_sockets "2,000 sockets that never end a head, half of them drip by drip"
-    hostile::endless_bodies "bodies that never end, by drops and by floods"
-    hostile::pipelined_requests "requests in a row, without waiting for answers"
-    hostile::answers_never_read "clients that ask for large answers and never read"
-    hostile::overload "ten times as many clients as are served well"
+    hostile::hostile_half_open "2,000 sockets that never end a head, half of them drip by drip"
+    hostile::hostile_endless_bodies "bodies that never end, by drops and by floods"
+    hostile::hostile_pipelining "requests in a row, without waiting for answers"
+    hostile::hostile_never_reading "clients that ask for large answers and never read"
+    hostile::hostile_overload "ten times as many clients as are served well"
 }
 
 /// Every fault runs on it: what stands between faults, like the cluster, belongs to its tasks.

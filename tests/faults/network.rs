@@ -9,12 +9,13 @@ use crate::load::{Load, Retry};
 use crate::plan::Plan;
 use crate::proxy::Proxy;
 use crate::replica::PATIENCE;
-use crate::stage::{Setting, Stage};
+use crate::stage::{QUEUE, Setting, Stage};
 
 const PROXIED: Setting = Setting {
     replicas: 2,
     max_connections: 10,
     proxied: true,
+    queue: QUEUE,
 };
 
 /// The longest answer to a COMMIT, in bytes.

@@ -33,11 +33,11 @@ pub(crate) const BREAKER: Duration = Duration::from_secs(1);
 /// How long a transaction may stand idle, as a stopped replica's does.
 pub(crate) const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(2);
 
-/// A head may take so long, and a client that does not read.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 /// A body may take so long; an answer twice as long.
 const REQUEST: Duration = Duration::from_secs(3);
+
+/// A head may take so long to come, and an answer to be taken.
+const CLIENT: Duration = Duration::from_secs(5);
 
 /// What a server is told at its start.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,6 +46,7 @@ pub(crate) struct Setup {
     pub(crate) name: String,
     pub(crate) database_url: String,
     pub(crate) max_connections: usize,
+    pub(crate) queue: usize,
 }
 
 /// What is to happen at a failpoint.
@@ -116,6 +117,7 @@ async fn serve(setup: Setup) {
     let config = EngineConfig {
         clock: Arc::new(OffsetClock),
         cache_capacity: 20_000,
+        queue_capacity: setup.queue,
         ..EngineConfig::new(crate::stage::keys())
     };
     let engine = Engine::start(database, config).await.unwrap();
@@ -128,9 +130,9 @@ async fn serve(setup: Setup) {
     let ops = listeners.ops.as_ref().unwrap().local_addr().unwrap();
     say(&format!("listening {address} {ops}"));
     let config = HttpConfig {
-        header_timeout: PATIENCE,
+        header_timeout: CLIENT,
         request_timeout: REQUEST,
-        write_timeout: PATIENCE,
+        write_timeout: CLIENT,
         metrics: Some(metrics),
         ..HttpConfig::default()
     };

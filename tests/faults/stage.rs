@@ -59,6 +59,9 @@ pub(crate) async fn migrate(pg: &DevPg) {
     report::runs_on(version.get(0));
 }
 
+/// A queue that no fault fills but the one that means to; as in production.
+pub(crate) const QUEUE: usize = 16_384;
+
 /// How a stage is set.
 pub(crate) struct Setting {
     pub(crate) replicas: usize,
@@ -66,6 +69,8 @@ pub(crate) struct Setting {
     pub(crate) max_connections: usize,
     /// Whether servers reach PostgreSQL through a proxy.
     pub(crate) proxied: bool,
+    /// Requests that wait in a server at most.
+    pub(crate) queue: usize,
 }
 
 impl Default for Setting {
@@ -74,6 +79,7 @@ impl Default for Setting {
             replicas: 2,
             max_connections: 10,
             proxied: false,
+            queue: QUEUE,
         }
     }
 }
@@ -147,6 +153,7 @@ impl Stage {
                 name: format!("replica-{index}"),
                 database_url: database_url.clone(),
                 max_connections: setting.max_connections,
+                queue: setting.queue,
             };
             let replica = Replica::start(setup, stage.logs.path()).await;
             *stage.front.replicas[index].lock() = Some(replica.address);

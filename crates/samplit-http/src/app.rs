@@ -1,10 +1,16 @@
 //! What every request shares.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use samplit_engine::Engine;
 
+use tokio::sync::Semaphore;
+
 use crate::{HttpConfig, limit::KeyLimit, request_id::RequestIds};
+
+/// Bundles on their way at once; each holds a page of entries until its client takes it.
+const EXPORTS: usize = 8;
 
 #[derive(Debug)]
 pub(crate) struct App {
@@ -12,6 +18,8 @@ pub(crate) struct App {
     pub(crate) config: HttpConfig,
     pub(crate) limit: Option<KeyLimit>,
     pub(crate) request_ids: RequestIds,
+    /// One permit per bundle that may be on its way.
+    pub(crate) exports: Arc<Semaphore>,
     draining: AtomicBool,
 }
 
@@ -22,6 +30,7 @@ impl App {
             limit: config.rate_limit.map(KeyLimit::per_second),
             config,
             request_ids: RequestIds::random(),
+            exports: Arc::new(Semaphore::new(EXPORTS)),
             draining: AtomicBool::new(false),
         }
     }

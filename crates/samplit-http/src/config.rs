@@ -37,8 +37,8 @@ pub struct HttpConfig {
     /// How long the body may take to arrive (beyond: 408). The answer may take twice as long in all
     /// (beyond: 503), but for verification and the bundle, which take what they need. Default 10 s.
     pub request_timeout: Duration,
-    /// How long a client may take nothing of an answer that is there; beyond, the connection is cut.
-    /// Default 30 s.
+    /// How long a client may take none of an answer that is ready; beyond, the connection is closed.
+    /// One that takes a little again and again is not cut. Default 30 s.
     pub write_timeout: Duration,
     /// Connections open at once; beyond, new ones wait unaccepted. Default 10,000.
     pub max_connections: usize,

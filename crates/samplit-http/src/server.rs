@@ -149,18 +149,16 @@ impl Acceptor {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        // Nothing else ends a client that asks and never reads: it would keep its connection, and what
-        // was made for it, for ever.
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(self.write_timeout));
         let service = Arc::clone(&self.service);
         let answer = service_fn(move |request| {
             let service = Arc::clone(&service);
             async move { service.respond(request).await }
         });
-        let connection = self
-            .http
-            .serve_connection(TokioIo::new(Box::pin(stream)), answer);
+        // hyper waits for ever for a client that does not read, and its answer is held meanwhile.
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.write_timeout));
+        let stream = TokioIo::new(Box::pin(stream));
+        let connection = self.http.serve_connection(stream, answer);
         let connection = self.graceful.watch(connection);
         let name = self.name;
         self.connections.spawn(async move {

@@ -46,6 +46,8 @@ struct Inner {
     server: Server,
     settings: Settings,
     breaker: Mutex<CircuitBreaker>,
+    /// Held while the minimum is opened, so that two do not both open it.
+    filling: tokio::sync::Mutex<()>,
     meter: Meter,
     started: Instant,
 }
@@ -186,6 +188,7 @@ impl Database {
             server,
             settings,
             breaker: Mutex::new(breaker),
+            filling: tokio::sync::Mutex::new(()),
             meter: Meter::new(),
             started: Instant::now(),
         });
@@ -402,7 +405,11 @@ impl Inner {
 
     /// Opens connections up to the minimum.
     async fn fill(&self) -> Result<(), Error> {
+        let _alone = self.filling.lock().await;
         let missing = self.settings.min_connections.max(1);
+        if self.pool.status().size >= missing {
+            return Ok(());
+        }
         let lent = futures_util::future::try_join_all((0..missing).map(|_| self.pool.get()));
         lent.await.map(drop).map_err(Error::pool)
     }

@@ -34,7 +34,7 @@ pub(crate) struct HttpSettings {
     #[arg(long, env = "SAMPLIT_REQUEST_TIMEOUT", default_value = "10s")]
     request_timeout: Span,
 
-    /// How long a client may take nothing of an answer that is there.
+    /// How long a client may take none of an answer that is ready.
     #[arg(long, env = "SAMPLIT_WRITE_TIMEOUT", default_value = "30s")]
     write_timeout: Span,
 

@@ -80,6 +80,23 @@ async fn a_body_that_does_not_come_is_408() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_is_cut() {
+    let config = HttpConfig {
+        write_timeout: SHORT,
+        ..HttpConfig::default()
+    };
+    let (server, _database) = server(config).await;
+    let mut stream = connect(&server).await;
+    // Pipelined until what lies between is full; then only the server can end it.
+    let cut = async {
+        let request = "GET /verify HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
+        while stream.write_all(request.as_bytes()).await.is_ok() {}
+    };
+    timeout(Duration::from_secs(60), cut).await.unwrap();
+    assert_eq!(server.get("/v1/experiments").await.summary(), "200");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_http_is_refused() {
     let (server, _database) = server(HttpConfig::default()).await;
     let huge = format!(
