@@ -1,12 +1,15 @@
 //! Tables that are full already: does anything get slower?
 
+use std::time::Duration;
+
 use futures_util::TryStreamExt as _;
-use samplit_engine::{BundleRange, Engine, ExperimentId, Principal};
+use samplit_engine::{BundleRange, Engine, EngineConfig, ExperimentId, Principal};
+use samplit_store::{Database, Settings};
 use tokio::time::Instant;
 use tokio_postgres::NoTls;
 
 use crate::report::{Goal, Report, number, rate};
-use crate::{Args, setup, writer};
+use crate::{Args, server, setup, writer};
 
 pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
     let (_pg, url) = setup::migrated(true).await?;
@@ -40,7 +43,7 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
             Goal::AtMost(50.0),
         );
         sizes(&url, report).await?;
-        audit(&engine, id, millions, report).await?;
+        audit(&url, id, millions, report).await?;
     }
     engine.shutdown().await;
     Ok(())
@@ -77,11 +80,18 @@ async fn results_ms(engine: &Engine, id: ExperimentId) -> anyhow::Result<f64> {
 
 /// What an auditor and an operator ask for at that size: the whole bundle, and the doctor.
 async fn audit(
-    engine: &Engine,
+    url: &str,
     id: ExperimentId,
     millions: u64,
     report: &mut Report,
 ) -> anyhow::Result<()> {
+    // As patient as the command lines are.
+    let settings = Settings {
+        statement_timeout: Duration::ZERO,
+        ..Settings::new(url)
+    };
+    let database = Database::connect(settings).await?;
+    let engine = Engine::open(database, EngineConfig::new(server::ring()?)).await?;
     let me = Principal::system();
     let started = Instant::now();
     let bundle = engine.bundle(&me, id, BundleRange::default()).await?;
@@ -114,6 +124,7 @@ async fn audit(
         took,
         Goal::None,
     );
+    engine.shutdown().await;
     Ok(())
 }
 
