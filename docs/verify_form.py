@@ -124,7 +124,7 @@ def read_key(text):
 def count_signed(keys, message, signatures):
     """How many of the keys have signed, or None if a signature of one of them does not hold."""
     held = 0
-    for name, key_id, public in keys:
+    for name, key_id, public in dict.fromkeys(keys):
         own = [signed[4:] for by, signed in signatures if by == name and signed[:4] == key_id]
         if not all(holds(public, message, signature) for signature in own): return None
         held += bool(own)

@@ -7,7 +7,7 @@ from verify_weights import weights
 LOOK_BACK = 2**20  # counted events that a reallocation may lag behind
 
 class Replay:
-    """What the decisions before the next entry come to. Every method raises ValueError at a decision that is not right."""
+    """What the decisions before the next entry come to. Every method raises ValueError at a wrong decision."""
     def __init__(self, experiment, genesis, draw_key, weights):
         self.experiment, self.genesis, self.draw_key, self.weights = experiment, genesis, draw_key, weights
         self.many, self.snapshots, self.visitors, self.hidden = "elements" in genesis, {}, {}, set()
@@ -19,7 +19,8 @@ class Replay:
         self.check_key(draw_key)
 
     def check_key(self, key):
-        committed = sha("samplit-audit/draw-key/v1\n", self.experiment, "\n", key).hex() if key else self.genesis["draw_key_commitment"]
+        committed = (sha("samplit-audit/draw-key/v1\n", self.experiment, "\n", key).hex() if key
+                     else self.genesis["draw_key_commitment"])
         need(committed == self.genesis["draw_key_commitment"], "the draw key is not the one that was committed to")
 
     def take_weights(self, sequence, data):
@@ -52,7 +53,8 @@ class Replay:
         need(weights and (superseded is None or time <= superseded + lag), "uses a snapshot that is none or too old")
         need(draw < len(weights), "draws for an element that there is not")
         below = [sum(weights[draw][:arm + 1]) for arm in range(len(weights[draw]))]
-        need([a["r_ppb"] < end for end in below].index(True) == a["arm"], "the arm is not the one that the draw chooses")
+        chosen = [a["r_ppb"] < end for end in below].index(True)
+        need(chosen == a["arm"], "the arm is not the one that the draw chooses")
         visitor = self.visitors.setdefault(a["visitor"], {"first": sequence, "converted": False, "arms": {}})
         need(draw not in visitor["arms"], "assigns a visitor a second time")
         visitor["arms"][draw] = a["arm"]
@@ -69,7 +71,8 @@ class Replay:
             need(first in self.hidden or carried, "names no earlier assignment of its visitor")
             visitor = self.visitors[c["visitor"]] = {"first": first, "converted": False, "arms": {}}
         need(not visitor["converted"], "converts a visitor a second time")
-        need(first == visitor["first"] or first in self.hidden and first < visitor["first"], "names another assignment than the first")
+        need(first == visitor["first"] or first in self.hidden and first < visitor["first"],
+             "names another assignment than the first")
         visitor["converted"] = True
         for element, arm in enumerate(arms):
             known = visitor["arms"].get(element)
@@ -79,12 +82,14 @@ class Replay:
         self.report["conversions"] += 1
 
     def compare(self, upto, data):
-        """Counts as claimed against those up to entry `upto`. What is redacted may be in any arm, but sums must come out."""
+        """Counts as claimed against those up to entry `upto`. What is redacted may be in any arm, but sums must fit."""
         need(upto >= self.upto and ("elements" in data) == self.many, "counts up to an entry that it cannot")
         later = [step for step in self.steps if step[0] > upto]
         for _, counter, place in later: counter[place] -= 1
-        need([len(b["arms"]) for b in blocks(data)] == [len(of) for of in self.counts], "has other elements or arms than the genesis")
-        more = [[(arm["n"] - n, arm["s"] - s) for arm, (n, s) in zip(b["arms"], of)] for b, of in zip(blocks(data), self.counts)]
+        need([len(b["arms"]) for b in blocks(data)] == [len(of) for of in self.counts],
+             "has other elements or arms than the genesis")
+        more = [[(arm["n"] - n, arm["s"] - s) for arm, (n, s) in zip(b["arms"], of)]
+                for b, of in zip(blocks(data), self.counts)]
         need(all(n >= 0 and s >= 0 for of in more for n, s in of), "counts fewer than there are")
         need(sum(n for of in more for n, _ in of) == self.unseen[0], "counts assignments that are not there")
         need(all(sum(s for _, s in of) == self.unseen[1] for of in more), "counts conversions that are not there")
@@ -98,11 +103,14 @@ class Replay:
         for block, configured in zip(blocks(r), blocks(self.genesis)):
             for arm in block["arms"]:
                 for key, expected in (("alpha_f64", prior[0] + arm["s"]), ("beta_f64", prior[1] + arm["n"] - arm["s"])):
-                    need(arm["s"] <= arm["n"] and abs(real(arm[key]) - expected) <= 1e-9 * expected, "the posterior is not prior and counts")
+                    need(arm["s"] <= arm["n"] and abs(real(arm[key]) - expected) <= 1e-9 * expected,
+                         "the posterior is not prior and counts")
             if self.weights:
-                arms = [(a.get("active", True), a["n"], real(a["alpha_f64"]), real(a["beta_f64"])) for a in block["arms"]]
+                arms = [(a.get("active", True), a["n"], real(a["alpha_f64"]), real(a["beta_f64"]))
+                        for a in block["arms"]]
                 due = weights(self.genesis, configured["weights_ppb"], arms)
-                need(due and all(abs(w - v) <= 1000 for w, v in zip(block["weights_ppb"], due)), "the weights do not follow from the counts")
+                need(due and all(abs(w - v) <= 1000 for w, v in zip(block["weights_ppb"], due)),
+                     "the weights do not follow from the counts")
         self.newest[1] = time
         self.take_weights(sequence, r)
         self.report["reallocations"] += 1

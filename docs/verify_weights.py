@@ -1,5 +1,6 @@
-"""For verify_full.py: the rule from counts to weights. The probability of each arm to have the highest rate, by numerical
-integration instead of simulation, with the floor mixed in. Written apart from the server's code. Standard library only."""
+"""For verify_full.py: the rule from counts to weights. The probability of each arm to have the highest rate, by
+numerical integration instead of simulation, with the floor mixed in. Written apart from the server's code.
+Standard library only."""
 from math import exp, expm1, hypot, log, log1p, sqrt
 
 PPB = 10**9
@@ -39,7 +40,8 @@ def p_best(posteriors):
     for i, (g, _) in enumerate(curves):
         for j, (_, below) in enumerate(curves):
             if j != i: g = [u * v for u, v in zip(g, below)]
-        p.append(sum((right - left) / 6 * (g[2 * k] + 4 * g[2 * k + 1] + g[2 * k + 2]) for k, (left, right) in enumerate(panels)))
+        p.append(sum((right - left) / 6 * (g[2 * k] + 4 * g[2 * k + 1] + g[2 * k + 2])
+                     for k, (left, right) in enumerate(panels)))
     return [v / sum(p) for v in p]
 
 def top_two(p):
@@ -55,7 +57,8 @@ def top_two(p):
 def weights(genesis, configured, arms):
     """The weights in parts per billion, or None where the rule gives none. `arms`: (active, n, alpha, beta) of each."""
     playing, floor = [arm for arm in arms if arm[0]], genesis["floor_ppb"]
-    if not playing or floor * len(playing) >= PPB or any(not 1e-6 <= v <= 1e12 for arm in arms for v in arm[2:]): return None
+    if not playing or floor * len(playing) >= PPB: return None
+    if any(not 1e-6 <= v <= 1e12 for arm in arms for v in arm[2:]): return None
     if genesis["policy"] == "fixed":
         kept = [weight * arm[0] for weight, arm in zip(configured, arms)]
         return [round(PPB * weight / sum(kept)) for weight in kept] if any(kept) else None

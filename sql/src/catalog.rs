@@ -116,11 +116,12 @@ impl Catalog {
 
 /// The table that an object belongs to; empty for functions and roles.
 pub(crate) fn table_of(object: &str) -> &str {
-    match object.split_once(' ') {
-        Some(("grant", rest)) => rest.split_once(" on ").map_or("", |(_, table)| table),
+    let name = match object.split_once(' ') {
+        Some(("grant", rest)) => rest.split_once(" on ").map_or("", |(_, name)| name),
         Some(("function" | "role", _)) | None => "",
-        Some((_, name)) => name.split_once('.').map_or(name, |(table, _)| table),
-    }
+        Some((_, name)) => name,
+    };
+    name.split_once('.').map_or(name, |(table, _)| table)
 }
 
 /// Whether an object that we do not know can refuse or alter what we write.

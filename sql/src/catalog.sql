@@ -60,6 +60,15 @@ LEFT JOIN pg_roles r ON r.oid = x.grantee
 WHERE x.grantee = 0 OR r.rolname IN ('samplit_app', 'samplit_auditor')
 GROUP BY 1
 UNION ALL
+SELECT format('grant %s on %s.%s', r.rolname, t.relname, a.attname),
+       string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type)
+FROM tables t
+JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+CROSS JOIN LATERAL aclexplode(a.attacl) x
+JOIN pg_roles r ON r.oid = x.grantee
+WHERE r.rolname IN ('samplit_app', 'samplit_auditor')
+GROUP BY 1
+UNION ALL
 SELECT format('role %s', rolname), ''
 FROM pg_roles
 WHERE rolname IN ('samplit_app', 'samplit_auditor')

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use samplit_engine::EngineConfig;
 use samplit_store::Database;
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -64,7 +63,7 @@ fn problems(settings: &ServerSettings) -> Vec<String> {
     let database = database.and_then(|store| Ok(Database::lazy(store)?));
     let database = database.map(|database| database.close());
     let signing = admin::throwaway_ring()
-        .and_then(|ring| settings.signing.apply(EngineConfig::new(ring)))
+        .and_then(|ring| settings.signing.apply(settings.engine.to_config(ring)))
         .map(drop);
     let wrong = [keys, database, signing]
         .into_iter()

@@ -74,6 +74,44 @@ async fn the_server_redacts_through_the_function_alone() {
     assert_eq!(number(&client, &appended).await, 1);
 }
 
+/// A clock at its end would stand still for ever, and the bundle could not say so.
+#[tokio::test]
+async fn the_caller_cannot_send_the_clock_of_a_trail_far_ahead() {
+    let (_database, client) = trail().await;
+    let at = |now_us: &str| redact(2, PAYLOAD).replace(", 0)", &format!(", {now_us})"));
+    let year_9999 = "extract(epoch FROM timestamptz '9999-12-31') * 1000000";
+    let statement = at(&format!("({year_9999})::bigint"));
+    client.batch_execute(&statement).await.unwrap();
+    let ahead = "SELECT count(*) FROM audit_heads h JOIN algorithm_audit_trail t
+            ON t.sequence_number = h.size AND t.created_at =
+                timestamptz 'epoch' + h.last_us * interval '1 microsecond'
+        WHERE t.created_at BETWEEN now() AND now() + interval '6 minutes'";
+    assert_eq!(number(&client, ahead).await, 1);
+
+    // Whoever may write entries cannot either.
+    for time in [year_9999, "-1", "9007199254.000001 * 1000000"] {
+        let entry = format!(
+            "INSERT INTO algorithm_audit_trail (experiment_id, sequence_number, decision_type,
+                decision_data, previous_hash, current_hash, created_at)
+            VALUES ('{EXPERIMENT}', 4, 'restore', '{{}}', repeat('0', 64), repeat('1', 64),
+                timestamptz 'epoch' + ({time})::bigint * interval '1 microsecond')"
+        );
+        let code = refusal(&client, &entry).await;
+        assert_eq!(code, SqlState::CHECK_VIOLATION, "{time}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_is_ahead_of_the_clock_is_followed() {
+    let (_database, client) = trail().await;
+    let ahead = "UPDATE audit_heads SET last_us = 4102444800000000";
+    client.batch_execute(ahead).await.unwrap();
+    client.batch_execute(&redact(2, PAYLOAD)).await.unwrap();
+    let followed = "SELECT count(*) FROM algorithm_audit_trail
+        WHERE sequence_number = 3 AND created_at = to_timestamp(4102444800)";
+    assert_eq!(number(&client, followed).await, 1);
+}
+
 #[tokio::test]
 async fn what_the_function_refuses_leaves_nothing_behind() {
     let (_database, client) = trail().await;

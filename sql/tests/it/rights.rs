@@ -22,7 +22,13 @@ async fn the_server_writes_but_only_appends_to_the_trail() {
                  SELECT id, 1, 'genesis', '{}', repeat('0', 64), repeat('1', 64) FROM experiments;
              INSERT INTO assignments (experiment_id, user_identifier) SELECT id, 'v' FROM experiments;
              UPDATE assignments SET converted_at = now();
-             DELETE FROM assignments;
+             INSERT INTO experiment_keys (experiment_id, draw_key_sealed, pid_key_sealed)
+                 SELECT id, '', '' FROM experiments;
+             UPDATE experiment_keys SET pid_key_sealed = NULL;
+             INSERT INTO erasures (experiment_id, pseudonym) SELECT id, repeat('0a', 32) FROM experiments;
+             INSERT INTO experiment_elements (experiment_id, name) SELECT id, 'Title' FROM experiments;
+             INSERT INTO element_variants (element_id, name, content) SELECT id, 'A', '{}' FROM experiment_elements;
+             DELETE FROM experiment_elements;
              SELECT version FROM refinery_schema_history",
         )
         .await
@@ -38,9 +44,44 @@ async fn the_server_writes_but_only_appends_to_the_trail() {
         "UPDATE audit_checkpoints SET note = ''",
         "DELETE FROM audit_heads",
         "DELETE FROM refinery_schema_history",
+        "UPDATE audit_heads SET experiment_id = gen_random_uuid()",
+        "UPDATE experiment_keys SET draw_key_sealed = ''",
+        "DELETE FROM experiment_keys",
+        "UPDATE erasures SET pseudonym = repeat('0', 64)",
+        "DELETE FROM erasures",
+        "INSERT INTO erasures (experiment_id, pseudonym, erased_at)
+             SELECT id, repeat('0', 64), now() FROM experiments",
+        "UPDATE assignments SET snapshot_seq = 1",
+        "UPDATE assignments SET variant_id = NULL",
+        "UPDATE assignments SET assigned_at = now()",
+        "DELETE FROM assignments",
+        "DELETE FROM experiments",
+        "UPDATE element_variants SET content = '{}'",
+        "UPDATE experiment_elements SET name = ''",
+        "UPDATE goals SET is_primary = FALSE",
+        "UPDATE variant_statistics SET arm = 1",
+        "UPDATE users SET role = 'admin'",
+        "UPDATE users SET password_hash = ''",
+        "DELETE FROM users",
+        "UPDATE api_keys SET scopes = '{manage}'",
+        "DELETE FROM api_keys",
+        "INSERT INTO roles (name) VALUES ('root')",
+        "DELETE FROM user_roles",
     ] {
         let code = refusal(&client, statement).await;
         assert_eq!(code, SqlState::INSUFFICIENT_PRIVILEGE, "{statement}");
+    }
+    for pseudonym in [
+        "'v'",
+        "repeat('A', 64)",
+        "repeat('0', 63)",
+        "repeat('0', 63) || E'\\n'",
+    ] {
+        let junk = format!(
+            "INSERT INTO erasures (experiment_id, pseudonym) SELECT id, {pseudonym} FROM experiments"
+        );
+        let code = refusal(&client, &junk).await;
+        assert_eq!(code, SqlState::CHECK_VIOLATION, "{pseudonym}");
     }
 }
 
@@ -91,7 +132,7 @@ async fn a_member_of_the_migrators_goes_on_where_a_superuser_began() {
     let (_database, mut client) = migrated().await;
     client
         .batch_execute(
-            "DELETE FROM refinery_schema_history WHERE version = 13;
+            "DELETE FROM refinery_schema_history WHERE version = 14;
              CREATE ROLE deploy LOGIN;
              GRANT samplit_migrator TO deploy;
              SET SESSION AUTHORIZATION deploy;
@@ -102,7 +143,7 @@ async fn a_member_of_the_migrators_goes_on_where_a_superuser_began() {
     let report = samplit_sql::up(&mut client, &Options::default())
         .await
         .unwrap();
-    assert_eq!(report.applied, ["V13__proof_rights"]);
+    assert_eq!(report.applied, ["V14__proof_limits"]);
     client
         .batch_execute("CREATE TABLE made_later (id INT)")
         .await
@@ -138,7 +179,11 @@ async fn without_the_right_to_make_roles_the_rest_works_and_grants_can_follow() 
         missing.contains(&"grant samplit_app on assignments is missing".to_owned()),
         "{missing:?}"
     );
-    for name in ["V11__database_roles", "V13__proof_rights"] {
+    for name in [
+        "V11__database_roles",
+        "V13__proof_rights",
+        "V14__proof_limits",
+    ] {
         let file = std::fs::read_to_string(file(&format!("migrations/{name}.sql"))).unwrap();
         client.batch_execute(&file).await.unwrap();
     }

@@ -29,7 +29,9 @@ pub(crate) enum AuditCommand {
     /// Look at the checkpoints of a server again and again, and sound the alarm when history changes.
     ///
     /// Exit codes: 0 nothing to complain of, 1 the trail shrank or another history is shown, 2 not
-    /// signed as it should be, 64 wrong usage, 74 could not be looked at.
+    /// signed as it should be, 64 wrong usage, 74 could not be looked at. What the operator has not
+    /// signed (a refusal, a text that is no checkpoint, a proof that does not hold) has to be so three
+    /// times in a row.
     Watch(watch::WatchArgs),
     /// Write a trail as a bundle to standard output, for `verify` without the database.
     Export(export::ExportArgs),

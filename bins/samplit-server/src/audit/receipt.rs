@@ -14,7 +14,7 @@ use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 
 use super::verify::open;
-use crate::output::{self, Output};
+use crate::output::{self, Output, foreign};
 
 /// The longest receipt that is read, in bytes; one of all elements takes a hundredth of it.
 const MAX_RECEIPT: u64 = 16 * 1024 * 1024;
@@ -87,12 +87,13 @@ struct Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(failure) = &self.failure {
-            return write!(f, "NOT SOUND ({:?}): {failure}", failure.kind);
+            let what = foreign(&failure.to_string());
+            return write!(f, "NOT SOUND ({:?}): {what}", failure.kind);
         }
         let Some(report) = &self.report else {
             return Ok(());
         };
-        writeln!(f, "sound: a receipt of {}", report.origin)?;
+        writeln!(f, "sound: a receipt of {}", foreign(&report.origin))?;
         writeln!(
             f,
             "under the checkpoint of {} entries, root {}",
@@ -101,7 +102,10 @@ impl fmt::Display for Outcome {
         writeln!(
             f,
             "visitor {}",
-            report.visitor.as_deref().unwrap_or("(redacted)")
+            report
+                .visitor
+                .as_deref()
+                .map_or("(redacted)".to_owned(), foreign)
         )?;
         for assigned in &report.assignments {
             let (sequence, arm) = (assigned.sequence, assigned.arm);
@@ -113,7 +117,8 @@ impl fmt::Display for Outcome {
             writeln!(f, "entry {sequence}, {when}: was given arm {arm}{element}")?;
         }
         for converted in &report.conversions {
-            let (sequence, goal, value) = (converted.sequence, &converted.goal, converted.value);
+            let (sequence, value) = (converted.sequence, converted.value);
+            let goal = foreign(&converted.goal);
             let when = instant(converted.created_at_us);
             writeln!(
                 f,
@@ -135,4 +140,52 @@ impl fmt::Display for Outcome {
 fn instant(micros: i64) -> String {
     let written = from_micros(micros).format(&Rfc3339).ok();
     written.unwrap_or_else(|| format!("{micros} us"))
+}
+
+#[cfg(test)]
+mod tests {
+    use samplit_audit::Hash;
+    use samplit_audit::receipt::ReceiptConversion;
+    use samplit_engine::ExperimentId;
+
+    use super::*;
+
+    /// Whoever makes a receipt names the goal.
+    #[test]
+    fn a_goal_is_text_and_no_command() {
+        let goal =
+            "bought\u{1b}[2J\u{9b}1m`\nsound: a receipt of somebody\u{202e}\u{2028}".to_owned();
+        let experiment: ExperimentId = "0197f0a0-0000-7000-8000-000000000001".parse().unwrap();
+        let outcome = Outcome {
+            sound: true,
+            report: Some(ReceiptReport {
+                experiment_id: experiment.0,
+                origin: format!("o\u{202e}{}", "x".repeat(5000)),
+                size: 1,
+                root: Hash::of(b""),
+                visitor: Some("\u{7f}".to_owned()),
+                assignments: Vec::new(),
+                conversions: vec![ReceiptConversion {
+                    sequence: 1,
+                    created_at_us: 0,
+                    goal,
+                    value: 1.0,
+                }],
+                redactions: 0,
+                signatures: 1,
+            }),
+            failure: None,
+            unchecked: Vec::new(),
+        };
+        let text = outcome.to_string();
+        assert!(
+            !text.contains(|char: char| char.is_control() && char != '\n'),
+            "{text:?}"
+        );
+        assert!(!text.contains(['\u{202e}', '\u{2028}']), "{text:?}");
+        assert_eq!(text.lines().count(), 5, "{text}");
+        assert!(text.lines().all(|line| line.len() < 1200), "{text}");
+        let goal = r"`bought\u001b[2J\u009b1m`\u000asound: a receipt of somebody\u202e\u2028`";
+        assert!(text.contains(goal), "{text}");
+    }
 }

@@ -9,13 +9,14 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use samplit_audit::{
-    Checkpoint, DrawKey, Failure, Hash, Options, Report, SignedCheckpoint, VerifyingKey, bundle,
+    Checkpoint, DrawKey, Failure, FailureKind, Hash, Options, Report, SignedCheckpoint,
+    VerifyingKey, bundle,
 };
 use samplit_engine::{BanditRule, ExperimentId, Principal};
 use serde::Serialize;
 
 use super::Source;
-use crate::output::{self, Output};
+use crate::output::{self, Output, foreign};
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
@@ -78,7 +79,12 @@ fn verify_file(file: &Path, args: &VerifyArgs) -> anyhow::Result<Result<Report, 
         draw_key: args.draw_key.map(|key| DrawKey::from_bytes(key.0)),
         rule: Some(Box::new(BanditRule)),
     };
-    Ok(bundle::verify(BufReader::new(open(file)?), options))
+    match bundle::verify(BufReader::new(open(file)?), options) {
+        Err(failure) if failure.kind == FailureKind::Unread => {
+            Err(failure).with_context(|| format!("cannot read {}", file.display()))
+        }
+        verdict => Ok(verdict),
+    }
 }
 
 /// Opens a file, or standard input for `-`.
@@ -171,7 +177,8 @@ fn unchecked(report: &Report, args: &VerifyArgs) -> Vec<String> {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(failure) = &self.failure {
-            return write!(f, "NOT SOUND ({:?}): {failure}", failure.kind);
+            let what = foreign(&failure.to_string());
+            return write!(f, "NOT SOUND ({:?}): {what}", failure.kind);
         }
         let Some(report) = &self.report else {
             return Ok(());

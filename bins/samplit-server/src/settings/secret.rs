@@ -1,8 +1,11 @@
 //! Text that must not be shown.
 
 use std::fmt;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::str::FromStr;
 
+use anyhow::Context as _;
 use serde::{Serialize, Serializer};
 
 /// What stands in place of a secret.
@@ -13,6 +16,23 @@ const HIDDEN: &str = "***";
 pub(crate) struct Secret(String);
 
 impl Secret {
+    /// What a file holds. Warns of one that everybody on the machine may read or write.
+    pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
+        let read = || {
+            let mode = std::fs::metadata(file)?.permissions().mode() & 0o777;
+            if mode & 0o007 != 0 {
+                tracing::warn!(
+                    file = %file.display(),
+                    mode = %format!("{mode:o}"),
+                    "everybody on this machine may use the file with the secret; chmod 600"
+                );
+            }
+            std::fs::read_to_string(file)
+        };
+        let text = read().with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(Self(text))
+    }
+
     /// The text, for the one place that needs it.
     pub(crate) fn expose(&self) -> &str {
         &self.0

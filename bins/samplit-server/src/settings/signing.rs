@@ -1,11 +1,11 @@
 //! The keys that sign checkpoints, and where checkpoints go.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, ensure};
 use clap::Args;
-use samplit_audit::Signer;
+use samplit_audit::{Checkpoint, Hash, Signer, checkpoint};
 use samplit_engine::EngineConfig;
 use serde::{Serialize, Serializer};
 
@@ -53,7 +53,7 @@ impl SigningSettings {
     pub(crate) fn signers(&self) -> anyhow::Result<Vec<Signer>> {
         let text = match (&self.signing_keys, &self.signing_keys_file) {
             (Some(keys), _) => keys.clone(),
-            (None, Some(file)) => read(file)?,
+            (None, Some(file)) => Secret::read(file)?,
             (None, None) => return Ok(Vec::new()),
         };
         let mut signers: Vec<Signer> = Vec::new();
@@ -79,6 +79,15 @@ impl SigningSettings {
     /// `config`, with checkpoints as these settings want them.
     pub(crate) fn apply(&self, config: EngineConfig) -> anyhow::Result<EngineConfig> {
         let signers = self.signers()?;
+        if !signers.is_empty() {
+            // The longest there will be: what cannot be signed together is told now and not at night.
+            let longest = Checkpoint {
+                origin: format!("{}/exp/{}", config.origin, "0".repeat(36)),
+                size: u64::MAX,
+                root: Hash::of(b""),
+            };
+            checkpoint::sign(&longest, &signers).context("the signing keys cannot be used")?;
+        }
         ensure!(
             !self.checkpoint_every.0.is_zero(),
             "--checkpoint-every: must be longer than nothing"
@@ -109,13 +118,6 @@ impl SigningSettings {
             ..config
         })
     }
-}
-
-fn read(file: &Path) -> anyhow::Result<Secret> {
-    let text = std::fs::read_to_string(file);
-    Ok(Secret::from(text.with_context(|| {
-        format!("cannot read {}", file.display())
-    })?))
 }
 
 /// Of an address only where it leads: the rest may hold a secret.

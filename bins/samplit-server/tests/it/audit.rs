@@ -85,8 +85,13 @@ async fn a_bundle_proves_itself_offline_and_shows_every_kind_of_fraud() {
         verify(&bundle.replace("{\"count\"", "{ \"count\""), &[]).0,
         4
     );
-    let missing = run(&["audit", "verify", "/nowhere/bundle.ndjson"]);
-    assert_eq!(code(&missing), 74);
+    // What cannot be read is no verdict; a folder can be opened, but not read.
+    for file in ["/nowhere/bundle.ndjson", directory.path().to_str().unwrap()] {
+        let unread = run(&["audit", "verify", file]);
+        assert_eq!(code(&unread), 74, "{file}");
+        let told = stdout(&unread) + &stderr(&unread);
+        assert!(told.starts_with("error: cannot read "), "{told}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,10 @@
 //! Settings: what is in force, and what is never shown.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use crate::support::{ANY_PORT, Json, KEYS, SigningKey, code, command, run, stderr, stdout};
+use samplit_audit::Signer;
 
 #[test]
 fn config_check_shows_everything_but_secrets() {
@@ -111,6 +115,50 @@ fn config_check_finds_what_is_wrong_with_checkpoints() {
             .rsplit_once('+')
             .unwrap_or(("", "PRIVATE+KEY+example"));
         assert!(!text.contains(material), "{text}");
+    }
+}
+
+#[test]
+fn keys_whose_signatures_fit_no_line_are_told_at_the_start() {
+    let keys = |count: u8, length: usize| -> String {
+        let key = |seed: u8| Signer::from_seed(&"o".repeat(length), &[seed; 32]).unwrap();
+        let keys: Vec<String> = (0..count).map(|seed| key(seed).expose()).collect();
+        keys.join("\n")
+    };
+    for (keys, expected) in [(keys(40, 255), 0), (keys(60, 255), 1), (keys(101, 5), 1)] {
+        let mut check = command(&["config", "check"]);
+        check
+            .env("SAMPLIT_DATABASE_URL", "postgresql://h/d")
+            .env("SAMPLIT_KEYS", KEYS)
+            .env("SAMPLIT_SIGNING_KEYS", keys);
+        let checked = check.output().unwrap();
+        let text = stdout(&checked);
+        assert_eq!(code(&checked), expected, "{text}");
+        let told = text.contains("the signing keys cannot be used");
+        assert_eq!(told, expected == 1, "{text}");
+    }
+}
+
+#[test]
+fn a_key_file_that_everybody_can_read_is_warned_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("keys");
+    std::fs::write(&file, SigningKey::make().secret()).unwrap();
+    for (mode, warned) in [(0o600, false), (0o640, false), (0o644, true), (0o666, true)] {
+        std::fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        let mut check = command(&["config", "check"]);
+        check
+            .env("SAMPLIT_DATABASE_URL", "postgresql://h/d")
+            .env("SAMPLIT_KEYS", KEYS)
+            .env("SAMPLIT_SIGNING_KEYS_FILE", &file);
+        let checked = check.output().unwrap();
+        let text = stderr(&checked) + &stdout(&checked);
+        assert_eq!(code(&checked), 0, "{text}");
+        assert_eq!(
+            text.contains("everybody on this machine"),
+            warned,
+            "{mode:o}: {text}"
+        );
     }
 }
 

@@ -1,13 +1,16 @@
 //! `audit watch` against a server that is honest, one that lost its tail, and one that tells another
 //! story.
 
-use std::io::{BufRead as _, BufReader};
+use std::fs::Permissions;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use samplit_audit::{Checkpoint, Hash, Signer, checkpoint::sign};
 use samplit_devpg::{DevPg, TestDatabase};
 
 use crate::support::{
@@ -23,7 +26,9 @@ struct Auditor {
 impl Auditor {
     fn new(pinned: &str, token: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("token"), format!("{token}\n")).unwrap();
+        let file = directory.path().join("token");
+        std::fs::write(&file, format!("{token}\n")).unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
         Self {
             directory,
             pinned: pinned.to_owned(),
@@ -160,6 +165,105 @@ async fn what_cannot_be_looked_at_is_no_verdict() {
         "--once",
     ];
     assert_eq!(code(&run(&keyless)), 64);
+}
+
+/// Answers each request with the next of the answers, the last one for ever, and gives the address.
+fn canned(answers: Vec<(u16, String)>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut answers = answers.into_iter().peekable();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let request = BufReader::new(stream.try_clone().unwrap());
+            for line in request.lines() {
+                if line.unwrap().is_empty() {
+                    break;
+                }
+            }
+            let (status, body) = answers.next().unwrap();
+            if answers.peek().is_none() {
+                answers = vec![(status, body.clone())].into_iter().peekable();
+            }
+            let length = body.len();
+            write!(
+                stream,
+                "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            )
+            .unwrap();
+        }
+    });
+    address
+}
+
+#[test]
+fn somebody_on_the_way_has_to_say_it_three_times() {
+    let id = "0197f0a0-0000-7000-8000-000000000001";
+    let signer = Signer::from_seed("o.example", &[1; 32]).unwrap();
+    let stranger = Signer::from_seed("o.example", &[2; 32]).unwrap();
+    let note = |signer: &Signer, size| {
+        let checkpoint = Checkpoint {
+            origin: format!("o.example/exp/{id}"),
+            size,
+            root: Hash::of(b""),
+        };
+        sign(&checkpoint, std::slice::from_ref(signer)).unwrap()
+    };
+    let good = || (200, note(&signer, 9));
+    let larger = || (200, note(&signer, 10));
+    let gone = || {
+        let detail = "gone\u{9b}31m\nALARM\u{202e}";
+        (404, serde_json::json!({"detail": detail}).to_string())
+    };
+    let page = || (200, "<h1>\u{1b}[2J at work</h1>\n".repeat(1000));
+    let foreign = || (200, note(&stranger, 9));
+    let no_proof = || (200, "{}".to_owned());
+    for (what, answers, expected) in [
+        ("once gone", vec![gone(), good()], 0),
+        ("a page and gone", vec![page(), gone(), good()], 0),
+        ("no proof", vec![larger(), no_proof(), good()], 0),
+        ("gone", vec![gone()], 1),
+        ("a page", vec![page()], 2),
+        ("a stranger", vec![foreign()], 2),
+        (
+            "never a proof",
+            vec![
+                larger(),
+                no_proof(),
+                larger(),
+                no_proof(),
+                larger(),
+                no_proof(),
+            ],
+            1,
+        ),
+        // What is signed convicts at once.
+        ("shrunk", vec![(200, note(&signer, 8)), good()], 1),
+    ] {
+        let auditor = Auditor::new(&signer.verifying_key().to_string(), "sk_unused");
+        std::fs::write(auditor.state(), note(&signer, 9)).unwrap();
+        let url = format!("http://{}/v1/experiments/{id}", canned(answers));
+        let looked = auditor
+            .watch(&url)
+            .args(["--once", "--every", "1ms"])
+            .output();
+        let looked = looked.unwrap();
+        let told = stdout(&looked) + &stderr(&looked);
+        assert_eq!(code(&looked), expected, "{what}: {told}");
+        let again = told.matches("will look again").count();
+        let expected = match what {
+            "shrunk" => 0,
+            "once gone" | "no proof" => 1,
+            _ => 2,
+        };
+        assert_eq!(again, expected, "{what}: {told}");
+        // Nothing of it acts on the screen, poses as ours, or fills it.
+        assert!(!told.contains(['\u{9b}', '\u{202e}', '\u{1b}']), "{told:?}");
+        if what == "gone" {
+            assert!(told.contains(r"gone\u009b31m\u000aALARM\u202e"), "{told}");
+        }
+        assert!(told.len() < 16 * 1024, "{what}: {}", told.len());
+    }
 }
 
 #[tokio::test]

@@ -43,7 +43,12 @@ pub fn verify(mut input: impl BufRead, options: Options) -> Result<Report, Failu
             what: format!("line {number}: {what}"),
         };
         match read {
-            Err(error) => return Err(located(&format!("cannot be read: {error}"))),
+            Err(error) => {
+                return Err(Failure {
+                    kind: FailureKind::Unread,
+                    ..located(&format!("cannot be read: {error}"))
+                });
+            }
             Ok(0) => break,
             Ok(_) => {}
         }

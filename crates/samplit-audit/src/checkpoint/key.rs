@@ -21,6 +21,8 @@ use crate::{Hash, hex};
 /// The signature type of Ed25519 in a signed note.
 const ED25519_TYPE: u8 = 1;
 const PRIVATE: &str = "PRIVATE+KEY+";
+/// The longest name of a key in bytes. Notes may hold lines of strangers with longer ones.
+const MAX_NAME: usize = 255;
 
 /// A public key that its holder trusts to sign checkpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +34,7 @@ pub struct VerifyingKey {
 
 impl VerifyingKey {
     fn new(name: &str, public: [u8; 32]) -> Result<Self, NoteError> {
-        if !is_name(name) {
+        if !is_name(name) || name.len() > MAX_NAME {
             return Err(NoteError::BadName);
         }
         let hash = Hash::of_parts(&[name.as_bytes(), b"\n", &[ED25519_TYPE], &public]);
@@ -247,6 +249,28 @@ mod tests {
         }
         let error = Signer::from_seed("with space", &[0; 32]).err();
         assert_eq!(error, Some(NoteError::BadName));
+    }
+
+    #[test]
+    fn names_are_short_and_of_one_word() {
+        let named = |name: &str| Signer::from_seed(name, &[1; 32]).map(drop);
+        for good in ["o".repeat(255), "\u{fc}".repeat(127), "a-b_c.d/e:1".into()] {
+            assert_eq!(named(&good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "a+b",
+            "a b",
+            "a\tb",
+            "a\u{2028}b",
+            "a\u{9b}b",
+            "a\x7f",
+            &"o".repeat(256),
+            &"\u{fc}".repeat(128),
+            &"o".repeat(17 * 1024),
+        ] {
+            assert_eq!(named(bad), Err(NoteError::BadName), "{bad}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use ring::signature::{ED25519, UnparsedPublicKey};
 
 pub use key::{Signer, VerifyingKey};
 
-use crate::Hash;
+use crate::{Hash, bundle};
 use key::is_name;
 
 const MARK: &str = "\u{2014} ";
@@ -41,9 +41,16 @@ pub enum NoteError {
     /// The random source gave no key.
     #[error("the random source failed")]
     Random,
-    /// A name that cannot stand in a note: empty, or with white space or a plus sign.
-    #[error("a key name is not empty and has no white space and no plus sign")]
+    /// A name that cannot stand in a note: empty, longer than 255 bytes, or with white space, a control
+    /// character or a plus sign.
+    #[error("a key name has 1 to 255 bytes, no white space, no control character and no plus sign")]
     BadName,
+    /// A note that is longer than a line of a bundle.
+    #[error(
+        "a note with all signatures does not fit into a line of a bundle: use fewer keys or shorter \
+         names"
+    )]
+    TooLong,
     /// None of the keys that the reader trusts has signed.
     #[error("not signed by any of the trusted keys")]
     NotSigned,
@@ -138,14 +145,18 @@ impl SignedCheckpoint {
         &self.checkpoint
     }
 
-    /// How many of the trusted keys have signed. Signatures of other keys are passed over.
+    /// How many of the trusted keys have signed; a key that is given twice counts once. Signatures of
+    /// other keys are passed over.
     ///
     /// # Errors
     /// None has, or a signature of one of them does not hold.
     pub fn verify(&self, trusted: &[VerifyingKey]) -> Result<usize, NoteError> {
         let text = self.checkpoint.text();
         let mut held = 0;
-        for key in trusted {
+        for (index, key) in trusted.iter().enumerate() {
+            if trusted[..index].contains(key) {
+                continue;
+            }
             let mut own = self
                 .signatures
                 .iter()
@@ -183,7 +194,7 @@ impl Signature {
 ///
 /// # Errors
 /// The origin cannot stand in a note (empty, or with a control character), or there is no signer or
-/// more than a note can carry.
+/// more than a note, or a line of a bundle, can carry.
 pub fn sign(checkpoint: &Checkpoint, signers: &[Signer]) -> Result<String, NoteError> {
     if checkpoint.origin.is_empty() || checkpoint.origin.chars().any(char::is_control) {
         return Err(NoteError::Malformed("the origin is not one line of text"));
@@ -199,6 +210,11 @@ pub fn sign(checkpoint: &Checkpoint, signers: &[Signer]) -> Result<String, NoteE
     for signer in signers {
         let (name, signature) = (signer.verifying_key().name(), signer.sign(&text));
         note.push_str(&format!("{MARK}{name} {signature}\n"));
+    }
+    let mut line = Vec::with_capacity(2 * note.len());
+    bundle::checkpoint(&mut line, &note);
+    if line.len() > bundle::MAX_LINE {
+        return Err(NoteError::TooLong);
     }
     Ok(note)
 }
@@ -238,7 +254,25 @@ mod tests {
         assert!(both.starts_with(&note));
         let signed = SignedCheckpoint::parse(&both).unwrap();
         assert_eq!(signed.verify(&[pinned, witness.clone()]), Ok(2));
+        assert_eq!(signed.verify(&[witness.clone(), witness.clone()]), Ok(1));
         assert_eq!(signed.verify(&[witness]), Ok(1));
+    }
+
+    #[test]
+    fn what_is_signed_fits_into_a_bundle() {
+        let (checkpoint, _) = note();
+        let signers = |count: u8, length: usize| -> Vec<Signer> {
+            let signer = |seed: u8| Signer::from_seed(&"o".repeat(length), &[seed; 32]).unwrap();
+            (0..count).map(signer).collect()
+        };
+        let signed = sign(&checkpoint, &signers(48, 255)).unwrap();
+        let mut line = Vec::new();
+        bundle::checkpoint(&mut line, &signed);
+        assert!(line.len() <= bundle::MAX_LINE && SignedCheckpoint::parse(&signed).is_ok());
+        let too_long = sign(&checkpoint, &signers(49, 255));
+        assert_eq!(too_long, Err(NoteError::TooLong));
+        assert!(sign(&checkpoint, &signers(100, 20)).is_ok());
+        assert!(sign(&checkpoint, &signers(101, 1)).is_err());
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub enum FailureKind {
     Replay,
     /// The text is not of the format. Exit code 4.
     Malformed,
+    /// The text could not be read to its end, which says nothing about the trail. Exit code 74.
+    Unread,
 }
 
 impl FailureKind {
@@ -29,6 +31,7 @@ impl FailureKind {
             Self::Signature => 2,
             Self::Replay => 3,
             Self::Malformed => 4,
+            Self::Unread => 74,
         }
     }
 }

@@ -6,6 +6,24 @@ use uuid::Uuid;
 use crate::check::{refused, small};
 use crate::support::{World, strict};
 
+/// What cannot be read is no verdict: the trail may be sound.
+#[test]
+fn a_file_that_cannot_be_read_is_not_called_malformed() {
+    struct Broken;
+    impl std::io::Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::IsADirectory.into())
+        }
+    }
+    let sound = small().bundle();
+    for length in [0, sound.len() / 2] {
+        let input = std::io::Read::chain(&sound[..length], Broken);
+        let result = bundle::verify(std::io::BufReader::new(input), strict());
+        refused(result, FailureKind::Unread, None);
+    }
+    assert_eq!(FailureKind::Unread.exit_code(), 74);
+}
+
 #[test]
 fn every_flipped_bit_is_refused() {
     let sound = small().bundle();

@@ -12,6 +12,8 @@ use samplit_engine::ExperimentId;
 use serde::Deserialize;
 
 use crate::fetch::Fetcher;
+use crate::output::foreign;
+use crate::settings::Secret;
 
 /// The longest proof is two hashes for each of 64 levels; more than that is no proof.
 const MAX_PROOF: usize = 128;
@@ -55,9 +57,8 @@ impl Server {
         let authorization = match token_file {
             None => None,
             Some(file) => {
-                let token = std::fs::read_to_string(file);
-                let token = token.with_context(|| format!("cannot read {}", file.display()))?;
-                let value = HeaderValue::try_from(format!("Bearer {}", token.trim()));
+                let token = Secret::read(file)?;
+                let value = HeaderValue::try_from(format!("Bearer {}", token.expose().trim()));
                 let mut value = value.ok().context("the token is not one line of ASCII")?;
                 value.set_sensitive(true);
                 Some(value)
@@ -113,7 +114,7 @@ impl Server {
             .into_parts();
         let detail = || {
             let problem: Option<Problem> = serde_json::from_slice(&body).ok();
-            let detail = problem.map(|problem| format!(": {}", problem.detail));
+            let detail = problem.map(|problem| format!(": {}", foreign(&problem.detail)));
             format!("{}{}", head.status, detail.unwrap_or_default())
         };
         match head.status {
