@@ -54,6 +54,7 @@ CREATE TABLE oauth_states (
     shop VARCHAR(255) NOT NULL,
     expires_at TIMESTAMPTZ NOT NULL
 );
+CREATE INDEX idx_oauth_states_user ON oauth_states (user_id);
 CREATE INDEX idx_oauth_states_expires ON oauth_states (expires_at);
 
 CREATE TABLE webhook_receipts (
