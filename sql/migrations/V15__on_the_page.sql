@@ -32,10 +32,11 @@ CREATE TABLE exposures (
 -- Their number. In shards, because pages report them one by one and would queue for a single row.
 CREATE TABLE variant_exposures (
     experiment_id UUID NOT NULL REFERENCES experiments(id) ON DELETE CASCADE,
-    variant_id UUID NOT NULL,
+    element SMALLINT NOT NULL,
+    arm SMALLINT NOT NULL,
     shard SMALLINT NOT NULL,
     total BIGINT NOT NULL DEFAULT 0,
-    PRIMARY KEY (experiment_id, variant_id, shard)
+    PRIMARY KEY (experiment_id, element, arm, shard)
 );
 
 CREATE TABLE selector_misses (
@@ -82,9 +83,10 @@ COMMENT ON TABLE exposures IS 'Visitors who have really seen their variant.';
 COMMENT ON COLUMN exposures.experiment_id IS 'The experiment.';
 COMMENT ON COLUMN exposures.assignment_id IS 'The assignment that was shown.';
 COMMENT ON COLUMN exposures.exposed_at IS 'When it was first shown.';
-COMMENT ON TABLE variant_exposures IS 'How many visitors have really seen a variant, in shards to be summed.';
+COMMENT ON TABLE variant_exposures IS 'How many visitors have really seen an arm, in shards to be summed.';
 COMMENT ON COLUMN variant_exposures.experiment_id IS 'The experiment.';
-COMMENT ON COLUMN variant_exposures.variant_id IS 'The variant.';
+COMMENT ON COLUMN variant_exposures.element IS 'Index of the draw.';
+COMMENT ON COLUMN variant_exposures.arm IS 'Index of the arm within the draw.';
 COMMENT ON COLUMN variant_exposures.shard IS 'Which part of the number.';
 COMMENT ON COLUMN variant_exposures.total IS 'The part.';
 COMMENT ON TABLE selector_misses IS 'Elements that a page did not have when their variant was to be shown.';

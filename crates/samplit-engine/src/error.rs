@@ -47,6 +47,8 @@ pub enum ErrorKind {
     },
     /// The token is unknown, expired or revoked.
     Unauthenticated,
+    /// The token of an installation is unknown, over, or turned off.
+    UnknownInstallation,
     /// The token does not allow this.
     Forbidden(Scope),
     /// More requests are waiting than the queue holds; nothing was recorded.
@@ -163,6 +165,9 @@ impl std::fmt::Display for Error {
             }
             ErrorKind::OnHold { reason } => write!(f, "the trail is on hold: {reason}"),
             ErrorKind::Unauthenticated => f.write_str("the token is unknown, expired or revoked"),
+            ErrorKind::UnknownInstallation => {
+                f.write_str("the token of the installation is unknown, over or turned off")
+            }
             ErrorKind::Forbidden(scope) => write!(f, "the token lacks the scope `{scope}`"),
             ErrorKind::Overloaded => f.write_str("too many requests are waiting"),
             ErrorKind::Unavailable { .. } => f.write_str("the database cannot be reached"),

@@ -151,6 +151,7 @@ const fn word(kind: &ErrorKind) -> &'static str {
         | ErrorKind::VersionMismatch { .. } => "conflict",
         ErrorKind::WindowClosed => "window_closed",
         ErrorKind::Unauthenticated => "unauthenticated",
+        ErrorKind::UnknownInstallation => "unknown_installation",
         ErrorKind::Forbidden(_) => "forbidden",
         ErrorKind::OnHold { .. } => "on_hold",
         ErrorKind::Overloaded => "overloaded",

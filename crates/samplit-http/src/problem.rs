@@ -256,6 +256,11 @@ impl From<Error> for Problem {
                 HOLD_SECONDS,
             ),
             ErrorKind::Unauthenticated => Self::unauthenticated(),
+            ErrorKind::UnknownInstallation => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "unknown_installation",
+                "the token of the installation is unknown, over or turned off",
+            ),
             ErrorKind::Forbidden(scope) => Self::new(
                 StatusCode::FORBIDDEN,
                 "forbidden",

@@ -13,6 +13,7 @@ pub mod erasures;
 mod error;
 pub mod experiments;
 pub mod heads;
+pub mod installations;
 pub mod keys;
 mod meter;
 mod notify;
@@ -44,6 +45,7 @@ pub fn statements() -> Vec<Statement> {
         erasures::STATEMENTS,
         experiments::STATEMENTS,
         heads::STATEMENTS,
+        installations::STATEMENTS,
         keys::STATEMENTS,
         schema::STATEMENTS,
         statistics::STATEMENTS,
