@@ -2,8 +2,8 @@
 
 use time::OffsetDateTime;
 
-use crate::origin::{host_of, is_authority};
-use crate::{InstallationId, Origin, UserId, Violations, words};
+use crate::origin::{host_of, is_authority, is_local};
+use crate::{InstallationId, Origin, UserId, Violations, Visit, words};
 
 /// The most origins besides those of the domain.
 const MAX_ORIGINS: usize = 20;
@@ -192,11 +192,6 @@ fn check_domain(domain: &str, violations: &mut Violations) {
     }
 }
 
-/// Whether a domain is of this machine, where pages need no TLS.
-fn is_local(domain: &str) -> bool {
-    matches!(host_of(domain), "localhost" | "127.0.0.1" | "[::1]")
-}
-
 impl Installation {
     /// Whether pages of `origin` may use the token: those of the domain with and without `www.`, over
     /// TLS unless the domain is of this machine, and those of [`Self::origins`].
@@ -221,6 +216,12 @@ impl Installation {
                 .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         };
         host == origin.host() || (domain.contains('.') && within(host) && within(origin.host()))
+    }
+
+    /// Whether nothing of a visit may be recorded.
+    #[must_use]
+    pub const fn is_private(&self, visit: &Visit<'_>) -> bool {
+        self.respect_gpc && visit.gpc
     }
 
     /// Whether `token` opens at `now`.

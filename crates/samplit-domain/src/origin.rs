@@ -26,6 +26,12 @@ impl Origin {
         self.0.starts_with("https:")
     }
 
+    /// Whether it is of the machine that asks, where pages need no TLS.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        is_local(self.authority())
+    }
+
     /// Host and, where it is not the scheme's own, port.
     #[must_use]
     pub fn authority(&self) -> &str {
@@ -63,6 +69,11 @@ impl FromStr for Origin {
             Err(MalformedOrigin)
         }
     }
+}
+
+/// Whether `host[:port]` is of the machine that asks.
+pub(crate) fn is_local(authority: &str) -> bool {
+    matches!(host_of(authority), "localhost" | "127.0.0.1" | "[::1]")
 }
 
 /// The host of `host[:port]`.
