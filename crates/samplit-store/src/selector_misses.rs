@@ -11,8 +11,8 @@ use crate::columns::Columns;
 use crate::statement::{Session, statements};
 
 statements! {
-    /// Counts misses. Whoever has the public token can name any page: an experiment has 1,000 rows at
-    /// most, beyond which only those that it has count on.
+    /// Counts misses. Whoever has the public token can name any page: an experiment that has 1,000
+    /// rows gets no more, and only those that it has count on.
     ADD_MISSES = "INSERT INTO selector_misses AS m (experiment_id, element_id, page, misses, \
         first_seen_at, last_seen_at) \
         SELECT d.experiment_id, d.element_id, d.page, d.misses, $5, $5 \
