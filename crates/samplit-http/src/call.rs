@@ -83,21 +83,41 @@ impl Call {
         self.head.headers.get(name)?.to_str().ok()
     }
 
-    /// What the client calls this server: host, and port if it is not the scheme's own.
-    pub(crate) fn host(&self) -> &str {
-        let public = self.app.config.public_url.as_ref();
-        let asked = || self.header(&HOST).unwrap_or_default();
-        public.map_or_else(asked, Origin::authority)
+    /// How pages reach this server: as it is configured, else by the host that the client names, over
+    /// TLS unless that is this machine.
+    fn public_url(&self) -> Option<Origin> {
+        if let Some(public) = &self.app.config.public_url {
+            return Some(public.clone());
+        }
+        let host = self.header(&HOST)?;
+        let secure: Origin = format!("https://{host}").parse().ok()?;
+        if secure.is_local() {
+            format!("http://{host}").parse().ok()
+        } else {
+            Some(secure)
+        }
     }
 
-    /// How pages reach this server: scheme, host and port.
-    pub(crate) fn public_url(&self) -> String {
-        if let Some(public) = &self.app.config.public_url {
-            return public.to_string();
-        }
-        let secure: Option<Origin> = format!("https://{}", self.host()).parse().ok();
-        let is_local = secure.as_ref().is_none_or(Origin::is_local);
-        format!("http{}://{}", if is_local { "" } else { "s" }, self.host())
+    /// Whether a page of `origin` is of the same site as this server, as far as `installation` knows;
+    /// without one, as far as their names alone show.
+    pub(crate) fn is_same_site(
+        &self,
+        origin: &Origin,
+        installation: Option<&Installation>,
+    ) -> bool {
+        let Some(server) = self.public_url() else {
+            return false;
+        };
+        installation.map_or_else(
+            || server.is_at_or_below(origin),
+            |installation| installation.is_same_site(origin, &server),
+        )
+    }
+
+    /// The address of something on this server.
+    pub(crate) fn url_of(&self, path: &str) -> Result<String, Problem> {
+        let server = self.public_url().ok_or_else(Problem::unknown_host)?;
+        Ok(format!("{server}{path}"))
     }
 
     /// The installation of the path.

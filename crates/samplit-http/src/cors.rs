@@ -45,20 +45,20 @@ impl Cors {
     }
 
     /// Lets the page read the answer, if `installation` allows its origin; with cookies, where the
-    /// server, which is called `host`, is on its site. Says whether that is so.
+    /// server is on its site. Says whether that is so.
     ///
     /// # Errors
     /// 403 `origin_not_allowed`.
     pub(crate) fn admit(
         &mut self,
+        call: &Call,
         installation: &Installation,
-        host: &str,
     ) -> Result<Admitted, Problem> {
         let origin = self.origin.as_ref();
         let origin = origin.filter(|origin| installation.allows(origin));
         let origin = origin.ok_or_else(Problem::origin_not_allowed)?;
         self.is_allowed = true;
-        self.with_credentials = installation.is_same_site(origin, host);
+        self.with_credentials = call.is_same_site(origin, Some(installation));
         Ok(Admitted {
             is_same_site: self.with_credentials,
             is_secure: origin.is_secure(),
@@ -110,13 +110,8 @@ pub(crate) struct Admitted {
 pub(crate) fn preflight(call: &Call) -> Reply {
     let mut cors = Cors::of(call);
     if let Some(origin) = &cors.origin {
-        let page = origin.host();
-        let page = page.strip_prefix("www.").unwrap_or(page);
-        let host = call.host();
-        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
         cors.is_allowed = true;
-        cors.with_credentials =
-            host == origin.host() || host == page || is_below(host, page) && page.contains('.');
+        cors.with_credentials = call.is_same_site(origin, None);
     }
     let is_allowed = cors.is_allowed;
     let mut reply = content("text/plain", "");
@@ -135,9 +130,4 @@ pub(crate) fn preflight(call: &Call) -> Reply {
         headers.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS);
     }
     reply
-}
-
-fn is_below(host: &str, page: &str) -> bool {
-    host.strip_suffix(page)
-        .is_some_and(|rest| rest.ends_with('.'))
 }

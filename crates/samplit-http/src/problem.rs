@@ -78,6 +78,15 @@ impl Problem {
         )
     }
 
+    /// 400: what this server is called, neither its settings nor the request says.
+    pub(crate) fn unknown_host() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "unknown_host",
+            "the header Host does not name this server",
+        )
+    }
+
     /// 401.
     pub(crate) fn unauthenticated() -> Self {
         Self::new(

@@ -41,7 +41,7 @@ pub(crate) async fn script(call: Call) -> Result<Reply, Problem> {
     let installation = call.open_installation(token).await?;
     let selectors = call.app.engine.selector_hints(&installation).await;
     let settings = Settings {
-        api: &call.public_url(),
+        api: &call.url_of("")?,
         // The one that it was asked by, which may be the one before a rotation.
         token,
         hide_ms: installation.hide_timeout_ms,
@@ -80,8 +80,11 @@ pub(crate) async fn script(call: Call) -> Result<Reply, Problem> {
 }
 
 /// Where the snippet of an installation is.
-pub(crate) fn script_url(call: &Call, installation: &Installation) -> String {
-    format!("{}/s/{}.js", call.public_url(), installation.token)
+///
+/// # Errors
+/// 400 where nobody says what this server is called.
+pub(crate) fn script_url(call: &Call, installation: &Installation) -> Result<String, Problem> {
+    call.url_of(&format!("/s/{}.js", installation.token))
 }
 
 /// What is to be pasted into the head of every page.

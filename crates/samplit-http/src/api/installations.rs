@@ -118,7 +118,7 @@ pub(crate) async fn snippet(call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
     let id = call.installation_id();
     let installation = call.app.engine.installation(&who, id).await?;
-    let script_url = snippet::script_url(&call, &installation);
+    let script_url = snippet::script_url(&call, &installation)?;
     let reply = SnippetJson {
         html: &snippet::stub(&script_url, &installation),
         script_url: &script_url,

@@ -106,7 +106,7 @@ async fn enter(
     asker: &Asker,
 ) -> Result<(Arc<Installation>, Admitted), Problem> {
     let installation = call.open_installation(&asker.token).await?;
-    let admitted = cors.admit(&installation, call.host())?;
+    let admitted = cors.admit(call, &installation)?;
     call.check_page_limit(&installation)?;
     Ok((installation, admitted))
 }

@@ -1,5 +1,7 @@
 //! PostgreSQL goes away and comes back.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the answer")]
+
 use std::time::Duration;
 
 use http_body_util::Full;

@@ -1,5 +1,7 @@
 //! Pages of other origins: what they are shown, what they report, and who may ask.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the answer")]
+
 use futures_util::future::join_all;
 use http_body_util::Full;
 use hyper::{Method, Request, StatusCode};
@@ -257,7 +259,8 @@ async fn only_pages_of_the_site_may_ask_and_read() {
     let unknown = json!({"token": format!("pk_{}", "A".repeat(43)), "url": PRICING});
     let nonsense = json!({"token": "pk_", "url": PRICING});
     let bad_url = json!({"token": token, "url": ""});
-    let cases: [(&[(&str, &str)], &Json, &str, Option<&str>); 13] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a Json, &'a str, Option<&'a str>);
+    let cases: [Case<'_>; 13] = [
         (&[("origin", SITE)], &good, "200", Some(SITE)),
         (
             &[("origin", "https://www.shop.test")],
