@@ -13,6 +13,7 @@ mod guard;
 mod hot_statements;
 mod learning;
 mod lifecycle;
+mod pages;
 mod proofs;
 mod races;
 mod redaction;

@@ -216,6 +216,7 @@ async fn fixed_weights_get_the_classical_figures_and_values_their_posterior() {
         name: "sale".to_owned(),
         kind: GoalKind::Value,
         default_value: 20.0,
+        trigger: None,
     }];
     let experiment = start(&engine, fixed).await;
     traffic(&engine, &experiment, 1_000, &[0.1, 0.2]).await;

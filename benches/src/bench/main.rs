@@ -13,6 +13,7 @@ mod http;
 mod insert;
 mod many;
 mod naive;
+mod pages;
 mod report;
 mod server;
 mod start_up;
@@ -56,6 +57,8 @@ enum Part {
     Http,
     /// Many experiments at once.
     Many,
+    /// Pages with one and with twenty experiments, beside one assign each.
+    Pages,
     /// Bundles: export, verification, and what signing costs.
     Trail,
     /// Tables that are full already.
@@ -88,6 +91,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if args.wants(Part::Many) {
         many::measure(&args, &mut report).await?;
+    }
+    if args.wants(Part::Pages) {
+        pages::measure(&args, &mut report).await?;
     }
     if args.wants(Part::Trail) {
         trail::measure(&args, &mut report).await?;

@@ -6,11 +6,10 @@ use serde_json::Value as Json;
 
 use crate::visit::is_conversion_value;
 use crate::{
-    Allocation, ElementType, GoalKind, Hypothesis, MAX_ARMS, Mode, Selector, SelectorType,
-    Stopping, Strategy, Violations,
+    Allocation, ElementType, GoalKind, GoalTrigger, Hypothesis, MAX_ARMS, MAX_SELECTOR, Mode,
+    Selector, SelectorType, Stopping, Strategy, Violations,
 };
 
-const MAX_SELECTOR: usize = 1_024;
 const MAX_ELEMENTS: usize = 20;
 const MAX_FALLBACKS: usize = 10;
 
@@ -19,9 +18,12 @@ const MAX_FALLBACKS: usize = 10;
 pub struct ExperimentDraft {
     /// 1 to 255 characters.
     pub name: String,
+    /// What programs call it: 1 to 100 of `a-z 0-9 _ . -`; unique among those of its owner.
+    pub key: Option<String>,
     /// At most 10,000 characters.
     pub description: Option<String>,
-    /// `http` or `https`, at most 2,048 characters.
+    /// The pages under test, a [`PagePattern`](crate::PagePattern): `http` or `https`, at most 2,048
+    /// characters. None: every page.
     pub target_url: Option<String>,
     /// Share of visitors who take part, in `[0, 1]`.
     pub traffic_allocation: f64,
@@ -89,6 +91,8 @@ pub struct GoalDraft {
     pub kind: GoalKind,
     /// The value of a conversion that names none, 0 to 10^12.
     pub default_value: f64,
+    /// What on a page reaches it; none: only callers say so.
+    pub trigger: Option<GoalTrigger>,
 }
 
 impl VariantDraft {
@@ -160,6 +164,7 @@ impl ExperimentDraft {
     pub fn new(name: impl Into<String>, elements: Vec<ElementDraft>) -> Self {
         Self {
             name: name.into(),
+            key: None,
             description: None,
             target_url: None,
             traffic_allocation: 1.0,
@@ -180,6 +185,9 @@ impl ExperimentDraft {
     pub fn check(mut self) -> Result<Self, Violations> {
         let mut violations = Violations::default();
         violations.name("/name", &self.name);
+        if let Some(key) = &self.key {
+            violations.key("/key", key);
+        }
         if let Some(description) = &self.description {
             violations.description("/description", description);
         }
@@ -266,6 +274,9 @@ impl ExperimentDraft {
                     "out_of_range",
                     "must be between 0 and 10^12",
                 );
+            }
+            if let Some(trigger) = &goal.trigger {
+                trigger.check(&format!("{pointer}/trigger"), violations);
             }
         }
     }

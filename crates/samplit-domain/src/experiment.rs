@@ -6,8 +6,8 @@ use serde_json::Value as Json;
 use time::OffsetDateTime;
 
 use crate::{
-    Allocation, ElementId, ElementType, ExperimentId, GoalId, Hypothesis, Mode, Selector, Status,
-    Stopping, Strategy, UserId, VariantId, words,
+    Allocation, ElementId, ElementType, ExperimentId, GoalId, GoalTrigger, Hypothesis, Mode,
+    Selector, Status, Stopping, Strategy, UserId, VariantId, words,
 };
 
 words! {
@@ -39,9 +39,11 @@ pub struct Experiment {
     pub user_id: Option<UserId>,
     /// What people call it.
     pub name: String,
+    /// What programs call it; unique among those of its owner.
+    pub key: Option<String>,
     /// What it is about.
     pub description: Option<String>,
-    /// The page under test.
+    /// The pages under test, a [`PagePattern`](crate::PagePattern); none: every page.
     pub target_url: Option<String>,
     /// Where it stands in its lifecycle.
     pub status: Status,
@@ -132,6 +134,8 @@ pub struct Goal {
     pub kind: GoalKind,
     /// The value of a conversion that names none.
     pub default_value: f64,
+    /// What on a page reaches it; none: only callers say so.
+    pub trigger: Option<GoalTrigger>,
 }
 
 impl Element {

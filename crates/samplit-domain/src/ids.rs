@@ -69,3 +69,7 @@ id!(
     /// A row of `api_keys`.
     ApiKeyId
 );
+id!(
+    /// A row of `platform_installations`.
+    InstallationId
+);

@@ -2,29 +2,48 @@
 
 mod allocation;
 mod arms;
+mod cidr;
 mod clock;
 mod draft;
 mod experiment;
+mod facts;
 mod hypothesis;
 mod ids;
+mod installation;
+mod key;
 mod lifecycle;
+mod origin;
+mod page_event;
+mod page_pattern;
 mod selector;
 mod stopping;
+mod trigger;
 mod violation;
 mod visit;
 
 pub use allocation::{Allocation, Mode, PolicyKind, Strategy};
 pub use arms::{Arm, ArmSet, MAX_ARMS, arm_sets};
+pub use cidr::{Cidr, MalformedCidr};
 pub use clock::{Clock, ManualClock, from_micros, to_micros};
 pub use draft::{ElementDraft, ExperimentDraft, GoalDraft, SelectorDraft, VariantDraft};
 pub use experiment::{Element, Experiment, ExperimentType, Goal, GoalKind, Variant};
+pub use facts::Visit;
 pub use hypothesis::Hypothesis;
 pub use ids::{
-    ApiKeyId, AssignmentId, ElementId, EntryId, ExperimentId, GoalId, UserId, VariantId,
+    ApiKeyId, AssignmentId, ElementId, EntryId, ExperimentId, GoalId, InstallationId, UserId,
+    VariantId,
 };
+pub use installation::{
+    Installation, InstallationDraft, InstallationStatus, MAX_HIDE_TIMEOUT_MS, Platform,
+};
+pub use key::MAX_KEY;
 pub use lifecycle::{IllegalTransition, Status, Transition};
-pub use selector::{ElementType, Selector, SelectorType};
+pub use origin::{MalformedOrigin, Origin};
+pub use page_event::{Happened, MAX_PAGE_EVENTS, PageEvent};
+pub use page_pattern::{PagePattern, page_name};
+pub use selector::{ElementType, MAX_SELECTOR, Selector, SelectorType};
 pub use stopping::{Stopping, StoppingRule};
+pub use trigger::GoalTrigger;
 pub use violation::{Violation, Violations, json_pointer};
 pub use visit::{
     Assign, Convert, DEFAULT_CONVERSION_VALUE, ERASED_PREFIX, MAX_CONVERSION_VALUE, MAX_IDENTIFIER,

@@ -2,6 +2,9 @@
 
 use crate::words;
 
+/// The longest selector, in characters.
+pub const MAX_SELECTOR: usize = 1_024;
+
 words! {
     /// The column `experiment_elements.selector_type`.
     SelectorType {

@@ -1,7 +1,6 @@
 //! Who may do what: API keys, roles and scopes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -10,10 +9,12 @@ use samplit_domain::{ApiKeyId, UserId, Violations};
 use samplit_store::access::{self, ApiKeyRow};
 use time::OffsetDateTime;
 
+use crate::core::Core;
+use crate::remembered::Remembered;
 use crate::{Engine, Error, ErrorKind};
 
 /// How long a key is believed without asking the database again.
-const BELIEVED_FOR: time::Duration = time::Duration::seconds(30);
+pub(crate) const BELIEVED_FOR: time::Duration = time::Duration::seconds(30);
 
 /// How long a key is remembered for the time when the database is away.
 pub(crate) const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -128,6 +129,11 @@ impl Principal {
         }
     }
 
+    /// The account that lists are cut down to; `None`: they are not.
+    pub(crate) fn sees_only(&self) -> Option<UserId> {
+        self.user_id.filter(|_| self.role != Role::Admin)
+    }
+
     pub(crate) fn may_see(&self, owner: Option<UserId>) -> bool {
         self.role == Role::Admin || (owner.is_some() && owner == self.user_id)
     }
@@ -176,9 +182,6 @@ impl std::fmt::Debug for CreatedApiKey {
 pub(crate) struct KnownKey {
     principal: Principal,
     expires_at: Option<OffsetDateTime>,
-    read_at: OffsetDateTime,
-    /// Whether somebody is reading it again already.
-    is_asked: AtomicBool,
 }
 
 impl Engine {
@@ -195,10 +198,11 @@ impl Engine {
         let Some(known) = self.core.api_keys.get(&hash) else {
             return self.look_up(hash).await;
         };
-        if known.expires_at.is_some_and(|expires_at| expires_at <= now) {
+        let key = &known.value;
+        if key.expires_at.is_some_and(|expires_at| expires_at <= now) {
             return Err(ErrorKind::Unauthenticated.into());
         }
-        if now - known.read_at >= BELIEVED_FOR && !known.is_asked.swap(true, Ordering::Relaxed) {
+        if known.is_due(now, BELIEVED_FOR) {
             let engine = self.clone();
             tokio::spawn(async move {
                 // A good answer replaces what was known, a bad one removes it; without an answer the
@@ -206,11 +210,11 @@ impl Engine {
                 if engine.look_up(hash.clone()).await.is_err()
                     && let Some(known) = engine.core.api_keys.get(&hash)
                 {
-                    known.is_asked.store(false, Ordering::Relaxed);
+                    known.ask_again();
                 }
             });
         }
-        Ok(known.principal.clone())
+        Ok(key.principal.clone())
     }
 
     /// Reads a key and remembers it, or forgets it if it is no good.
@@ -228,10 +232,9 @@ impl Engine {
         let known = KnownKey {
             principal: principal.clone(),
             expires_at: row.expires_at,
-            read_at: now,
-            is_asked: AtomicBool::new(false),
         };
-        self.core.api_keys.insert(hash, Arc::new(known));
+        let known = Arc::new(Remembered::new(known, now));
+        self.core.api_keys.insert(hash, known);
         let touched = self
             .core
             .database
@@ -259,9 +262,7 @@ impl Engine {
         }
         violations.into_result(())?;
 
-        let mut secret = [0; 32];
-        self.core.config.entropy.fill(&mut secret);
-        let token = format!("sk_{}", URL_SAFE_NO_PAD.encode(secret));
+        let token = new_token(&self.core, "sk_");
         let prefix = token[..11].to_owned();
         let id = ApiKeyId(self.core.ids.next());
         let fresh_user = UserId(self.core.ids.next());
@@ -305,6 +306,13 @@ impl Engine {
             scopes: new.scopes,
         })
     }
+}
+
+/// A token that nobody can guess: `prefix` and 32 random bytes in URL-safe Base64.
+pub(crate) fn new_token(core: &Core, prefix: &str) -> String {
+    let mut secret = [0; 32];
+    core.config.entropy.fill(&mut secret);
+    format!("{prefix}{}", URL_SAFE_NO_PAD.encode(secret))
 }
 
 fn principal(row: &ApiKeyRow) -> Result<Principal, Error> {

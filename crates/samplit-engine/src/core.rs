@@ -1,20 +1,25 @@
 //! What every use case and the writer share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use moka::sync::Cache;
+use samplit_domain::{Installation, InstallationId, UserId};
 use samplit_store::Database;
 
 use crate::EngineConfig;
 use crate::access::{KnownKey, REMEMBERED_FOR};
 use crate::checkpoints::{Directory, Rounds, Sinks, Turns, Unfiled, turns};
+use crate::installations::SEEN_FOR;
 use crate::live::Registry;
 use crate::meter::Meter;
 use crate::proof::Trees;
+use crate::remembered::Remembered;
+use crate::site::Site;
 use crate::source::IdSource;
 use crate::visitor::{Digest, KnownVisitor};
 
-/// The most API keys remembered.
+/// The most API keys remembered, and the most installations.
 const MAX_KEYS: u64 = 10_000;
 
 #[derive(Debug)]
@@ -25,7 +30,13 @@ pub(crate) struct Core {
     pub(crate) registry: Registry,
     pub(crate) meter: Meter,
     pub(crate) visitors: Cache<Digest, KnownVisitor>,
-    pub(crate) api_keys: Cache<String, Arc<KnownKey>>,
+    pub(crate) api_keys: Cache<String, Arc<Remembered<KnownKey>>>,
+    /// By token.
+    pub(crate) installations: Cache<String, Arc<Remembered<Arc<Installation>>>>,
+    /// What is on the pages of an account.
+    pub(crate) sites: Cache<UserId, Arc<Remembered<Site>>>,
+    /// Installations of which a page was seen within the last minute.
+    pub(crate) seen: Cache<InstallationId, ()>,
     pub(crate) trees: Trees,
     pub(crate) directory: Option<Directory>,
     pub(crate) unfiled: Unfiled,
@@ -41,10 +52,10 @@ impl Core {
             registry: Registry::default(),
             meter: Meter::new(),
             visitors: Cache::new(config.cache_capacity),
-            api_keys: Cache::builder()
-                .max_capacity(MAX_KEYS)
-                .time_to_live(REMEMBERED_FOR)
-                .build(),
+            api_keys: remembering(REMEMBERED_FOR),
+            installations: remembering(REMEMBERED_FOR),
+            sites: remembering(REMEMBERED_FOR),
+            seen: remembering(SEEN_FOR),
             trees: Trees::default(),
             directory: config.checkpoint_directory.clone().map(Directory::new),
             unfiled: Unfiled::default(),
@@ -55,4 +66,13 @@ impl Core {
             config,
         }
     }
+}
+
+fn remembering<K, V>(time_to_live: Duration) -> Cache<K, V>
+where
+    K: std::hash::Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    let builder = Cache::builder().max_capacity(MAX_KEYS);
+    builder.time_to_live(time_to_live).build()
 }

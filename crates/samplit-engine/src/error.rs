@@ -50,6 +50,8 @@ pub enum ErrorKind {
     DirectoryUnavailable,
     /// The token is unknown, expired or revoked.
     Unauthenticated,
+    /// The token of an installation is unknown, over, or turned off.
+    UnknownInstallation,
     /// The token does not allow this.
     Forbidden(Scope),
     /// More requests are waiting than the queue holds; nothing was recorded.
@@ -176,6 +178,9 @@ impl std::fmt::Display for Error {
                 f.write_str("the directory of exported checkpoints cannot be used")
             }
             ErrorKind::Unauthenticated => f.write_str("the token is unknown, expired or revoked"),
+            ErrorKind::UnknownInstallation => {
+                f.write_str("the token of the installation is unknown, over or turned off")
+            }
             ErrorKind::Forbidden(scope) => write!(f, "the token lacks the scope `{scope}`"),
             ErrorKind::Overloaded => f.write_str("too many requests are waiting"),
             ErrorKind::Unavailable { .. } => f.write_str("the database cannot be reached"),

@@ -17,6 +17,7 @@ pub(crate) struct App {
     pub(crate) engine: Engine,
     pub(crate) config: HttpConfig,
     pub(crate) limit: Option<KeyLimit>,
+    pub(crate) page_limit: Option<KeyLimit>,
     pub(crate) request_ids: RequestIds,
     /// One permit per bundle that may be on its way.
     pub(crate) exports: Arc<Semaphore>,
@@ -28,6 +29,7 @@ impl App {
         Self {
             engine,
             limit: config.rate_limit.map(KeyLimit::per_second),
+            page_limit: config.page_rate_limit.map(KeyLimit::per_second),
             config,
             request_ids: RequestIds::random(),
             exports: Arc::new(Semaphore::new(EXPORTS)),

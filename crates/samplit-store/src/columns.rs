@@ -1,6 +1,8 @@
 //! Decoding rows that may hold what no type of ours can.
 
 use std::error::Error as _;
+use std::fmt::Display;
+use std::str::FromStr;
 
 use postgres_types::FromSql;
 use tokio_postgres::Row;
@@ -33,8 +35,23 @@ impl<'a> Columns<'a> {
         })
     }
 
+    /// A word of a closed set, or what stands in for null.
+    ///
+    /// # Errors
+    /// When it is not in the set.
+    pub(crate) fn word<T: FromStr<Err: Display>>(
+        self,
+        index: usize,
+        name: &'static str,
+        default: T,
+    ) -> Result<T, Error> {
+        let word: Option<&str> = self.get(index, name)?;
+        word.map_or(Ok(default), str::parse)
+            .map_err(|error| self.wrong(name, error))
+    }
+
     /// The error that says what is wrong with a value that could be decoded.
-    pub(crate) fn wrong(self, name: &'static str, detail: impl std::fmt::Display) -> Error {
+    pub(crate) fn wrong(self, name: &'static str, detail: impl Display) -> Error {
         Error::inconsistent(self.table, name, detail)
     }
 }

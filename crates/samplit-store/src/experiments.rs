@@ -1,8 +1,6 @@
 //! `experiments` and `goals`: the configuration of an experiment, as a whole.
 
 use std::collections::HashMap;
-use std::fmt::Display;
-use std::str::FromStr;
 
 use samplit_domain::{
     Element, Experiment, ExperimentId, ExperimentType, Goal, GoalId, Hypothesis, Status, Strategy,
@@ -25,7 +23,7 @@ macro_rules! columns {
         "id, user_id, name, description, target_url, status, experiment_type, \
         traffic_allocation, allocation_strategy, created_at, started_at, completed_at, metadata, \
         version, updated_at, allocation_config, declared_winner, archived_at, stopping_rule, \
-        hypothesis, registration"
+        hypothesis, registration, key"
     };
 }
 
@@ -43,11 +41,19 @@ statements! {
         ORDER BY created_at DESC, id DESC LIMIT $6");
     /// The versions of many experiments, to see which have changed.
     READ_VERSIONS = "SELECT id, version, updated_at FROM experiments WHERE id = ANY($1)";
+    /// The experiments of an account that pages may show: those that were started and not put away,
+    /// with an element that a page can find. The newest 200.
+    LIST_ON_PAGES = "SELECT id FROM experiments e WHERE user_id = $1 \
+        AND (status IN ('active', 'paused') \
+        OR (status = 'completed' AND declared_winner IS NOT NULL)) \
+        AND EXISTS (SELECT FROM experiment_elements p \
+        WHERE p.experiment_id = e.id AND p.selector_value IS NOT NULL) \
+        ORDER BY created_at DESC, id DESC LIMIT 200";
     /// A new experiment.
     INSERT_EXPERIMENT = "INSERT INTO experiments (id, user_id, name, description, target_url, status, \
         experiment_type, traffic_allocation, allocation_strategy, created_at, metadata, version, \
-        updated_at, allocation_config, stopping_rule, hypothesis) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+        updated_at, allocation_config, stopping_rule, hypothesis, key) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
     /// Everything of an experiment that may change. What was announced may not after the start.
     UPDATE_EXPERIMENT = "UPDATE experiments SET name = $2, description = $3, target_url = $4, \
         status = $5, experiment_type = $6, traffic_allocation = $7, allocation_strategy = $8, \
@@ -55,14 +61,15 @@ statements! {
         updated_at = $14, allocation_config = $15, declared_winner = $16, \
         stopping_rule = $17, \
         hypothesis = CASE WHEN started_at IS NULL THEN $18 ELSE hypothesis END, \
-        registration = CASE WHEN started_at IS NULL THEN $19 ELSE registration END WHERE id = $1";
+        registration = CASE WHEN started_at IS NULL THEN $19 ELSE registration END, key = $20 WHERE id = $1";
     /// The goals of experiments, the primary one of each first.
-    READ_GOALS = "SELECT id, name, is_primary, kind, default_value, experiment_id FROM goals \
-        WHERE experiment_id = ANY($1) ORDER BY is_primary DESC, created_at, id";
+    READ_GOALS = "SELECT id, name, is_primary, kind, default_value, experiment_id, trigger \
+        FROM goals WHERE experiment_id = ANY($1) ORDER BY is_primary DESC, created_at, id";
     /// The goals of a new experiment.
-    INSERT_GOALS = "INSERT INTO goals (id, experiment_id, name, is_primary, kind, default_value) \
-        SELECT id, $1, name, is_primary, kind, default_value FROM unnest($2::uuid[], $3::varchar[], \
-        $4::boolean[], $5::varchar[], $6::float8[]) AS g(id, name, is_primary, kind, default_value)";
+    INSERT_GOALS = "INSERT INTO goals (id, experiment_id, name, is_primary, kind, default_value, \
+        trigger) SELECT id, $1, name, is_primary, kind, default_value, trigger FROM \
+        unnest($2::uuid[], $3::varchar[], $4::boolean[], $5::varchar[], $6::float8[], $7::jsonb[]) \
+        AS g(id, name, is_primary, kind, default_value, trigger)";
     /// The goals of a draft that is written anew.
     DELETE_GOALS = "DELETE FROM goals WHERE experiment_id = $1";
     /// Tells the other processes that an experiment changed.
@@ -211,6 +218,16 @@ pub async fn versions(
     versions.collect()
 }
 
+/// The experiments of `owner` that pages may show, oldest first.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn on_pages(session: &Session<'_>, owner: UserId) -> Result<Vec<ExperimentId>, Error> {
+    let rows = session.query(LIST_ON_PAGES, &[&owner.0]).await?;
+    let id = |row: &Row| Columns::new(row, TABLE).get(0, "id").map(ExperimentId);
+    rows.iter().rev().map(id).collect()
+}
+
 /// Inserts an experiment with its elements, variants and goals.
 ///
 /// # Errors
@@ -236,6 +253,7 @@ pub async fn insert(session: &Session<'_>, experiment: &Experiment) -> Result<()
                 &serde_json::json!(experiment.allocation),
                 &serde_json::json!(experiment.stopping),
                 &hypothesis(experiment),
+                &experiment.key,
             ],
         )
         .await?;
@@ -272,6 +290,7 @@ pub async fn update(session: &Session<'_>, experiment: &Experiment) -> Result<()
                 &serde_json::json!(experiment.stopping),
                 &hypothesis(experiment),
                 &experiment.registration,
+                &experiment.key,
             ],
         )
         .await?;
@@ -312,10 +331,24 @@ async fn insert_parts(session: &Session<'_>, experiment: &Experiment) -> Result<
     let primary: Vec<bool> = goals.iter().map(|goal| goal.is_primary).collect();
     let kinds: Vec<&str> = goals.iter().map(|goal| goal.kind.as_str()).collect();
     let values: Vec<f64> = goals.iter().map(|goal| goal.default_value).collect();
+    let trigger = |goal: &Goal| {
+        goal.trigger
+            .as_ref()
+            .map(|trigger| serde_json::json!(trigger))
+    };
+    let triggers: Vec<Option<Json>> = goals.iter().map(trigger).collect();
     session
         .execute(
             INSERT_GOALS,
-            &[&experiment.id.0, &ids, &names, &primary, &kinds, &values],
+            &[
+                &experiment.id.0,
+                &ids,
+                &names,
+                &primary,
+                &kinds,
+                &values,
+                &triggers,
+            ],
         )
         .await
         .map(drop)
@@ -336,12 +369,12 @@ fn decode(of: Columns<'_>, id: Uuid) -> Result<Experiment, Error> {
         description: of.get(3, "description")?,
         target_url: of.get(4, "target_url")?,
         // The seed lets these columns be null; its defaults stand in.
-        status: word(of, 5, "status", Status::Draft)?,
-        experiment_type: word(of, 6, "experiment_type", ExperimentType::AbTest)?,
+        status: of.word(5, "status", Status::Draft)?,
+        experiment_type: of.word(6, "experiment_type", ExperimentType::AbTest)?,
         traffic_allocation: of
             .get::<Option<f64>>(7, "traffic_allocation")?
             .unwrap_or(1.0),
-        strategy: word(of, 8, "allocation_strategy", Strategy::Adaptive)?,
+        strategy: of.word(8, "allocation_strategy", Strategy::Adaptive)?,
         created_at: of
             .get::<Option<_>>(9, "created_at")?
             .unwrap_or(OffsetDateTime::UNIX_EPOCH),
@@ -368,6 +401,7 @@ fn decode(of: Columns<'_>, id: Uuid) -> Result<Experiment, Error> {
             hypothesis => hypothesis?,
         },
         registration: of.get(20, "registration").unwrap_or(Some(Json::Null)),
+        key: of.get(21, "key")?,
         elements: Vec::new(),
         goals: Vec::new(),
     })
@@ -377,18 +411,6 @@ fn read_hypothesis(of: Columns<'_>) -> Result<Option<Hypothesis>, Error> {
     let hypothesis = of.get::<Option<Json>>(19, "hypothesis")?;
     let hypothesis = hypothesis.map(serde_json::from_value).transpose();
     hypothesis.map_err(|error| of.wrong("hypothesis", error))
-}
-
-/// A word of a closed set, or what stands in for null.
-fn word<T: FromStr<Err: Display>>(
-    of: Columns<'_>,
-    index: usize,
-    name: &'static str,
-    default: T,
-) -> Result<T, Error> {
-    let word: Option<&str> = of.get(index, name)?;
-    word.map_or(Ok(default), str::parse)
-        .map_err(|error| of.wrong(name, error))
 }
 
 fn goal_from_row(row: &Row) -> Result<Goal, Error> {
@@ -405,5 +427,10 @@ fn decode_goal(of: Columns<'_>, id: Uuid) -> Result<Goal, Error> {
         is_primary: of.get(2, "is_primary")?,
         kind: kind.map_err(|error| of.wrong("kind", error))?,
         default_value: of.get(4, "default_value")?,
+        trigger: of
+            .get::<Option<Json>>(6, "trigger")?
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(|error| of.wrong("trigger", error))?,
     })
 }

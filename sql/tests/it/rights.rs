@@ -132,7 +132,7 @@ async fn a_member_of_the_migrators_goes_on_where_a_superuser_began() {
     let (_database, mut client) = migrated().await;
     client
         .batch_execute(
-            "DELETE FROM refinery_schema_history WHERE version = 14;
+            "DELETE FROM refinery_schema_history WHERE version = 16;
              CREATE ROLE deploy LOGIN;
              GRANT samplit_migrator TO deploy;
              SET SESSION AUTHORIZATION deploy;
@@ -143,7 +143,7 @@ async fn a_member_of_the_migrators_goes_on_where_a_superuser_began() {
     let report = samplit_sql::up(&mut client, &Options::default())
         .await
         .unwrap();
-    assert_eq!(report.applied, ["V14__proof_limits"]);
+    assert_eq!(report.applied, ["V16__on_the_page_rights"]);
     client
         .batch_execute("CREATE TABLE made_later (id INT)")
         .await
@@ -183,6 +183,7 @@ async fn without_the_right_to_make_roles_the_rest_works_and_grants_can_follow() 
         "V11__database_roles",
         "V13__proof_rights",
         "V14__proof_limits",
+        "V16__on_the_page_rights",
     ] {
         let file = std::fs::read_to_string(file(&format!("migrations/{name}.sql"))).unwrap();
         client.batch_execute(&file).await.unwrap();

@@ -7,7 +7,7 @@ use samplit_domain::{
 use samplit_store::{Session, elements, experiments, heads, statistics};
 use serde_json::Value as Json;
 
-use super::visible;
+use super::{key_taken, visible};
 use crate::core::Core;
 use crate::trail::{self, Trail};
 use crate::{Engine, Error, ErrorKind, Principal, Scope, live, reallocation, start};
@@ -97,6 +97,7 @@ impl Engine {
             Box::pin(async move { Ok(experiments::replace_parts(session, next).await?) })
         })
         .await
+        .map_err(key_taken)
     }
 
     /// Lets new visitors get a variant, or not any more. Its own visitors keep it.
@@ -213,6 +214,9 @@ impl Engine {
                 })
             })
             .await?;
+        if let Some(owner) = next.user_id {
+            core.sites.invalidate(&owner);
+        }
         self.read_back(edit.id).await;
         Ok(next)
     }

@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 
 pub(crate) use change::Edit;
 pub use change::ExperimentChange;
-pub use list::{ExperimentFilter, Page, PageOf};
+pub use list::ExperimentFilter;
 
 use crate::{Engine, Error, ErrorKind, Principal, Scope, start};
 
@@ -38,9 +38,10 @@ impl Engine {
             .database
             .run_tx("create_experiment", |session| {
                 let experiment = experiment.clone();
-                Box::pin(async move { experiments::insert(session, &experiment).await })
+                Box::pin(async move { Ok(experiments::insert(session, &experiment).await?) })
             })
-            .await?;
+            .await
+            .map_err(key_taken)?;
         Ok(experiment)
     }
 
@@ -75,11 +76,13 @@ impl Engine {
             is_primary: index == 0,
             kind: goal.kind,
             default_value: goal.default_value,
+            trigger: goal.trigger,
         });
         Experiment {
             id: ExperimentId(self.core.ids.next()),
             user_id: None,
             name: draft.name,
+            key: draft.key,
             description: draft.description,
             target_url: draft.target_url,
             status: Status::Draft,
@@ -133,11 +136,25 @@ impl Engine {
     }
 }
 
+/// Ids are ours and never the same, so that the one value which may be taken is the key.
+fn key_taken(error: Error) -> Error {
+    let is_taken = samplit_store::TxError::store(&error).is_some_and(|e| e.is_unique_violation());
+    if is_taken {
+        Error::conflict(
+            "key_taken",
+            "another experiment of the account has this key",
+        )
+    } else {
+        error
+    }
+}
+
 fn default_goal() -> GoalDraft {
     GoalDraft {
         name: "conversion".to_owned(),
         kind: GoalKind::Conversion,
         default_value: samplit_domain::DEFAULT_CONVERSION_VALUE,
+        trigger: None,
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use samplit_domain::{
     Allocation, Element, ElementDraft, Experiment, ExperimentDraft, ExperimentType, GoalDraft,
-    GoalKind, Hypothesis, Selector, SelectorDraft, Stopping, VariantDraft, Violations,
+    GoalKind, GoalTrigger, Hypothesis, Selector, SelectorDraft, SelectorType, Stopping,
+    VariantDraft, Violations,
 };
 use samplit_engine::ExperimentChange;
 use serde_json::{Map, Value as Json};
@@ -93,6 +94,7 @@ fn experiment(fields: &mut Fields<'_>, base: ExperimentDraft) -> ExperimentDraft
             .patch_object("hypothesis", hypothesis)
             .unwrap_or(base.hypothesis),
         name: fields.optional("name").unwrap_or(base.name),
+        key: fields.patch("key").unwrap_or(base.key),
         description: fields.patch("description").unwrap_or(base.description),
         target_url: fields.patch("target_url").unwrap_or(base.target_url),
         traffic_allocation: fields
@@ -201,7 +203,49 @@ fn goal(fields: &mut Fields<'_>) -> GoalDraft {
         name: fields.required("name"),
         kind: fields.word("kind").unwrap_or(GoalKind::Conversion),
         default_value: fields.optional("default_value").unwrap_or(1.0),
+        trigger: fields.object("trigger", trigger).flatten(),
     }
+}
+
+/// What on a page reaches a goal; none where the body does not say it rightly, which is noted then.
+fn trigger(fields: &mut Fields<'_>) -> Option<GoalTrigger> {
+    let kind: String = fields.required("type");
+    let trigger = match kind.as_str() {
+        "click" => GoalTrigger::Click {
+            selector: trigger_selector(fields),
+        },
+        "submit" => GoalTrigger::Submit {
+            selector: trigger_selector(fields),
+        },
+        "page_view" => GoalTrigger::PageView {
+            url: fields.required("url"),
+        },
+        "event" => GoalTrigger::Event {
+            name: fields.required("name"),
+        },
+        "" => return None,
+        _ => {
+            let detail = format!("`{kind}` is not one of {}", GoalTrigger::TYPES);
+            fields.refuse("type", "unknown_value", detail);
+            return None;
+        }
+    };
+    Some(trigger)
+}
+
+fn trigger_selector(fields: &mut Fields<'_>) -> Selector {
+    fields.require("selector");
+    let read = |fields: &mut Fields<'_>| {
+        fields.require("type");
+        Selector {
+            kind: fields.word("type").unwrap_or(SelectorType::Css),
+            value: fields.required("value"),
+        }
+    };
+    fields.object("selector", read).unwrap_or(Selector {
+        kind: SelectorType::Css,
+        value: String::new(),
+    })
 }
 
 /// An experiment as the draft that would make it again.
@@ -212,6 +256,7 @@ fn to_draft(experiment: &Experiment) -> ExperimentDraft {
     ExperimentDraft {
         hypothesis: experiment.hypothesis.clone(),
         name: experiment.name.clone(),
+        key: experiment.key.clone(),
         description: experiment.description.clone(),
         target_url: experiment.target_url.clone(),
         traffic_allocation: experiment.traffic_allocation,
@@ -228,6 +273,7 @@ fn to_draft(experiment: &Experiment) -> ExperimentDraft {
                 name: goal.name.clone(),
                 kind: goal.kind,
                 default_value: goal.default_value,
+                trigger: goal.trigger.clone(),
             })
             .collect(),
         metadata: experiment.metadata.clone(),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use samplit_domain::{
     Element, ElementId, ElementType, Experiment, ExperimentId, ExperimentType, GoalId, GoalKind,
-    Hypothesis, Mode, PolicyKind, Selector, Status, Stopping, StoppingRule, Strategy, Variant,
-    VariantId,
+    GoalTrigger, Hypothesis, Mode, PolicyKind, Selector, Status, Stopping, StoppingRule, Strategy,
+    Variant, VariantId,
 };
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 pub(crate) struct ExperimentJson<'a> {
     id: ExperimentId,
     name: &'a str,
+    key: Option<&'a str>,
     description: Option<&'a str>,
     target_url: Option<&'a str>,
     status: Status,
@@ -109,6 +110,7 @@ struct GoalJson<'a> {
     kind: GoalKind,
     is_primary: bool,
     default_value: f64,
+    trigger: Option<&'a GoalTrigger>,
 }
 
 impl<'a> From<&'a Experiment> for ExperimentJson<'a> {
@@ -118,6 +120,7 @@ impl<'a> From<&'a Experiment> for ExperimentJson<'a> {
         Self {
             id: experiment.id,
             name: &experiment.name,
+            key: experiment.key.as_deref(),
             description: experiment.description.as_deref(),
             target_url: experiment.target_url.as_deref(),
             status: experiment.status,
@@ -147,6 +150,7 @@ impl<'a> From<&'a Experiment> for ExperimentJson<'a> {
                     kind: goal.kind,
                     is_primary: goal.is_primary,
                     default_value: goal.default_value,
+                    trigger: goal.trigger.as_ref(),
                 })
                 .collect(),
             declared_winner: &experiment.declared_winner,

@@ -2,7 +2,7 @@
 
 use samplit_domain::{
     Allocation, Element, ElementId, Experiment, ExperimentId, ExperimentType, Goal, GoalId,
-    GoalKind, Hypothesis, Status, Stopping, Strategy, Variant, VariantId,
+    GoalKind, GoalTrigger, Hypothesis, Status, Stopping, Strategy, Variant, VariantId,
 };
 use samplit_store::elements::VariantCount;
 use samplit_store::experiments::Listing;
@@ -42,12 +42,16 @@ fn experiment(number: u128, elements: u128) -> Experiment {
         is_primary,
         kind: GoalKind::Value,
         default_value: 1.0,
+        trigger: is_primary.then(|| GoalTrigger::Event {
+            name: "done".to_owned(),
+        }),
     };
     let created_at = OffsetDateTime::UNIX_EPOCH + Duration::hours(i64::try_from(number).unwrap());
     Experiment {
         id: ExperimentId(id(0, 0)),
         user_id: None,
         name: format!("experiment {number}"),
+        key: Some(format!("experiment-{number}")),
         description: None,
         target_url: None,
         status: Status::Draft,

@@ -1,0 +1,309 @@
+//! Installations: the sites that carry the snippet, and the tokens that they come in by.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use samplit_domain::{
+    Installation, InstallationDraft, InstallationId, InstallationStatus, Platform, UserId,
+    Violations,
+};
+use samplit_store::installations;
+
+use crate::access::{BELIEVED_FOR, new_token};
+use crate::page_of::{Page, PageOf};
+use crate::remembered::Remembered;
+use crate::{Engine, Error, ErrorKind, Principal, Scope};
+
+/// For how long the token before a rotation stays good: pages that were loaded, and copies of them in
+/// caches, still have it.
+const PREVIOUS_FOR: time::Duration = time::Duration::DAY;
+
+/// How often it is noted that pages of an installation ask.
+pub(crate) const SEEN_FOR: Duration = Duration::from_secs(60);
+
+/// What to change; `None` leaves a field as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InstallationChange {
+    /// The name.
+    pub name: Option<String>,
+    /// Host of the site; another one has to be verified anew.
+    pub domain: Option<String>,
+    /// What kind of site it is.
+    pub platform: Option<Platform>,
+    /// All origins besides those of the domain.
+    pub origins: Option<Vec<String>>,
+    /// Whether HTML of variants is put into pages as it is.
+    pub allow_raw_html: Option<bool>,
+    /// Whether Global Privacy Control means that nothing is recorded.
+    pub respect_gpc: Option<bool>,
+    /// How long elements under test stay hidden at most, in milliseconds.
+    pub hide_timeout_ms: Option<u64>,
+    /// Whether the token opens.
+    pub status: Option<InstallationStatus>,
+}
+
+impl Engine {
+    /// The installation that `token` opens. One that was read within the last 30 s is believed, as an
+    /// API key is; one that was changed through this engine is read at once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnknownInstallation`], or [`ErrorKind::Unavailable`] when it cannot be looked up.
+    pub async fn open_installation(&self, token: &str) -> Result<Arc<Installation>, Error> {
+        let now = self.core.config.clock.now();
+        let Some(known) = self.core.installations.get(token) else {
+            return self.look_up_installation(token).await;
+        };
+        if !known.value.opens(token, now) {
+            return Err(ErrorKind::UnknownInstallation.into());
+        }
+        if known.is_due(now, BELIEVED_FOR) {
+            let (engine, token) = (self.clone(), token.to_owned());
+            tokio::spawn(async move {
+                // As for API keys: without an answer the next request asks again.
+                if engine.look_up_installation(&token).await.is_err()
+                    && let Some(known) = engine.core.installations.get(&token)
+                {
+                    known.ask_again();
+                }
+            });
+        }
+        Ok(Arc::clone(&known.value))
+    }
+
+    /// Reads an installation and remembers it, or forgets it if its token opens nothing.
+    async fn look_up_installation(&self, token: &str) -> Result<Arc<Installation>, Error> {
+        let now = self.core.config.clock.now();
+        let found = self
+            .core
+            .database
+            .run(|session| Box::pin(installations::find(session, token)));
+        let found = found.await?;
+        let found = found.filter(|found| found.user_id.is_some() && found.opens(token, now));
+        let Some(found) = found else {
+            self.core.installations.invalidate(token);
+            return Err(ErrorKind::UnknownInstallation.into());
+        };
+        let found = Arc::new(found);
+        let known = Arc::new(Remembered::new(Arc::clone(&found), now));
+        self.core.installations.insert(token.to_owned(), known);
+        Ok(found)
+    }
+
+    /// Notes that a page of the site has asked, which proves that the snippet is there. At most once a
+    /// minute, and nobody waits for it.
+    pub(crate) fn installation_seen(&self, id: InstallationId) {
+        if self.core.seen.contains_key(&id) {
+            return;
+        }
+        self.core.seen.insert(id, ());
+        let (core, now) = (Arc::clone(&self.core), self.core.config.clock.now());
+        tokio::spawn(async move {
+            let touched = core
+                .database
+                .run(|session| Box::pin(installations::touch(session, id, now)));
+            if let Err(error) = touched.await {
+                tracing::warn!(installation = %id, error = ?error, "a visit was not noted");
+            }
+        });
+    }
+
+    /// Makes an installation of the account of `who`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] with every rule that the draft breaks, [`ErrorKind::Conflict`] where
+    /// `who` is of no account.
+    pub async fn create_installation(
+        &self,
+        who: &Principal,
+        draft: &InstallationDraft,
+    ) -> Result<Installation, Error> {
+        who.require(Scope::Manage)?;
+        let id = InstallationId(self.core.ids.next());
+        let token = new_token(&self.core, "pk_");
+        let mut installation = draft.check(id, token, self.core.config.clock.now())?;
+        installation.user_id = Some(account(who)?);
+        let insert = self.core.database.run_tx("create_installation", |session| {
+            let installation = installation.clone();
+            Box::pin(async move { installations::insert(session, &installation).await })
+        });
+        insert.await?;
+        Ok(installation)
+    }
+
+    /// Reads an installation.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where there is none that `who` may see.
+    pub async fn installation(
+        &self,
+        who: &Principal,
+        id: InstallationId,
+    ) -> Result<Installation, Error> {
+        who.require(Scope::Read)?;
+        let read = self
+            .core
+            .database
+            .run(|session| Box::pin(installations::read(session, id)));
+        visible(who, read.await?)
+    }
+
+    /// Lists the installations that `who` may see, newest first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a limit out of range or a cursor that is none of ours.
+    pub async fn installations(
+        &self,
+        who: &Principal,
+        page: &Page,
+    ) -> Result<PageOf<Installation>, Error> {
+        who.require(Scope::Read)?;
+        let before = page.before(Violations::default())?;
+        let before = before.map(|(at, id)| (at, InstallationId(id)));
+        let (owner, limit) = (who.sees_only(), page.limit_and_one());
+        let list = self.core.database.run(|session| {
+            Box::pin(async move { installations::list(session, owner, before, limit).await })
+        });
+        let place = |found: &Installation| (found.created_at, found.id.0);
+        Ok(page.of(list.await?, place))
+    }
+
+    /// Changes an installation. `if_version` is the version that the caller has seen.
+    ///
+    /// # Errors
+    /// [`ErrorKind::VersionMismatch`] when it was changed meanwhile, [`ErrorKind::Invalid`] for a
+    /// broken rule.
+    pub async fn update_installation(
+        &self,
+        who: &Principal,
+        id: InstallationId,
+        change: &InstallationChange,
+        if_version: Option<i64>,
+    ) -> Result<Installation, Error> {
+        let change = |current| Ok(apply(current, change)?);
+        self.edit_installation(who, id, if_version, change).await
+    }
+
+    /// Gives an installation a new token. The one that it had is good for another day.
+    ///
+    /// # Errors
+    /// [`ErrorKind::VersionMismatch`] when it was changed meanwhile.
+    pub async fn rotate_installation(
+        &self,
+        who: &Principal,
+        id: InstallationId,
+        if_version: Option<i64>,
+    ) -> Result<Installation, Error> {
+        let ends_at = self.core.config.clock.now() + PREVIOUS_FOR;
+        let token = new_token(&self.core, "pk_");
+        self.edit_installation(who, id, if_version, |mut current| {
+            let before = std::mem::replace(&mut current.token, token.clone());
+            current.previous_token = Some((before, ends_at));
+            Ok(current)
+        })
+        .await
+    }
+
+    /// Notes that the snippet was found on a page of the site.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where there is none that `who` may see.
+    pub async fn installation_verified(
+        &self,
+        who: &Principal,
+        id: InstallationId,
+    ) -> Result<Installation, Error> {
+        let now = self.core.config.clock.now();
+        self.edit_installation(who, id, None, |current| {
+            Ok(Installation {
+                verified_at: current.verified_at.or(Some(now)),
+                ..current
+            })
+        })
+        .await
+    }
+
+    async fn edit_installation(
+        &self,
+        who: &Principal,
+        id: InstallationId,
+        if_version: Option<i64>,
+        change: impl Fn(Installation) -> Result<Installation, Error> + Send + Sync,
+    ) -> Result<Installation, Error> {
+        who.require(Scope::Manage)?;
+        let core = &*self.core;
+        let change = &change;
+        let edit = core.database.run_tx("edit_installation", |session| {
+            Box::pin(async move {
+                // Nobody locks what is not theirs.
+                visible(who, installations::read(session, id).await?)?;
+                let current = visible(who, installations::lock(session, id).await?)?;
+                if let Some(expected) = if_version
+                    && expected != current.version
+                {
+                    let current = current.version;
+                    return Err(ErrorKind::VersionMismatch { current }.into());
+                }
+                let mut next = change(current.clone())?;
+                next.version = current.version + 1;
+                next.updated_at = core.config.clock.now();
+                installations::update(session, &next).await?;
+                Ok::<_, Error>((current, next))
+            })
+        });
+        let (before, next) = edit.await?;
+        let previous = before.previous_token.as_ref().map(|(token, _)| token);
+        for token in [&before.token, &next.token].into_iter().chain(previous) {
+            core.installations.invalidate(token);
+        }
+        Ok(next)
+    }
+}
+
+/// The account that what `who` makes belongs to.
+fn account(who: &Principal) -> Result<UserId, Error> {
+    who.user_id.ok_or_else(|| {
+        let detail = "an installation belongs to an account; ask with a key of one";
+        Error::conflict("no_account", detail)
+    })
+}
+
+/// The installation if there is one and `who` may see it. Somebody else's is as good as none.
+fn visible(who: &Principal, found: Option<Installation>) -> Result<Installation, Error> {
+    found
+        .filter(|installation| who.may_see(installation.user_id))
+        .ok_or_else(|| ErrorKind::NotFound("installation").into())
+}
+
+fn apply(current: Installation, change: &InstallationChange) -> Result<Installation, Violations> {
+    let change = change.clone();
+    let origins = || current.origins.iter().map(ToString::to_string).collect();
+    let draft = InstallationDraft {
+        name: change.name.unwrap_or(current.name),
+        domain: change.domain.unwrap_or_else(|| current.domain.clone()),
+        platform: change.platform.unwrap_or(current.platform),
+        origins: change.origins.unwrap_or_else(origins),
+        allow_raw_html: change.allow_raw_html.unwrap_or(current.allow_raw_html),
+        respect_gpc: change.respect_gpc.unwrap_or(current.respect_gpc),
+        hide_timeout_ms: change
+            .hide_timeout_ms
+            .unwrap_or(current.hide_timeout_ms.into()),
+    };
+    let checked = draft.check(current.id, current.token, current.created_at)?;
+    let is_same_site = checked.domain == current.domain;
+    let status = change.status.unwrap_or(current.status);
+    if status == InstallationStatus::Uninstalled && status != current.status {
+        let mut violations = Violations::default();
+        let detail = "only the platform says so; use `disabled`";
+        violations.add("/status", "conflict", detail);
+        return Err(violations);
+    }
+    Ok(Installation {
+        user_id: current.user_id,
+        previous_token: current.previous_token,
+        status,
+        verified_at: current.verified_at.filter(|_| is_same_site),
+        last_seen_at: current.last_seen_at,
+        version: current.version,
+        ..checked
+    })
+}
