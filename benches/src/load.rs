@@ -49,7 +49,7 @@ struct AssignArgs {
     /// Of the server.
     #[arg(long)]
     address: SocketAddr,
-    /// What is asked: `/v1/experiments/ID/assign`; several take turns.
+    /// What is asked: `/v1/experiments/ID/assign`, or `/v1/page`; several take turns.
     #[arg(long, required = true)]
     path: Vec<String>,
     /// The bearer token.
@@ -73,6 +73,9 @@ struct AssignArgs {
     /// Visitors who come again and again; without it every visitor is a new one.
     #[arg(long)]
     known: Option<u64>,
+    /// The token of the installation whose pages ask.
+    #[arg(long)]
+    page: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -206,12 +209,15 @@ impl Connection {
     /// One request; its status.
     async fn ask(&mut self, number: u64) -> anyhow::Result<u16> {
         let visitor = self.args.known.map_or(number, |known| number % known);
-        let body = format!("{{\"visitor_id\":\"{}{visitor}\"}}", self.args.prefix);
+        let page = self.args.page.as_ref().map_or_else(String::new, |token| {
+            format!("\"token\":\"{token}\",\"url\":\"https://bench.test/a\",")
+        });
+        let body = format!("{{{page}\"visitor_id\":\"{}{visitor}\"}}", self.args.prefix);
         let paths = &self.args.path;
         let path = &paths[usize::try_from(number % paths.len() as u64)?];
         self.request.clear();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {}\r\n\
+            "POST {path} HTTP/1.1\r\nHost: bench\r\nOrigin: https://bench.test\r\nAuthorization: Bearer {}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             self.args.token,
             body.len()

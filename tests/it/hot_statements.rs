@@ -8,22 +8,26 @@ use samplit_engine::Principal;
 use samplit_store::Statement;
 use samplit_tests::{connect, draft, engine};
 
+use crate::pages::{account, exposure, install, miss, on_page, report, run, show};
 use crate::{conversion, visitor};
 
 /// Tables with a column `experiment_id`, which the hot path reads and writes.
-const DISTRIBUTED: [&str; 4] = [
+const DISTRIBUTED: [&str; 7] = [
     "assignments",
     "algorithm_audit_trail",
     "audit_heads",
     "variant_statistics",
+    "exposures",
+    "variant_exposures",
+    "selector_misses",
 ];
 
 /// The counters that the original schema keeps per variant, in a table without the column: they are
 /// found by the variant's id. `docs/SCALING.md` says what that means.
 const BY_VARIANT: [&str; 2] = ["COUNT_VARIANTS", "SET_ALGORITHM_STATE"];
 
-/// What assign and convert have to run at least, or nothing was observed.
-const EXPECTED: [&str; 9] = [
+/// What assign, convert and pages have to run at least, or nothing was observed.
+const EXPECTED: [&str; 12] = [
     "INSERT_ASSIGNMENTS",
     "LOCK_HEADS",
     "FIND_ASSIGNMENTS",
@@ -33,6 +37,9 @@ const EXPECTED: [&str; 9] = [
     "ADD_STATISTICS",
     "TOTAL_STATISTICS",
     "COUNT_VARIANTS",
+    "INSERT_EXPOSURES",
+    "ADD_EXPOSURES",
+    "ADD_MISSES",
 ];
 
 /// Names of distributed tables that a statement touches without saying which experiment is meant.
@@ -97,7 +104,7 @@ fn the_check_finds_what_it_is_there_for() {
 }
 
 #[tokio::test]
-async fn every_statement_of_assign_and_convert_names_the_experiment() {
+async fn every_statement_of_assign_convert_and_pages_names_the_experiment() {
     let pg = DevPg::start().await.unwrap();
     pg.create_database("hot").await.unwrap();
     let url = pg.url("hot");
@@ -107,6 +114,9 @@ async fn every_statement_of_assign_and_convert_names_the_experiment() {
     let setup = engine(&url, 1).await;
     let first = samplit_tests::start(&setup, draft(&[2])).await;
     let second = samplit_tests::start(&setup, draft(&[2, 3])).await;
+    let owner = account(&setup, "owner@example.org").await;
+    let site = install(&setup, &owner).await;
+    let on_page = run(&setup, &owner, on_page("on a page")).await;
     setup.shutdown().await;
     setup.database().close();
 
@@ -122,6 +132,7 @@ async fn every_statement_of_assign_and_convert_names_the_experiment() {
     for id in ids {
         engine.assign(&me, id, visitor("first")).await.unwrap();
     }
+    show(&engine, &site, "first").await;
     let log = pg.directory().join("log");
     let before = std::fs::read_to_string(&log).unwrap().len();
     for number in 0..300 {
@@ -133,6 +144,16 @@ async fn every_statement_of_assign_and_convert_names_the_experiment() {
                 engine.convert(&me, id, conversion(&name)).await.unwrap();
             }
         }
+    }
+    for number in 0..20 {
+        let name = format!("page-{number}");
+        assert_eq!(show(&engine, &site, &name).await.len(), 1);
+        let events = [
+            exposure(&on_page),
+            exposure(&on_page),
+            miss(&on_page, "https://shop.test/"),
+        ];
+        report(&engine, &site, &name, &events).await;
     }
     engine.shutdown().await;
     let text = std::fs::read_to_string(&log).unwrap();

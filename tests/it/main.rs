@@ -11,6 +11,7 @@ mod foreign;
 mod hot_statements;
 mod learning;
 mod lifecycle;
+mod pages;
 mod proofs;
 mod races;
 mod redaction;

@@ -35,6 +35,7 @@ pub(crate) async fn measure(
         rate: None,
         prefix: "v",
         known: None,
+        page: None,
     };
 
     let mut peak = 0.0_f64;

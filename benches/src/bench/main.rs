@@ -12,6 +12,7 @@ mod http;
 mod insert;
 mod many;
 mod naive;
+mod pages;
 mod report;
 mod server;
 mod start_up;
@@ -55,6 +56,8 @@ enum Part {
     Http,
     /// Many experiments at once.
     Many,
+    /// Pages with one and with twenty experiments, beside one assign each.
+    Pages,
     /// Bundles: export, verification, and what signing costs.
     Trail,
     /// Tables that are full already.
@@ -87,6 +90,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if args.wants(Part::Many) {
         many::measure(&args, &mut report).await?;
+    }
+    if args.wants(Part::Pages) {
+        pages::measure(&args, &mut report).await?;
     }
     if args.wants(Part::Trail) {
         trail::measure(&args, &mut report).await?;

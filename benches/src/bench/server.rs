@@ -167,6 +167,8 @@ pub(crate) struct Load<'a> {
     pub(crate) rate: Option<f64>,
     pub(crate) prefix: &'a str,
     pub(crate) known: Option<u64>,
+    /// The token of the installation, where pages ask.
+    pub(crate) page: Option<&'a str>,
 }
 
 /// What a load came to.
@@ -196,6 +198,9 @@ impl Load<'_> {
         }
         if let Some(known) = self.known {
             command.args(["--known", &known.to_string()]);
+        }
+        if let Some(token) = self.page {
+            command.args(["--page", token]);
         }
         let output = command.stderr(Stdio::inherit()).output()?;
         anyhow::ensure!(output.status.success(), "the load failed");

@@ -25,15 +25,8 @@ pub(crate) struct Fetcher(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
 impl Fetcher {
     /// Believes the certificate authorities of the operating system.
     pub(crate) fn new() -> anyhow::Result<Self> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .context("cannot use TLS")?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(config)
+            .with_tls_config(tls_config()?)
             .https_or_http()
             .enable_http1()
             .build();
@@ -59,6 +52,16 @@ impl Fetcher {
         let answer = tokio::time::timeout(TIMEOUT, answer).await;
         answer.with_context(|| format!("no answer within {} s", TIMEOUT.as_secs()))?
     }
+}
+
+/// TLS that believes the certificate authorities of the operating system.
+pub(crate) fn tls_config() -> anyhow::Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .context("cannot use TLS")?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// An address on the web.

@@ -14,6 +14,7 @@ mod doctor;
 mod fetch;
 mod ope;
 mod output;
+mod page_fetcher;
 mod private_cluster;
 mod serve;
 mod settings;

@@ -47,7 +47,7 @@ pub(crate) async fn run(
     let config = HttpConfig {
         log: Some(Arc::<LogControl>::clone(&log)),
         schema_version: Some(samplit_sql::expected_version()),
-        ..settings.http.to_config(metrics)
+        ..settings.http.to_config(metrics)?
     };
     samplit_http::serve(listeners, engine.clone(), config, shutdown).await;
     engine.shutdown().await;

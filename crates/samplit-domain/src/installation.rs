@@ -2,8 +2,8 @@
 
 use time::OffsetDateTime;
 
-use crate::origin::{host_of, is_authority};
-use crate::{InstallationId, Origin, UserId, Violations, words};
+use crate::origin::{host_of, is_at_or_below, is_authority, is_local};
+use crate::{InstallationId, Origin, UserId, Violations, Visit, words};
 
 /// The most origins besides those of the domain.
 const MAX_ORIGINS: usize = 20;
@@ -192,11 +192,6 @@ fn check_domain(domain: &str, violations: &mut Violations) {
     }
 }
 
-/// Whether a domain is of this machine, where pages need no TLS.
-fn is_local(domain: &str) -> bool {
-    matches!(host_of(domain), "localhost" | "127.0.0.1" | "[::1]")
-}
-
 impl Installation {
     /// Whether pages of `origin` may use the token: those of the domain with and without `www.`, over
     /// TLS unless the domain is of this machine, and those of [`Self::origins`].
@@ -209,18 +204,20 @@ impl Installation {
         (of_domain && is_safe && !self.domain.is_empty()) || self.origins.contains(origin)
     }
 
-    /// Whether a server that is called `host` is on the same site as the page at `origin`, so that a
-    /// cookie of the one is the first party's on the other: they are one host, or both are the domain
-    /// of the installation or below it.
+    /// Whether `server` is on the same site as the page at `origin`, so that a cookie of the one is the
+    /// first party's on the other: they are one host, or both are the domain of the installation or
+    /// below it.
     #[must_use]
-    pub fn is_same_site(&self, origin: &Origin, host: &str) -> bool {
-        let host = host_of(host);
+    pub fn is_same_site(&self, origin: &Origin, server: &Origin) -> bool {
         let domain = host_of(&self.domain);
-        let within = |host: &str| {
-            host.strip_suffix(domain)
-                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        };
-        host == origin.host() || (domain.contains('.') && within(host) && within(origin.host()))
+        let within = |origin: &Origin| is_at_or_below(origin.host(), domain);
+        server.host() == origin.host() || (within(server) && within(origin))
+    }
+
+    /// Whether nothing of a visit may be recorded.
+    #[must_use]
+    pub const fn is_private(&self, visit: &Visit<'_>) -> bool {
+        self.respect_gpc && visit.gpc
     }
 
     /// Whether `token` opens at `now`.
@@ -284,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_the_sites_own_only_where_server_and_page_are_one_site() {
-        for (domain, origin, host, expected) in [
+        for (domain, origin, server, expected) in [
             ("example.com", "https://example.com", "example.com", true),
             (
                 "example.com",
@@ -336,8 +333,9 @@ mod tests {
                 false,
             ),
         ] {
-            let found = site(domain, &[]).is_same_site(&origin.parse().unwrap(), host);
-            assert_eq!(found, expected, "{origin} and {host}");
+            let server = format!("https://{server}").parse().unwrap();
+            let found = site(domain, &[]).is_same_site(&origin.parse().unwrap(), &server);
+            assert_eq!(found, expected, "{origin} and {server}");
         }
     }
 

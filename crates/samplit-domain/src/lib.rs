@@ -13,6 +13,7 @@ mod installation;
 mod key;
 mod lifecycle;
 mod origin;
+mod page_event;
 mod page_pattern;
 mod selector;
 mod stopping;
@@ -38,7 +39,8 @@ pub use installation::{
 pub use key::MAX_KEY;
 pub use lifecycle::{IllegalTransition, Status, Transition};
 pub use origin::{MalformedOrigin, Origin};
-pub use page_pattern::PagePattern;
+pub use page_event::{Happened, MAX_PAGE_EVENTS, PageEvent};
+pub use page_pattern::{PagePattern, page_name};
 pub use selector::{ElementType, MAX_SELECTOR, Selector, SelectorType};
 pub use stopping::{Stopping, StoppingRule};
 pub use trigger::GoalTrigger;

@@ -26,6 +26,20 @@ impl Origin {
         self.0.starts_with("https:")
     }
 
+    /// Whether it is of the machine that asks, where pages need no TLS.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        is_local(self.authority())
+    }
+
+    /// Whether its host is that of `page`, but for a leading `www.`, or below it.
+    #[must_use]
+    pub fn is_at_or_below(&self, page: &Self) -> bool {
+        let page = page.host();
+        self.host() == page
+            || is_at_or_below(self.host(), page.strip_prefix("www.").unwrap_or(page))
+    }
+
     /// Host and, where it is not the scheme's own, port.
     #[must_use]
     pub fn authority(&self) -> &str {
@@ -63,6 +77,18 @@ impl FromStr for Origin {
             Err(MalformedOrigin)
         }
     }
+}
+
+/// Whether a host is a domain or below it. Nothing is below a name without a dot, which may be that of
+/// everybody: `com`.
+pub(crate) fn is_at_or_below(host: &str, domain: &str) -> bool {
+    let rest = host.strip_suffix(domain);
+    domain.contains('.') && rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// Whether `host[:port]` is of the machine that asks.
+pub(crate) fn is_local(authority: &str) -> bool {
+    matches!(host_of(authority), "localhost" | "127.0.0.1" | "[::1]")
 }
 
 /// The host of `host[:port]`.
@@ -137,6 +163,23 @@ mod tests {
         }
         let origin: Origin = "http://[::1]:3000".parse().unwrap();
         assert_eq!((origin.authority(), origin.host()), ("[::1]:3000", "[::1]"));
+        for (server, page, expected) in [
+            ("https://example.com", "https://example.com", true),
+            ("https://ab.example.com", "https://www.example.com", true),
+            ("https://example.com", "https://www.example.com", true),
+            ("https://badexample.com", "https://example.com", false),
+            ("https://ab.example.com", "https://shop.example.com", false),
+            ("https://example.com", "https://ab.example.com", false),
+            ("https://example.com", "https://com", false),
+            ("http://localhost:1", "http://localhost:2", true),
+        ] {
+            let server: Origin = server.parse().unwrap();
+            assert_eq!(
+                server.is_at_or_below(&page.parse().unwrap()),
+                expected,
+                "{server} {page}"
+            );
+        }
         let origin: Origin = "https://a.test".parse().unwrap();
         assert_eq!((origin.authority(), origin.host()), ("a.test", "a.test"));
     }

@@ -51,6 +51,8 @@ pub enum NotRecorded {
     Degraded,
     /// The visitor took part once and was erased.
     Erased,
+    /// The visitor asks not to be tracked, and the installation respects that.
+    Privacy,
 }
 
 impl NotRecorded {
@@ -63,6 +65,7 @@ impl NotRecorded {
             Self::Completed => "completed",
             Self::Degraded => "degraded",
             Self::Erased => "erased",
+            Self::Privacy => "privacy",
         }
     }
 }
@@ -149,9 +152,13 @@ impl Engine {
             Some(NotRecorded::Traffic) if !has_older => {
                 return Ok(Ok(outside(live, NotRecorded::Traffic)));
             }
-            Some(reason) => self.find(live, digest, request).await.map(|known| {
-                Ok(known.map_or_else(|| outside(live, reason), |known| inside(live, known, false)))
-            }),
+            Some(reason) => self
+                .find(live, digest, &request.visitor)
+                .await
+                .map(|known| {
+                    Ok(known
+                        .map_or_else(|| outside(live, reason), |known| inside(live, known, false)))
+                }),
             None => self.draw(live, digest, request).await,
         };
         match outcome {
@@ -196,16 +203,16 @@ impl Engine {
     }
 
     /// Reads the row of a visitor without making one.
-    async fn find(
+    pub(crate) async fn find(
         &self,
-        live: &Arc<Live>,
+        live: &Live,
         digest: Digest,
-        request: &Assign,
+        visitor: &str,
     ) -> Result<Option<KnownVisitor>, Error> {
         let found = self.core.database.run(|session| {
             Box::pin(async move {
                 let experiment = [live.experiment.id.0];
-                assignments::find(session, &experiment, &[request.visitor.as_str()]).await
+                assignments::find(session, &experiment, &[visitor]).await
             })
         });
         let known = found.await?.first().map(|row| {
@@ -252,7 +259,7 @@ fn inside(live: &Live, known: KnownVisitor, is_new: bool) -> Assigned {
 }
 
 /// The declared winner where there is one, else control; nothing stored.
-fn outside(live: &Live, reason: NotRecorded) -> Assigned {
+pub(crate) fn outside(live: &Live, reason: NotRecorded) -> Assigned {
     Assigned {
         experiment_id: live.experiment.id,
         experiment: Arc::clone(&live.experiment),

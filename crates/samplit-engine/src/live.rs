@@ -16,7 +16,7 @@ use parking_lot::{Mutex, RwLock};
 use samplit_audit::payload::{Genesis, Reallocation};
 use samplit_audit::{DrawKey, Payload, PidKey, Place, Pseudonym, TypedPayload as _};
 use samplit_bandit::Weights;
-use samplit_domain::{ArmSet, Experiment, ExperimentId, Status, arm_sets, to_micros};
+use samplit_domain::{ArmSet, Experiment, ExperimentId, PagePattern, Status, arm_sets, to_micros};
 use samplit_store::heads::HeadRow;
 use samplit_store::trail::EntryRow;
 use samplit_store::{Database, Notifications, Session, erasures, experiments, heads, keys, trail};
@@ -34,6 +34,8 @@ use crate::{Error, ErrorKind, start};
 pub(crate) struct Live {
     pub(crate) experiment: Arc<Experiment>,
     pub(crate) arm_sets: Vec<ArmSet>,
+    /// The pages that it is on; `None`: all.
+    pub(crate) pages: Option<PagePattern>,
     /// `None` before the start.
     pub(crate) trail: Option<LiveTrail>,
     /// One permit per request that may wait.
@@ -284,10 +286,12 @@ impl Core {
             || Arc::new(Semaphore::new(self.config.queue_capacity)),
             |before| Arc::clone(&before.waiting),
         );
+        let pages = experiment.target_url.as_deref().map(PagePattern::new);
         let experiment = Arc::new(experiment);
         Ok(self.registry.put(Live {
             experiment,
             arm_sets,
+            pages,
             trail,
             waiting,
         }))

@@ -37,7 +37,7 @@ pub(crate) struct Meter {
 }
 
 /// What an assign that is answered may come to.
-const ASSIGNED: [&str; 7] = [
+const ASSIGNED: [&str; 8] = [
     "new",
     "known",
     NotRecorded::Traffic.as_str(),
@@ -45,6 +45,7 @@ const ASSIGNED: [&str; 7] = [
     NotRecorded::Completed.as_str(),
     NotRecorded::Degraded.as_str(),
     NotRecorded::Erased.as_str(),
+    NotRecorded::Privacy.as_str(),
 ];
 
 /// What is seen of an engine by looking at it.
@@ -101,6 +102,7 @@ impl Meter {
                 Some(NotRecorded::Completed) => 4,
                 Some(NotRecorded::Degraded) => 5,
                 Some(NotRecorded::Erased) => 6,
+                Some(NotRecorded::Privacy) => 7,
             },
             Err(error) => {
                 let outcome = word(error.kind());
@@ -175,7 +177,7 @@ fn describe() {
         "samplit_assign_seconds",
         Unit::Seconds,
         "Time to decide about a visitor, by outcome: new, known, why nothing was recorded \
-         (traffic, paused, completed, degraded, erased), or why it was refused"
+         (traffic, paused, completed, degraded, erased, privacy), or why it was refused"
     );
     describe_histogram!(
         "samplit_convert_seconds",

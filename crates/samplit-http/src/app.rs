@@ -11,6 +11,7 @@ pub(crate) struct App {
     pub(crate) engine: Engine,
     pub(crate) config: HttpConfig,
     pub(crate) limit: Option<KeyLimit>,
+    pub(crate) page_limit: Option<KeyLimit>,
     pub(crate) request_ids: RequestIds,
     draining: AtomicBool,
 }
@@ -20,6 +21,7 @@ impl App {
         Self {
             engine,
             limit: config.rate_limit.map(KeyLimit::per_second),
+            page_limit: config.page_rate_limit.map(KeyLimit::per_second),
             config,
             request_ids: RequestIds::random(),
             draining: AtomicBool::new(false),

@@ -1,27 +1,29 @@
 //! One request as a handler sees it: who asks, the ids of the path, the query, the body.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::{
     body::{Body as _, Incoming},
-    header::{AUTHORIZATION, CONTENT_TYPE, IF_MATCH},
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, IF_MATCH},
     http::request::Parts,
 };
-use samplit_domain::{ExperimentId, VariantId};
-use samplit_engine::Principal;
+use samplit_domain::{ExperimentId, Installation, InstallationId, Origin, VariantId};
+use samplit_engine::{Error, ErrorKind, Principal};
 use serde_json::Value as Json;
 
 use crate::{
-    app::App, fields::no_fields, json::StrictJson, problem::Problem, query::Query,
-    request_id::RequestId, router::PathIds,
+    address::client_address, app::App, fields::no_fields, json::StrictJson, problem::Problem,
+    query::Query, request_id::RequestId, router::PathIds,
 };
 
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) app: Arc<App>,
     pub(crate) request_id: RequestId,
+    /// Who sent it: the client, or the last proxy before us.
+    pub(crate) peer: IpAddr,
     pub(crate) ids: PathIds,
     pub(crate) head: Parts,
     pub(crate) body: Incoming,
@@ -36,13 +38,98 @@ impl Call {
         });
         // What no key can be is not worth a question to the database.
         let token = token
-            .filter(|token| is_well_formed(token))
+            .filter(|token| is_well_formed(token, "sk_"))
             .ok_or_else(Problem::unauthenticated)?;
         let principal = self.app.engine.authenticate(token).await?;
         if let Some(limit) = &self.app.limit {
             limit.check(token).map_err(Problem::rate_limited)?;
         }
         Ok(principal)
+    }
+
+    /// The installation whose token this is.
+    pub(crate) async fn open_installation(
+        &self,
+        token: &str,
+    ) -> Result<Arc<Installation>, Problem> {
+        if !is_well_formed(token, "pk_") {
+            return Err(Problem::from(Error::from(ErrorKind::UnknownInstallation)));
+        }
+        Ok(self.app.engine.open_installation(token).await?)
+    }
+
+    /// Checks how often the client asks for pages of one installation.
+    pub(crate) fn check_page_limit(&self, installation: &Installation) -> Result<(), Problem> {
+        let Some(limit) = &self.app.page_limit else {
+            return Ok(());
+        };
+        // Whoever has an IPv6 address has the whole /64.
+        let address = match self.client_address() {
+            IpAddr::V4(address) => u64::from(address.to_bits()),
+            IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).unwrap_or(u64::MAX),
+        };
+        let key = (installation.id, address);
+        limit.check(&key).map_err(Problem::rate_limited)
+    }
+
+    /// Where the request comes from, as far as proxies are trusted.
+    pub(crate) fn client_address(&self) -> IpAddr {
+        let trusted = &self.app.config.trusted_proxies;
+        client_address(self.peer, &self.head.headers, trusted)
+    }
+
+    /// A header, if it is there and text.
+    pub(crate) fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.head.headers.get(name)?.to_str().ok()
+    }
+
+    /// How pages reach this server: as it is configured, else by the host that the client names, over
+    /// TLS unless that is this machine.
+    fn public_url(&self) -> Option<Origin> {
+        if let Some(public) = &self.app.config.public_url {
+            return Some(public.clone());
+        }
+        let host = self.header(&HOST)?;
+        let secure: Origin = format!("https://{host}").parse().ok()?;
+        if secure.is_local() {
+            format!("http://{host}").parse().ok()
+        } else {
+            Some(secure)
+        }
+    }
+
+    /// Whether a page of `origin` is of the same site as this server, as far as `installation` knows;
+    /// without one, as far as their names alone show.
+    pub(crate) fn is_same_site(
+        &self,
+        origin: &Origin,
+        installation: Option<&Installation>,
+    ) -> bool {
+        let Some(server) = self.public_url() else {
+            return false;
+        };
+        installation.map_or_else(
+            || server.is_at_or_below(origin),
+            |installation| installation.is_same_site(origin, &server),
+        )
+    }
+
+    /// The address of something on this server.
+    pub(crate) fn url_of(&self, path: &str) -> Result<String, Problem> {
+        let server = self.public_url().ok_or_else(Problem::unknown_host)?;
+        Ok(format!("{server}{path}"))
+    }
+
+    /// The installation of the path.
+    pub(crate) fn installation_id(&self) -> InstallationId {
+        let installation = self.ids.installation;
+        installation.expect("the pattern of the route has {installation_id}")
+    }
+
+    /// The token of the path.
+    pub(crate) fn installation_token(&self) -> &str {
+        let token = self.ids.token.as_deref();
+        token.expect("the pattern of the route has {token}")
     }
 
     /// The experiment of the path.
@@ -88,10 +175,19 @@ impl Call {
 
     /// The bytes of a body that has to be JSON.
     pub(crate) async fn json_bytes(&mut self) -> Result<Bytes, Problem> {
-        if !self.is_json() {
+        if !self.is_of_type("application/json") {
             return Err(Problem::unsupported_media_type());
         }
         self.bytes().await
+    }
+
+    /// A body of JSON that a page sends, perhaps as text: of other origins that goes without asking
+    /// before, and as the page is being left.
+    pub(crate) async fn page_json(&mut self) -> Result<Json, Problem> {
+        if !self.is_of_type("application/json") && !self.is_of_type("text/plain") {
+            return Err(Problem::unsupported_media_type());
+        }
+        parse(&self.bytes().await?)
     }
 
     /// A body that has to be there.
@@ -133,18 +229,18 @@ impl Call {
         }
     }
 
-    fn is_json(&self) -> bool {
+    fn is_of_type(&self, wanted: &str) -> bool {
         let content_type = self.head.headers.get(CONTENT_TYPE);
         let essence = content_type
             .and_then(|value| value.to_str().ok())
             .map(|value| value.split(';').next().unwrap_or_default().trim());
-        essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
+        essence.is_some_and(|essence| essence.eq_ignore_ascii_case(wanted))
     }
 }
 
-/// Whether a token looks like an API key: `sk_` and 32 bytes in URL-safe Base64 without padding.
-fn is_well_formed(token: &str) -> bool {
-    token.strip_prefix("sk_").is_some_and(|secret| {
+/// Whether a token looks like one of ours: its prefix and 32 bytes in URL-safe Base64 without padding.
+fn is_well_formed(token: &str, prefix: &str) -> bool {
+    token.strip_prefix(prefix).is_some_and(|secret| {
         let is_symbol = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
         secret.len() == 43 && secret.bytes().all(is_symbol)
     })
@@ -166,7 +262,8 @@ mod tests {
     fn a_key_has_its_prefix_its_length_and_its_alphabet() {
         let secret = "Az09-_".repeat(8);
         let key = |length: usize| format!("sk_{}", &secret[..length]);
-        assert!(is_well_formed(&key(43)));
+        assert!(is_well_formed(&key(43), "sk_"));
+        assert!(!is_well_formed(&key(43), "pk_"));
         for bad in [
             String::new(),
             "sk_".to_owned(),
@@ -177,7 +274,7 @@ mod tests {
             format!("{}=", key(42)),
             format!("{}é", key(41)),
         ] {
-            assert!(!is_well_formed(&bad), "{bad}");
+            assert!(!is_well_formed(&bad, "sk_"), "{bad}");
         }
     }
 }

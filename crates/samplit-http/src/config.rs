@@ -3,7 +3,10 @@
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use samplit_domain::{Cidr, Origin};
 use tokio::net::TcpListener;
+
+use crate::fetch::PageFetcher;
 
 /// The sockets to answer on, already bound.
 #[derive(Debug)]
@@ -44,6 +47,16 @@ pub struct HttpConfig {
     /// Requests per second that one API key may make, with a burst of the same size; beyond: 429.
     /// None (the default) sets no limit. A batch counts as one request.
     pub rate_limit: Option<NonZeroU32>,
+    /// Requests per second that one address may make for one installation, with a burst of the same
+    /// size; beyond: 429. None (the default) sets no limit. Of IPv6 an address is a /64.
+    pub page_rate_limit: Option<NonZeroU32>,
+    /// Proxies whose `X-Forwarded-For` is believed. None by default.
+    pub trusted_proxies: Vec<Cidr>,
+    /// How pages reach this server, like `https://ab.example.com`; none: by the host that a request
+    /// names, over TLS unless that is this machine.
+    pub public_url: Option<Origin>,
+    /// What looks at pages of customers to find the snippet; none: 409.
+    pub page_fetcher: Option<Arc<dyn PageFetcher>>,
     /// What `/metrics` renders; none: 404.
     pub metrics: Option<PrometheusHandle>,
     /// What `/log-level` shows and changes; none: 404.
@@ -64,6 +77,10 @@ impl Default for HttpConfig {
             max_connections: 10_000,
             drain_timeout: Duration::from_secs(10),
             rate_limit: None,
+            page_rate_limit: None,
+            trusted_proxies: Vec::new(),
+            public_url: None,
+            page_fetcher: None,
             metrics: None,
             log: None,
             schema_version: None,

@@ -200,6 +200,21 @@ impl<'v> Fields<'v> {
         Some(items.into_iter().enumerate().map(number).collect())
     }
 
+    /// A field that holds an array of strings; an empty one stands in for what is none.
+    pub(crate) fn texts(&mut self, name: &str) -> Option<Vec<String>> {
+        let items: Vec<Json> = self.optional(name)?;
+        let at = json_pointer(&self.at, name);
+        let text = |(index, item): (usize, Json)| {
+            String::from_json(item).unwrap_or_else(|| {
+                let pointer = format!("{at}/{index}");
+                self.violations
+                    .add(pointer, "wrong_type", "must be a string");
+                String::new()
+            })
+        };
+        Some(items.into_iter().enumerate().map(text).collect())
+    }
+
     /// A field that holds an object, read by `read`.
     pub(crate) fn object<T>(
         &mut self,

@@ -1,10 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod address;
 mod api;
 mod app;
 mod call;
 mod chart;
 mod config;
+mod cors;
+mod fetch;
 mod fields;
 mod json;
 mod limit;
@@ -20,7 +23,10 @@ mod router;
 mod routes;
 mod server;
 mod service;
+mod snippet;
 mod verify_page;
 
+pub use address::is_public_address;
 pub use config::{HttpConfig, Listeners, LogFilter};
+pub use fetch::{FetchFailure, FetchedPage, PageFetcher};
 pub use server::{Drain, serve};

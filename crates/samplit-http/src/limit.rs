@@ -1,8 +1,9 @@
-//! How often one API key may ask.
+//! How often one may ask: by API key, or by installation and address.
 
 use std::{
-    hash::{BuildHasher as _, RandomState},
+    hash::{BuildHasher as _, Hash, RandomState},
     num::NonZeroU32,
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use governor::{
@@ -11,11 +12,16 @@ use governor::{
     state::keyed::DefaultKeyedStateStore,
 };
 
+/// After how many requests those are forgotten who have their whole burst again: addresses come and
+/// go, and are not to fill the memory.
+const SWEEP_EVERY: u32 = 16_384;
+
 /// A limit per key. Keys are held as keyed hashes, so that no token stays in memory.
 #[derive(Debug)]
 pub(crate) struct KeyLimit {
     limiter: RateLimiter<u64, DefaultKeyedStateStore<u64>, DefaultClock>,
     hash: RandomState,
+    checks: AtomicU32,
 }
 
 impl KeyLimit {
@@ -23,13 +29,19 @@ impl KeyLimit {
         Self {
             limiter: RateLimiter::keyed(Quota::per_second(requests)),
             hash: RandomState::new(),
+            checks: AtomicU32::new(0),
         }
     }
 
-    /// Whether `token` may ask now; if not, the whole seconds after which it may.
-    pub(crate) fn check(&self, token: &str) -> Result<(), u64> {
+    /// Whether `key` may ask now; if not, the whole seconds after which it may.
+    pub(crate) fn check<K: Hash + ?Sized>(&self, key: &K) -> Result<(), u64> {
+        let checks = self.checks.fetch_add(1, Ordering::Relaxed);
+        if checks % SWEEP_EVERY == SWEEP_EVERY - 1 {
+            self.limiter.retain_recent();
+            self.limiter.shrink_to_fit();
+        }
         self.limiter
-            .check_key(&self.hash.hash_one(token))
+            .check_key(&self.hash.hash_one(key))
             .map_err(|refused| {
                 let wait = refused.wait_time_from(DefaultClock::default().now());
                 wait.as_secs() + 1

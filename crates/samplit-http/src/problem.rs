@@ -27,8 +27,7 @@ pub(crate) struct Problem {
     pub(crate) detail: String,
     /// Every bad field.
     pub(crate) errors: Vec<Violation>,
-    /// Boxed because few have one, and a refusal should be cheap to pass up.
-    header: Option<Box<(HeaderName, HeaderValue)>>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// The problem as it is written.
@@ -51,12 +50,13 @@ impl Problem {
             code,
             detail: detail.into(),
             errors: Vec::new(),
-            header: None,
+            headers: Vec::new(),
         }
     }
 
-    fn with(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
-        self.header = Some(Box::new((name, value.into())));
+    /// The same problem, answered with one header more.
+    pub(crate) fn with(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
+        self.headers.push((name, value.into()));
         self
     }
 
@@ -78,6 +78,15 @@ impl Problem {
         )
     }
 
+    /// 400: what this server is called, neither its settings nor the request says.
+    pub(crate) fn unknown_host() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "unknown_host",
+            "the header Host does not name this server",
+        )
+    }
+
     /// 401.
     pub(crate) fn unauthenticated() -> Self {
         Self::new(
@@ -88,6 +97,15 @@ impl Problem {
         .with(
             WWW_AUTHENTICATE,
             HeaderValue::from_static("Bearer realm=\"samplit\""),
+        )
+    }
+
+    /// 403: the page is of none of the origins of the installation, or says none.
+    pub(crate) fn origin_not_allowed() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "origin_not_allowed",
+            "the installation does not allow the origin of this page",
         )
     }
 
@@ -164,7 +182,7 @@ impl Problem {
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
             "rate_limited",
-            "this API key makes too many requests",
+            "too many requests; wait as long as Retry-After says",
         )
         .with(RETRY_AFTER, seconds)
     }
@@ -213,10 +231,7 @@ impl Problem {
             CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if let Some(header) = self.header.take() {
-            let (name, value) = *header;
-            headers.insert(name, value);
-        }
+        headers.extend(self.headers.drain(..));
         reply
     }
 }

@@ -4,7 +4,7 @@
 use futures_util::future::BoxFuture;
 use hyper::{Method, header::HeaderValue};
 use percent_encoding::percent_decode_str;
-use samplit_domain::{ExperimentId, VariantId, Violations};
+use samplit_domain::{ExperimentId, InstallationId, VariantId, Violations};
 
 use crate::{call::Call, meter::Meter, problem::Problem, response::Reply};
 
@@ -28,8 +28,12 @@ pub(crate) struct PathIds {
     pub(crate) experiment: Option<ExperimentId>,
     /// `{variant_id}`
     pub(crate) variant: Option<VariantId>,
+    /// `{installation_id}`
+    pub(crate) installation: Option<InstallationId>,
     /// `{visitor}`
     pub(crate) visitor: Option<String>,
+    /// `{token}`, of an installation
+    pub(crate) token: Option<String>,
 }
 
 /// A pattern with everything that answers it.
@@ -115,6 +119,8 @@ impl PathRoutes {
         let ids = PathIds {
             experiment: id(params, "id", "experiment")?,
             variant: id(params, "variant_id", "variant")?,
+            installation: id(params, "installation_id", "installation")?,
+            token: params.get("token").map(str::to_owned),
             visitor: params.get("visitor").map(visitor).transpose()?,
         };
         Ok((route, ids))

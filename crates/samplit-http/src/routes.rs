@@ -5,12 +5,12 @@ use samplit_domain::Transition;
 
 use crate::{
     api::{
-        audit, custody, experiments, forecast, proofs, registration, results, segments, timeline,
-        visits, what_if,
+        audit, custody, experiments, forecast, installations, pages, proofs, registration, results,
+        segments, selector_misses, timeline, visits, what_if,
     },
-    page,
+    cors, page,
     router::{Handler, Route, Router},
-    verify_page,
+    snippet, verify_page,
 };
 
 pub(crate) fn router() -> Router {
@@ -44,6 +44,16 @@ fn delete(pattern: &'static str, handler: Handler) -> Route {
     Route {
         method: Method::DELETE,
         ..get(pattern, handler)
+    }
+}
+
+/// What a browser asks before a page may ask.
+fn options(pattern: &'static str) -> Route {
+    Route {
+        method: Method::OPTIONS,
+        ..get(pattern, |call| {
+            Box::pin(async move { Ok(cors::preflight(&call)) })
+        })
     }
 }
 
@@ -168,6 +178,38 @@ fn table() -> Vec<Route> {
         untimed(delete("/v1/visitors/{visitor}", |call| {
             Box::pin(custody::erase(call))
         })),
+        get("/v1/experiments/{id}/selector-misses", |call| {
+            Box::pin(selector_misses::list(call))
+        }),
+        post("/v1/installations", |call| {
+            Box::pin(installations::create(call))
+        }),
+        get("/v1/installations", |call| {
+            Box::pin(installations::list(call))
+        }),
+        get("/v1/installations/{installation_id}", |call| {
+            Box::pin(installations::show(call))
+        }),
+        patch("/v1/installations/{installation_id}", |call| {
+            Box::pin(installations::update(call))
+        }),
+        delete("/v1/installations/{installation_id}", |call| {
+            Box::pin(installations::disable(call))
+        }),
+        post("/v1/installations/{installation_id}/rotate", |call| {
+            Box::pin(installations::rotate(call))
+        }),
+        post("/v1/installations/{installation_id}/verify", |call| {
+            Box::pin(installations::verify(call))
+        }),
+        get("/v1/installations/{installation_id}/snippet", |call| {
+            Box::pin(installations::snippet(call))
+        }),
+        post("/v1/page", |call| Box::pin(pages::page(call))),
+        options("/v1/page"),
+        post("/v1/events", |call| Box::pin(pages::events(call))),
+        options("/v1/events"),
+        get("/s/{token}.js", |call| Box::pin(snippet::script(call))),
         get("/experiments/{id}", |call| Box::pin(page::live(call))),
         get("/verify", |_call| {
             Box::pin(async { Ok(verify_page::verify()) })
@@ -202,7 +244,9 @@ mod tests {
                 .pattern
                 .replace("{id}", "$ID")
                 .replace("{variant_id}", "$VARIANT")
-                .replace("{visitor}", "$VISITOR");
+                .replace("{visitor}", "$VISITOR")
+                .replace("{installation_id}", "$SITE")
+                .replace("{token}", "$TOKEN");
             assert!(
                 guide.contains(&shown) || shown.starts_with("/assets/"),
                 "lacks {shown}"

@@ -1,6 +1,6 @@
 //! The accept loops, and the end of them: not ready, stop accepting, drain, return.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{
@@ -131,7 +131,7 @@ impl Acceptor {
             let permit = Arc::clone(&self.permits).acquire_owned().await;
             let permit = permit.expect("this semaphore is never closed");
             match self.listener.accept().await {
-                Ok((stream, _peer)) => self.spawn(stream, permit),
+                Ok((stream, peer)) => self.spawn(stream, peer.ip(), permit),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, listener = self.name, "cannot accept");
@@ -142,14 +142,14 @@ impl Acceptor {
         }
     }
 
-    fn spawn(&mut self, stream: TcpStream, permit: OwnedSemaphorePermit) {
+    fn spawn(&mut self, stream: TcpStream, peer: IpAddr, permit: OwnedSemaphorePermit) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
         let service = Arc::clone(&self.service);
         let answer = service_fn(move |request| {
             let service = Arc::clone(&service);
-            async move { service.respond(request).await }
+            async move { service.respond(request, peer).await }
         });
         let connection = self.http.serve_connection(TokioIo::new(stream), answer);
         let connection = self.graceful.watch(connection);

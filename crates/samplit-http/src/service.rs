@@ -1,6 +1,6 @@
 //! The way of every request: id, span, route, deadline, handler, headers, count.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
 use hyper::{
     HeaderMap, Request,
@@ -32,7 +32,11 @@ impl Service {
         Self { app, router }
     }
 
-    pub(crate) async fn respond(&self, request: Request<Incoming>) -> Result<Reply, Infallible> {
+    pub(crate) async fn respond(
+        &self,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Result<Reply, Infallible> {
         let started = Instant::now();
         let request_id = self.app.request_ids.of(request.headers());
         let (path, found) = self.router.find(request.method(), request.uri().path());
@@ -44,7 +48,10 @@ impl Service {
         );
         let answer = async {
             let outcome = match found {
-                Ok((route, ids)) => self.handle(request, route, ids, &request_id).await,
+                Ok((route, ids)) => {
+                    let call = self.call(request, peer, ids, &request_id);
+                    self.handle(call, route).await
+                }
                 Err(problem) => Err(problem),
             };
             let mut reply = match outcome {
@@ -64,21 +71,26 @@ impl Service {
         Ok(answer.instrument(span).await)
     }
 
-    async fn handle(
+    fn call(
         &self,
         request: Request<Incoming>,
-        route: &Route,
+        peer: IpAddr,
         ids: PathIds,
         request_id: &RequestId,
-    ) -> Result<Reply, Problem> {
+    ) -> Call {
         let (head, body) = request.into_parts();
-        let answer = (route.handler)(Call {
+        Call {
             app: Arc::clone(&self.app),
             request_id: request_id.clone(),
+            peer,
             ids,
             head,
             body,
-        });
+        }
+    }
+
+    async fn handle(&self, call: Call, route: &Route) -> Result<Reply, Problem> {
+        let answer = (route.handler)(call);
         if !route.timed {
             return answer.await;
         }

@@ -12,12 +12,14 @@ pub mod elements;
 pub mod erasures;
 mod error;
 pub mod experiments;
+pub mod exposures;
 pub mod heads;
 pub mod installations;
 pub mod keys;
 mod meter;
 mod notify;
 pub mod schema;
+pub mod selector_misses;
 mod server;
 mod settings;
 mod statement;
@@ -44,10 +46,12 @@ pub fn statements() -> Vec<Statement> {
         elements::STATEMENTS,
         erasures::STATEMENTS,
         experiments::STATEMENTS,
+        exposures::STATEMENTS,
         heads::STATEMENTS,
         installations::STATEMENTS,
         keys::STATEMENTS,
         schema::STATEMENTS,
+        selector_misses::STATEMENTS,
         statistics::STATEMENTS,
         trail::STATEMENTS,
     ]

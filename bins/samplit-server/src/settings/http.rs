@@ -2,13 +2,16 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use clap::Args;
 use metrics_exporter_prometheus::PrometheusHandle;
+use samplit_engine::{Cidr, Origin};
 use samplit_http::HttpConfig;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::duration::Span;
+use crate::page_fetcher::PublicFetcher;
 
 /// Where to listen, and what to put up with.
 #[derive(Clone, Debug, Args, Serialize)]
@@ -45,21 +48,62 @@ pub(crate) struct HttpSettings {
     /// Requests per second that one API key may make; without it there is no limit.
     #[arg(long, env = "SAMPLIT_RATE_LIMIT")]
     rate_limit: Option<NonZeroU32>,
+
+    /// Requests per second that pages may make from one address for one installation; without it
+    /// there is no limit.
+    #[arg(long, env = "SAMPLIT_PAGE_RATE_LIMIT")]
+    page_rate_limit: Option<NonZeroU32>,
+
+    /// Proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8.
+    #[arg(
+        long = "trusted-proxy",
+        env = "SAMPLIT_TRUSTED_PROXIES",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
+    #[serde(serialize_with = "texts")]
+    trusted_proxies: Vec<Cidr>,
+
+    /// How pages reach this server, like `https://ab.example.org`; without it as they call it, over TLS
+    /// unless that is this machine.
+    #[arg(long, env = "SAMPLIT_PUBLIC_URL")]
+    #[serde(serialize_with = "text")]
+    public_url: Option<Origin>,
+
+    /// Look for the snippet on sites of this machine, too; for tests.
+    #[arg(long, env = "SAMPLIT_FETCH_LOOPBACK", hide = true)]
+    fetch_loopback: bool,
 }
 
 impl HttpSettings {
     /// As the HTTP service wants it.
-    pub(crate) fn to_config(&self, metrics: PrometheusHandle) -> HttpConfig {
-        HttpConfig {
+    ///
+    /// # Errors
+    /// When TLS cannot be used.
+    pub(crate) fn to_config(&self, metrics: PrometheusHandle) -> anyhow::Result<HttpConfig> {
+        let fetcher = PublicFetcher::new(self.fetch_loopback)?;
+        Ok(HttpConfig {
             body_limit: self.body_limit,
             header_timeout: self.header_timeout.0,
             request_timeout: self.request_timeout.0,
             max_connections: self.max_connections,
             drain_timeout: self.drain_timeout.0,
             rate_limit: self.rate_limit,
+            page_rate_limit: self.page_rate_limit,
+            trusted_proxies: self.trusted_proxies.clone(),
+            public_url: self.public_url.clone(),
+            page_fetcher: Some(Arc::new(fetcher)),
             metrics: Some(metrics),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..HttpConfig::default()
-        }
+        })
     }
+}
+
+fn texts<S: Serializer>(ranges: &[Cidr], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(ranges.iter().map(ToString::to_string))
+}
+
+fn text<S: Serializer>(url: &Option<Origin>, serializer: S) -> Result<S::Ok, S::Error> {
+    url.as_ref().map(Origin::as_str).serialize(serializer)
 }

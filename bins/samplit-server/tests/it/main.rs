@@ -9,6 +9,7 @@ mod demo;
 mod log;
 mod metrics;
 mod ope;
+mod page;
 mod proof;
 mod publish;
 mod roles;

@@ -389,6 +389,18 @@ pub(crate) fn send_text(
     exchange(address, method, path, "Content-Type: text/plain\r\n", body).unwrap()
 }
 
+/// What a browser sends from a page of an origin, through a proxy that names its address.
+pub(crate) fn from_page(
+    address: SocketAddr,
+    path: &str,
+    (origin, client): (&str, &str),
+    body: &Json,
+) -> (u16, String) {
+    let headers =
+        format!("Origin: {origin}\r\nX-Forwarded-For: {client}\r\nContent-Type: text/plain\r\n");
+    exchange(address, "POST", path, &headers, &body.to_string()).unwrap()
+}
+
 fn exchange(
     address: SocketAddr,
     method: &str,

@@ -83,6 +83,7 @@ pub(super) fn bayesian(
             is_control: arm.is_control,
             is_active: arm.is_active,
             assignments: n,
+            exposures: record.exposed(element, index)?,
             conversions: s,
             rate: (n > 0).then(|| count(s) / count(n)),
             value_sum: value,

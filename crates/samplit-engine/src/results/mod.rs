@@ -13,6 +13,7 @@ use samplit_audit::payload::Genesis;
 use samplit_bandit::Weights;
 use samplit_domain::{Experiment, ExperimentId, VariantId, arm_sets, to_micros};
 use samplit_store::assignments::{self, LateConversions};
+use samplit_store::exposures::{self, ArmExposures};
 use samplit_store::statistics::{self, ArmStatistics};
 use samplit_store::trail::EntryRow;
 use samplit_store::{Session, experiments, heads, trail};
@@ -85,7 +86,10 @@ pub struct ArmResults {
     pub is_active: bool,
     /// Visitors assigned.
     pub assignments: u64,
-    /// Of those, converted.
+    /// Visitors who have really seen it, as their pages say; whatever snapshot was asked for. Beside
+    /// the allocations, never instead of them: who was assigned counts, seen or not.
+    pub exposures: u64,
+    /// Of those assigned, converted.
     pub conversions: u64,
     /// Conversions per visitor; `None` while there is no visitor.
     pub rate: Option<f64>,
@@ -180,6 +184,7 @@ impl Engine {
 pub(crate) struct Record {
     pub(crate) experiment: Arc<Experiment>,
     pub(crate) genesis: Genesis,
+    exposures: Vec<ArmExposures>,
     /// By snapshot; counts from before the trail under 0.
     pub(crate) rows: Vec<ArmStatistics>,
     /// In order.
@@ -204,6 +209,7 @@ impl Record {
             None => Vec::new(),
         };
         let rows = statistics::by_snapshot(session, id).await?;
+        let exposures = exposures::totals(session, id).await?;
         let (genesis, _) = live::read_genesis(session, id).await?;
         let entries: Vec<EntryRow> = trail::snapshots(session, id).await?;
         let head = heads::read(session, id).await?;
@@ -214,6 +220,7 @@ impl Record {
         Ok(Self {
             experiment: Arc::new(experiment),
             genesis,
+            exposures,
             rows,
             snapshots,
             head: head.map_or(Ok(1), |head| unsigned(head.snapshot_seq))?,
@@ -282,6 +289,14 @@ impl Record {
             experiment: Arc::clone(&self.experiment),
             elements,
         })
+    }
+
+    /// Visitors who have really seen an arm.
+    fn exposed(&self, element: usize, arm: usize) -> Result<u64, Error> {
+        let place = (small(element), small(arm));
+        let mut rows = self.exposures.iter();
+        let found = rows.find(|row| (row.element, row.arm) == place);
+        found.map_or(Ok(0), |row| unsigned(row.total))
     }
 
     fn elements(

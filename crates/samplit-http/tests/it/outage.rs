@@ -1,8 +1,11 @@
 //! PostgreSQL goes away and comes back.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the answer")]
+
 use std::time::Duration;
 
-use hyper::StatusCode;
+use http_body_util::Full;
+use hyper::{Method, StatusCode};
 use samplit_devpg::{DevPg, Mode};
 use samplit_engine::Engine;
 use samplit_http::HttpConfig;
@@ -10,7 +13,7 @@ use samplit_store::{Database, Settings};
 use serde_json::{Value as Json, json};
 use tokio::time::timeout;
 
-use crate::support::Server;
+use crate::support::{Answer, Server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_database_the_service_says_so_and_recovers() {
@@ -41,6 +44,11 @@ async fn without_its_database_the_service_says_so_and_recovers() {
     let (assign, convert) = (format!("{path}/assign"), format!("{path}/convert"));
     let known = json!({"visitor_id": "known"});
     let before = server.post(&assign, &known).await.json();
+    let site = json!({"name": "Shop", "domain": "shop.test"});
+    let site = server.post("/v1/installations", &site).await.json();
+    let token = site["token"].as_str().unwrap();
+    let shown = page(&server, token, "known").await;
+    assert_eq!(shown["reason"], Json::Null);
 
     pg.stop(Mode::Immediate).await.unwrap();
     assert_eq!(server.get_ops("/livez").await.summary(), "200");
@@ -63,6 +71,15 @@ async fn without_its_database_the_service_says_so_and_recovers() {
         (&json!(true), &json!(false))
     );
     assert_eq!(new["reason"], "degraded");
+    // A page is shown in any case.
+    assert_eq!(page(&server, token, "known").await, shown);
+    assert_eq!(page(&server, token, "new").await["reason"], "degraded");
+    let id = shown["id"].as_str().unwrap();
+    let seen = json!([{"type": "exposure", "experiment_id": id, "event_id": "1"}]);
+    let body = json!({"token": token, "visitor_id": "known", "events": seen});
+    let reported = from_page(&server, "/v1/events", &body).await;
+    assert_eq!(reported.summary(), "503 database_unavailable");
+    assert!(reported.headers.contains_key("retry-after"));
     let converted = server.post(&convert, &known).await;
     assert_eq!(converted.summary(), "503 database_unavailable");
     assert!(converted.headers.contains_key("retry-after"));
@@ -99,4 +116,21 @@ async fn parts(server: &Server) -> (StatusCode, Json) {
     let document = answer.json();
     assert_eq!(document["ready"], answer.status.is_success());
     (answer.status, document["parts"].clone())
+}
+
+async fn from_page(server: &Server, path: &str, body: &Json) -> Answer {
+    let request = server
+        .request(Method::POST, path)
+        .header("origin", "https://shop.test");
+    server
+        .send(request.body(Full::from(body.to_string())).unwrap())
+        .await
+}
+
+/// What a page shows of the one experiment there is.
+async fn page(server: &Server, token: &str, visitor: &str) -> Json {
+    let body = json!({"token": token, "url": "https://shop.test/", "visitor_id": visitor});
+    let answer = from_page(server, "/v1/page", &body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    answer.json()["experiments"][0].clone()
 }

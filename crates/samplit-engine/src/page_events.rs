@@ -1,0 +1,220 @@
+//! What pages report: exposures, conversions, and elements that were not there.
+//!
+//! An assignment is the decision, made when the page asked, and stands in the trail. An exposure says
+//! that its visitor has really seen the variant; it is counted beside the assignments, once per
+//! visitor, and changes nothing of what is learned: a variant that loads slowly is seen by fewer, and
+//! leaving out those who did not see it would make it look better than it is.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use samplit_domain::{
+    Convert, ExperimentId, Happened, Installation, PageEvent, Status, Violations, Visit, page_name,
+};
+use samplit_store::exposures::{self, NewExposure};
+pub use samplit_store::selector_misses::SelectorMiss;
+use samplit_store::selector_misses::{self, NewMiss};
+
+use crate::page::owner_of;
+use crate::visitor::{self, Digest};
+use crate::{Engine, Error, ErrorKind, NotRecorded, Principal, Scope};
+
+/// What became of an event.
+#[derive(Debug)]
+pub enum EventOutcome {
+    /// It counts, or did so before.
+    Recorded,
+    /// Another one was counted already.
+    Duplicate,
+    /// It does not count, because the visit does not.
+    NotRecorded(NotRecorded),
+    /// It does not count, and would not if it came again.
+    Refused(Error),
+}
+
+/// An event that is about to be stored.
+enum Found {
+    Exposure(NewExposure),
+    Miss(NewMiss),
+    Done(EventOutcome),
+}
+
+impl Engine {
+    /// Counts what a page reports, and says of each event what became of it. An exposure counts once
+    /// per visitor and experiment, a conversion as by [`Self::convert`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a visitor that cannot be; whatever may be gone when the same report
+    /// comes again, such as [`ErrorKind::Unavailable`]: what was counted by then counts once.
+    pub async fn page_events(
+        &self,
+        installation: &Installation,
+        visit: &Visit<'_>,
+        events: &[PageEvent],
+    ) -> Result<Vec<EventOutcome>, Error> {
+        if installation.is_private(visit) {
+            let private = || EventOutcome::NotRecorded(NotRecorded::Privacy);
+            return Ok(events.iter().map(|_| private()).collect());
+        }
+        let mut violations = Violations::default();
+        violations.visitor("/visitor_id", visit.visitor);
+        violations.into_result(())?;
+        self.installation_seen(installation.id);
+
+        let who = owner_of(installation);
+        let found = events.iter().map(|event| self.look(&who, visit, event));
+        let mut outcomes = Vec::with_capacity(events.len());
+        let (mut exposures, mut misses) = (Vec::new(), Vec::new());
+        for found in join_all(found).await {
+            outcomes.push(match found? {
+                Found::Done(outcome) => outcome,
+                Found::Miss(miss) => {
+                    misses.push(miss);
+                    EventOutcome::Recorded
+                }
+                Found::Exposure(exposure) => {
+                    exposures.push((outcomes.len(), exposure));
+                    EventOutcome::Recorded
+                }
+            });
+        }
+        let (places, exposures): (Vec<usize>, Vec<_>) = exposures.into_iter().unzip();
+        let is_new = self.store_page_events(exposures, misses).await?;
+        for (place, is_new) in places.into_iter().zip(is_new) {
+            if !is_new {
+                outcomes[place] = EventOutcome::Duplicate;
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// The elements that pages did not have, and how often.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where there is no experiment that `who` may see.
+    pub async fn selector_misses(
+        &self,
+        who: &Principal,
+        id: ExperimentId,
+    ) -> Result<Vec<SelectorMiss>, Error> {
+        who.require(Scope::Read)?;
+        self.visible_live(who, id).await?;
+        let read = self
+            .core
+            .database
+            .run(|session| Box::pin(selector_misses::list(session, id)));
+        Ok(read.await?)
+    }
+
+    /// Counts a conversion; of anything else finds what is to be stored.
+    async fn look(
+        &self,
+        who: &Principal,
+        visit: &Visit<'_>,
+        event: &PageEvent,
+    ) -> Result<Found, Error> {
+        let found = match &event.what {
+            Happened::Exposure => self.look_exposure(who, visit, event.experiment_id).await,
+            Happened::Conversion { goal, value } => {
+                let request = Convert {
+                    visitor: visit.visitor.to_owned(),
+                    goal: goal.clone(),
+                    value: *value,
+                    event_id: Some(event.id.clone()),
+                };
+                let converted = self.convert(who, event.experiment_id, request).await;
+                converted.map(|converted| {
+                    Found::Done(if converted.duplicate {
+                        EventOutcome::Duplicate
+                    } else {
+                        EventOutcome::Recorded
+                    })
+                })
+            }
+            Happened::NoMatch { element_id, url } => {
+                let live = self.visible_live(who, event.experiment_id).await;
+                live.and_then(|live| {
+                    let mut elements = live.experiment.elements.iter();
+                    if !elements.any(|element| element.id == *element_id) {
+                        return Err(ErrorKind::NotFound("element").into());
+                    }
+                    Ok(Found::Miss(NewMiss {
+                        experiment_id: event.experiment_id,
+                        element_id: *element_id,
+                        page: page_name(url),
+                    }))
+                })
+            }
+        };
+        found.or_else(|error| {
+            if is_passing(&error) {
+                Err(error)
+            } else {
+                Ok(Found::Done(EventOutcome::Refused(error)))
+            }
+        })
+    }
+
+    async fn look_exposure(
+        &self,
+        who: &Principal,
+        visit: &Visit<'_>,
+        id: ExperimentId,
+    ) -> Result<Found, Error> {
+        let live = self.visible_live(who, id).await?;
+        if !matches!(live.experiment.status, Status::Active | Status::Paused) {
+            return Err(ErrorKind::NotRunning(live.experiment.status).into());
+        }
+        if live.is_erased(visit.visitor) {
+            return Err(ErrorKind::NotAssigned.into());
+        }
+        let digest = Digest::new(id, visit.visitor);
+        let known = match self.core.visitors.get(&digest) {
+            Some(known) => known,
+            None => {
+                let found = self.find(&live, digest, visit.visitor).await?;
+                found.ok_or(ErrorKind::NotAssigned)?
+            }
+        };
+        Ok(Found::Exposure(NewExposure {
+            experiment_id: id,
+            assignment_id: known.assignment_id,
+            arms: visitor::arms(&live.arm_sets, &known.variants),
+        }))
+    }
+
+    /// Stores exposures and misses; says which of the exposures are new. In one transaction, so that a
+    /// report that comes again counts no miss twice.
+    async fn store_page_events(
+        &self,
+        exposures: Vec<NewExposure>,
+        misses: Vec<NewMiss>,
+    ) -> Result<Vec<bool>, Error> {
+        if exposures.is_empty() && misses.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now = self.core.config.clock.now();
+        let (exposures, misses) = (Arc::new(exposures), Arc::new(misses));
+        let store = self.core.database.run_tx("store_page_events", |session| {
+            let (exposures, misses) = (Arc::clone(&exposures), Arc::clone(&misses));
+            Box::pin(async move {
+                if !misses.is_empty() {
+                    selector_misses::add(session, &misses, now).await?;
+                }
+                if exposures.is_empty() {
+                    return Ok(Vec::new());
+                }
+                exposures::record(session, &exposures, now).await
+            })
+        });
+        Ok(store.await?)
+    }
+}
+
+/// Whether the same event may be counted when it comes again.
+const fn is_passing(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Overloaded | ErrorKind::Unavailable { .. } | ErrorKind::OutcomeUnknown
+    )
+}

@@ -1,0 +1,108 @@
+//! The snippet with the settings of a site, and the line that puts it into a page.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use hyper::{
+    StatusCode,
+    header::{CACHE_CONTROL, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH},
+};
+use ring::digest;
+use samplit_engine::{Installation, SelectorHint};
+use serde::Serialize;
+
+use crate::{
+    call::Call,
+    problem::Problem,
+    response::{Reply, content},
+};
+
+const SCRIPT: &str = include_str!("../assets/snippet/snippet.js");
+const STUB: &str = include_str!("../assets/snippet/stub.html");
+
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-resource-policy");
+
+/// What the snippet has to know of its site.
+#[derive(Serialize)]
+struct Settings<'a> {
+    /// Where it asks: scheme, host and port.
+    api: &'a str,
+    token: &'a str,
+    hide_ms: u32,
+    raw_html: bool,
+    /// Whether Global Privacy Control means that nothing is recorded.
+    gpc: bool,
+    selectors: &'a [SelectorHint],
+}
+
+/// `GET /s/{token}.js`
+pub(crate) async fn script(call: Call) -> Result<Reply, Problem> {
+    let token = call.installation_token();
+    let installation = call.open_installation(token).await?;
+    let selectors = call.app.engine.selector_hints(&installation).await;
+    let settings = Settings {
+        api: &call.url_of("")?,
+        // The one that it was asked by, which may be the one before a rotation.
+        token,
+        hide_ms: installation.hide_timeout_ms,
+        raw_html: installation.allow_raw_html,
+        gpc: installation.respect_gpc,
+        selectors: &selectors,
+    };
+    let settings = serde_json::to_string(&settings).expect("texts and numbers can be written");
+    let script = SCRIPT.replacen("__SAMPLIT_SETTINGS__", &settings, 1);
+    let hash = digest::digest(&digest::SHA256, script.as_bytes());
+    let tag = format!("\"{}\"", &URL_SAFE_NO_PAD.encode(hash)[..22]);
+    let is_known = call.head.headers.get(IF_NONE_MATCH).is_some_and(|known| {
+        let known = known.to_str().unwrap_or_default();
+        let mut known = known
+            .split(',')
+            .map(|known| known.trim().trim_start_matches("W/"));
+        known.any(|known| known == tag || known == "*")
+    });
+    let body = if is_known {
+        Bytes::new()
+    } else {
+        script.into()
+    };
+    let mut reply = content("text/javascript; charset=utf-8", body);
+    if is_known {
+        *reply.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    let headers = reply.headers_mut();
+    let tag = HeaderValue::try_from(tag).expect("base64 in quotes is legal in a header");
+    headers.insert(ETAG, tag);
+    let fresh = HeaderValue::from_static("public, max-age=60, stale-while-revalidate=600");
+    headers.insert(CACHE_CONTROL, fresh);
+    let anybody = HeaderValue::from_static("cross-origin");
+    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, anybody);
+    Ok(reply)
+}
+
+/// Where the snippet of an installation is.
+///
+/// # Errors
+/// 400 where nobody says what this server is called.
+pub(crate) fn script_url(call: &Call, installation: &Installation) -> Result<String, Problem> {
+    call.url_of(&format!("/s/{}.js", installation.token))
+}
+
+/// What is to be pasted into the head of every page.
+pub(crate) fn stub(script_url: &str, installation: &Installation) -> String {
+    let stub = STUB.trim_end().replace("__SAMPLIT_SCRIPT__", script_url);
+    stub.replace(
+        "__SAMPLIT_HIDE_MS__",
+        &installation.hide_timeout_ms.to_string(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SCRIPT, STUB};
+
+    #[test]
+    fn the_assets_have_the_places_that_are_filled() {
+        assert_eq!(SCRIPT.matches("__SAMPLIT_SETTINGS__").count(), 1);
+        assert!(STUB.contains("__SAMPLIT_SCRIPT__"));
+    }
+}

@@ -1,0 +1,686 @@
+//! Pages of other origins: what they are shown, what they report, and who may ask.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the answer")]
+
+use futures_util::future::join_all;
+use http_body_util::Full;
+use hyper::{Method, Request, StatusCode};
+use samplit_engine::Scope;
+use samplit_http::HttpConfig;
+use serde_json::{Value as Json, json};
+
+use crate::support::{Answer, Server, create_key, draft, server, summary};
+
+const SITE: &str = "https://shop.test";
+const PRICING: &str = "https://shop.test/pricing";
+
+/// Makes an installation and gives its id and token.
+async fn install(server: &Server, body: &Json) -> (String, String) {
+    let answer = server.post("/v1/installations", body).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+    let text = |name: &str| answer.json()[name].as_str().unwrap().to_owned();
+    (text("id"), text("token"))
+}
+
+async fn site(server: &Server) -> (String, String) {
+    install(server, &json!({"name": "Shop", "domain": "shop.test"})).await
+}
+
+/// An experiment on the pages of a pattern, which is running.
+async fn running(server: &Server, name: &str, target_url: Option<&str>) -> String {
+    let mut draft = draft();
+    draft["name"] = name.into();
+    draft["target_url"] = target_url.into();
+    draft["traffic_allocation"] = 1.into();
+    let id = server.create(&draft).await;
+    step(server, &id, "start", json!({})).await;
+    id
+}
+
+async fn step(server: &Server, id: &str, step: &str, body: Json) {
+    let path = format!("/v1/experiments/{id}/{step}");
+    let answer = server.post(&path, &body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+}
+
+/// What a browser sends from a page.
+async fn send(server: &Server, path: &str, headers: &[(&str, &str)], body: &Json) -> Answer {
+    let mut request = Request::post(format!("http://{}{path}", server.public));
+    if !headers.iter().any(|(name, _)| *name == "content-type") {
+        request = request.header("content-type", "text/plain;charset=UTF-8");
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let body = Full::from(body.to_string());
+    server.send(request.body(body).unwrap()).await
+}
+
+async fn ask(server: &Server, token: &str, visitor: Option<&str>) -> Json {
+    let body = json!({"token": token, "url": PRICING, "visitor_id": visitor});
+    let answer = send(server, "/v1/page", &[("origin", SITE)], &body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    answer.json()
+}
+
+/// Per event its status, and its code.
+async fn report(server: &Server, token: &str, visitor: &str, events: &Json) -> Vec<String> {
+    let body = json!({"token": token, "visitor_id": visitor, "events": events});
+    let answer = send(server, "/v1/events", &[("origin", SITE)], &body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let json = answer.json();
+    let results = json["results"].as_array().unwrap().iter();
+    let word = |result: &Json, name: &str| result[name].as_str().unwrap_or_default().to_owned();
+    let line = |result: &Json| format!("{} {}", word(result, "status"), word(result, "code"));
+    results
+        .map(|result| line(result).trim().to_owned())
+        .collect()
+}
+
+fn ids(page: &Json) -> Vec<&str> {
+    let experiments = page["experiments"].as_array().unwrap().iter();
+    experiments
+        .map(|experiment| experiment["id"].as_str().unwrap())
+        .collect()
+}
+
+async fn rows(database: &samplit_devpg::TestDatabase, table: &str) -> i64 {
+    let client = samplit_tests::connect(database.url()).await;
+    let count = format!("SELECT count(*) FROM {table}");
+    client.query_one(&count, &[]).await.unwrap().get(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_shows_what_runs_on_it_and_the_same_again() {
+    let (server, database) = server(HttpConfig::default()).await;
+    let (_, token) = site(&server).await;
+    let pricing = running(&server, "pricing", Some("https://shop.test/pri*")).await;
+    let everywhere = running(&server, "everywhere", None).await;
+    running(&server, "elsewhere", Some("https://shop.test/cart")).await;
+    let mut on_server = draft();
+    on_server["elements"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("selector");
+    let on_server = server.create(&on_server).await;
+    step(&server, &on_server, "start", json!({})).await;
+    server.create(&draft()).await;
+
+    let first = ask(&server, &token, None).await;
+    assert_eq!(ids(&first), [pricing.as_str(), everywhere.as_str()]);
+    assert_eq!(rows(&database, "assignments").await, 2);
+    let visitor = first["visitor_id"].as_str().unwrap();
+    let shown = &first["experiments"][0];
+    assert_eq!(shown["in_experiment"], true);
+    assert_eq!(shown["reason"], Json::Null);
+    assert_eq!(shown["name"], "pricing");
+    let selectors = &shown["elements"][0]["selectors"];
+    assert_eq!(*selectors, json!([{"type": "css", "value": "#buy"}]));
+    let goal =
+        json!({"name": "conversion", "kind": "conversion", "default_value": 1.0, "trigger": null});
+    assert_eq!(shown["goal"], goal);
+    assert_eq!(
+        (&first["hide_ms"], &first["raw_html"]),
+        (&json!(500), &json!(false))
+    );
+    let hints = json!([
+        {"url": "*", "css": ["#buy"]},
+        {"url": "https://shop.test/cart", "css": ["#buy"]},
+        {"url": "https://shop.test/pri*", "css": ["#buy"]},
+    ]);
+    assert_eq!(first["selectors"], hints);
+
+    let again = ask(&server, &token, Some(visitor)).await;
+    assert_eq!(again, first);
+    let assigned = server
+        .post(
+            &format!("/v1/experiments/{pricing}/assign"),
+            &json!({"visitor_id": visitor}),
+        )
+        .await
+        .json();
+    assert_eq!(assigned["is_new"], false);
+    let variant = &shown["elements"][0]["variant"];
+    assert_eq!(assigned["variants"][0]["variant_id"], variant["id"]);
+    assert_eq!(assigned["assignment_id"], shown["assignment_id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lifecycle_decides_what_pages_show() {
+    let (server, database) = server(HttpConfig::default()).await;
+    let (_, token) = site(&server).await;
+    let id = running(&server, "a", None).await;
+    let known = ask(&server, &token, Some("known")).await;
+
+    step(&server, &id, "pause", json!({})).await;
+    let reason = |page: &Json| page["experiments"][0]["reason"].clone();
+    assert_eq!(
+        ask(&server, &token, Some("known")).await["experiments"],
+        known["experiments"]
+    );
+    let new = ask(&server, &token, Some("new")).await;
+    assert_eq!(reason(&new), "paused");
+    assert_eq!(
+        new["experiments"][0]["elements"][0]["variant"]["is_control"],
+        true
+    );
+
+    let experiment = server.get(&format!("/v1/experiments/{id}")).await.json();
+    let element = &experiment["elements"][0];
+    let winner = &element["variants"][1]["id"];
+    let body = json!({"winner": {element["id"].as_str().unwrap(): winner}});
+    step(&server, &id, "complete", body).await;
+    for visitor in ["known", "another"] {
+        let page = ask(&server, &token, Some(visitor)).await;
+        assert_eq!(reason(&page), "completed");
+        assert_eq!(
+            page["experiments"][0]["elements"][0]["variant"]["id"],
+            *winner
+        );
+    }
+    let exposure = json!([{"type": "exposure", "experiment_id": id, "event_id": "1"}]);
+    let refused = report(&server, &token, "known", &exposure).await;
+    assert_eq!(refused, ["ignored experiment_not_running"]);
+    step(&server, &id, "archive", json!({})).await;
+    assert_eq!(ids(&ask(&server, &token, None).await), [""; 0]);
+    assert_eq!(rows(&database, "assignments").await, 1);
+
+    // Completed without a winner: the page is as it is without us.
+    let undecided = running(&server, "b", None).await;
+    step(&server, &undecided, "complete", json!({})).await;
+    assert_eq!(ids(&ask(&server, &token, None).await), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_account_neither_shows_nor_counts_for_another() {
+    let (server, database) = server(HttpConfig::default()).await;
+    let (_, token) = site(&server).await;
+    let own = running(&server, "own", None).await;
+    let stranger = create_key(&server.engine, "stranger@example.org", Scope::ALL.to_vec()).await;
+    let as_stranger = |method: Method, path: &str, body: &Json| {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", server.public))
+            .header("authorization", format!("Bearer {stranger}"))
+            .header("content-type", "application/json");
+        server.send(request.body(Full::from(body.to_string())).unwrap())
+    };
+    let body = json!({"name": "Theirs", "domain": "shop.test"});
+    let theirs = as_stranger(Method::POST, "/v1/installations", &body)
+        .await
+        .json();
+    let their_token = theirs["token"].as_str().unwrap();
+
+    assert_eq!(ids(&ask(&server, &token, Some("v")).await), [own.as_str()]);
+    assert_eq!(ids(&ask(&server, their_token, Some("v")).await), [""; 0]);
+    let element =
+        server.get(&format!("/v1/experiments/{own}")).await.json()["elements"][0]["id"].clone();
+    let events = json!([
+        {"type": "exposure", "experiment_id": own, "event_id": "1"},
+        {"type": "conversion", "experiment_id": own, "event_id": "2"},
+        {"type": "no_match", "experiment_id": own, "element_id": element, "url": PRICING, "event_id": "3"},
+    ]);
+    let refused = report(&server, their_token, "v", &events).await;
+    assert_eq!(refused, vec!["ignored not_found"; 3]);
+    for table in ["exposures", "selector_misses"] {
+        assert_eq!(rows(&database, table).await, 0, "{table}");
+    }
+
+    let (id, _) = site(&server).await;
+    let path = format!("/v1/installations/{id}");
+    for (method, path, body) in [
+        (Method::GET, path.clone(), json!({})),
+        (Method::PATCH, path.clone(), json!({"name": "mine"})),
+        (Method::DELETE, path.clone(), json!({})),
+        (Method::POST, format!("{path}/rotate"), json!({})),
+        (Method::POST, format!("{path}/verify"), json!({})),
+        (Method::GET, format!("{path}/snippet"), json!({})),
+        (
+            Method::GET,
+            format!("/v1/experiments/{own}/selector-misses"),
+            json!({}),
+        ),
+    ] {
+        let answer = as_stranger(method.clone(), &path, &body).await;
+        assert_eq!(answer.summary(), "404 not_found", "{method} {path}");
+    }
+    let listed = as_stranger(Method::GET, "/v1/installations", &json!({}))
+        .await
+        .json();
+    assert_eq!(listed["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_pages_of_the_site_may_ask_and_read() {
+    let (server, _database) = server(HttpConfig::default()).await;
+    let body = json!({"name": "Shop", "domain": "shop.test", "origins": ["https://app.test:8443"]});
+    let (_, token) = install(&server, &body).await;
+    let good = json!({"token": token, "url": PRICING});
+    let unknown = json!({"token": format!("pk_{}", "A".repeat(43)), "url": PRICING});
+    let nonsense = json!({"token": "pk_", "url": PRICING});
+    let bad_url = json!({"token": token, "url": ""});
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a Json, &'a str, Option<&'a str>);
+    let cases: [Case<'_>; 13] = [
+        (&[("origin", SITE)], &good, "200", Some(SITE)),
+        (
+            &[("origin", "https://www.shop.test")],
+            &good,
+            "200",
+            Some("https://www.shop.test"),
+        ),
+        (
+            &[("origin", "https://app.test:8443")],
+            &good,
+            "200",
+            Some("https://app.test:8443"),
+        ),
+        (
+            &[("origin", SITE), ("content-type", "application/json")],
+            &good,
+            "200",
+            Some(SITE),
+        ),
+        (
+            &[("origin", "http://shop.test")],
+            &good,
+            "403 origin_not_allowed",
+            None,
+        ),
+        (
+            &[("origin", "https://app.test")],
+            &good,
+            "403 origin_not_allowed",
+            None,
+        ),
+        (
+            &[("origin", "https://evil.test")],
+            &good,
+            "403 origin_not_allowed",
+            None,
+        ),
+        (&[("origin", "null")], &good, "403 origin_not_allowed", None),
+        (&[], &good, "403 origin_not_allowed", None),
+        (
+            &[("origin", SITE)],
+            &unknown,
+            "401 unknown_installation",
+            None,
+        ),
+        (
+            &[("origin", SITE)],
+            &nonsense,
+            "401 unknown_installation",
+            None,
+        ),
+        (
+            &[("origin", SITE)],
+            &bad_url,
+            "422 invalid /url:required",
+            Some(SITE),
+        ),
+        (
+            &[("origin", SITE), ("content-type", "text/html")],
+            &good,
+            "415 unsupported_media_type",
+            None,
+        ),
+    ];
+    for (headers, body, expected, readable) in cases {
+        for path in ["/v1/page", "/v1/events"] {
+            let mut body = body.clone();
+            if path == "/v1/events" {
+                if expected.starts_with("422") {
+                    continue;
+                }
+                body.as_object_mut().unwrap().remove("url");
+                body["visitor_id"] = "v".into();
+                body["events"] = json!([{"type": "exposure", "event_id": "1",
+                    "experiment_id": "0197f0a0-0000-7000-8000-000000000001"}]);
+            }
+            let answer = send(&server, path, headers, &body).await;
+            assert_eq!(answer.summary(), expected, "{path} {headers:?} {body}");
+            assert_eq!(answer.header("vary"), "Origin");
+            let allowed = answer.headers.get("access-control-allow-origin");
+            assert_eq!(
+                allowed.map(|value| value.to_str().unwrap()),
+                readable,
+                "{headers:?}"
+            );
+            // The server is of another site.
+            assert!(
+                !answer
+                    .headers
+                    .contains_key("access-control-allow-credentials")
+            );
+            assert!(!answer.headers.contains_key("set-cookie"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preflight_names_the_origin_and_nothing_else() {
+    let (server, _database) = server(HttpConfig::default()).await;
+    for path in ["/v1/page", "/v1/events"] {
+        let preflight = |origin: &str| {
+            let request = Request::builder()
+                .method(Method::OPTIONS)
+                .uri(format!("http://{}{path}", server.public))
+                .header("origin", origin)
+                .header("access-control-request-method", "POST");
+            server.send(request.body(Full::default()).unwrap())
+        };
+        let answer = preflight(SITE).await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT);
+        assert_eq!(answer.header("access-control-allow-origin"), SITE);
+        assert_eq!(answer.header("access-control-allow-methods"), "POST");
+        assert_eq!(
+            answer.header("access-control-allow-headers"),
+            "Content-Type"
+        );
+        assert_eq!(answer.header("access-control-max-age"), "7200");
+        assert_eq!(answer.header("vary"), "Origin");
+        assert!(
+            !answer
+                .headers
+                .contains_key("access-control-allow-credentials")
+        );
+        let answer = preflight("null").await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT);
+        assert!(!answer.headers.contains_key("access-control-allow-origin"));
+        let answer = preflight("http://127.0.0.1:3000").await;
+        assert_eq!(answer.header("access-control-allow-credentials"), "true");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cookie_is_set_and_believed_on_the_same_site_only() {
+    let (server, _database) = server(HttpConfig::default()).await;
+    let page = "http://127.0.0.1:3000";
+    let body = json!({"name": "Local", "domain": "127.0.0.1:3000", "origins": [SITE]});
+    let (_, token) = install(&server, &body).await;
+    let ask = |origin: &'static str, cookie: &'static str, visitor: Option<&'static str>| {
+        let body = json!({"token": token, "url": "http://127.0.0.1:3000/", "visitor_id": visitor});
+        let server = &server;
+        async move {
+            send(
+                server,
+                "/v1/page",
+                &[("origin", origin), ("cookie", cookie)],
+                &body,
+            )
+            .await
+        }
+    };
+    let made = ask(page, "", None).await;
+    let json = made.json();
+    let visitor = json["visitor_id"].as_str().unwrap();
+    let cookie =
+        format!("samplit_visitor={visitor}; Path=/; Max-Age=34560000; HttpOnly; SameSite=Lax");
+    assert_eq!(made.header("set-cookie"), cookie);
+    assert_eq!(made.header("access-control-allow-credentials"), "true");
+    for (origin, cookie, named, expected) in [
+        (
+            page,
+            "a=b; samplit_visitor=from%20cookie",
+            Some("from page"),
+            "from cookie",
+        ),
+        (page, "samplit_visitor=", Some("from page"), "from page"),
+        (
+            page,
+            "samplit_visitor=erased%3A1",
+            Some("from page"),
+            "from page",
+        ),
+        (page, "samplit_visitor=%ff", Some("from page"), "from page"),
+        (
+            SITE,
+            "samplit_visitor=cookie",
+            Some("from page"),
+            "from page",
+        ),
+    ] {
+        let answer = ask(origin, cookie, named).await;
+        assert_eq!(answer.json()["visitor_id"], expected, "{cookie}");
+        assert_eq!(answer.headers.contains_key("set-cookie"), origin == page);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn global_privacy_control_records_nothing_where_it_is_respected() {
+    let (server, database) = server(HttpConfig::default()).await;
+    let body = json!({"name": "Local", "domain": "127.0.0.1:3000"});
+    let (site, token) = install(&server, &body).await;
+    let id = running(&server, "a", None).await;
+    let headers = [("origin", "http://127.0.0.1:3000"), ("sec-gpc", "1")];
+    let page = json!({"token": token, "url": "http://127.0.0.1:3000/", "visitor_id": "v"});
+    let events = json!({"token": token, "visitor_id": "v", "events": [
+        {"type": "exposure", "experiment_id": id, "event_id": "1"},
+        {"type": "conversion", "experiment_id": id, "event_id": "2"},
+    ]});
+    let answer = send(&server, "/v1/page", &headers, &page).await;
+    let json = answer.json();
+    assert_eq!(json["visitor_id"], Json::Null);
+    let shown = &json["experiments"][0];
+    assert_eq!(
+        (&shown["reason"], &shown["in_experiment"]),
+        (&json!("privacy"), &json!(false))
+    );
+    assert_eq!(shown["elements"][0]["variant"]["is_control"], true);
+    assert!(!answer.headers.contains_key("set-cookie"));
+    let answer = send(&server, "/v1/events", &headers, &events).await.json();
+    assert_eq!(answer["results"][1]["code"], "privacy");
+    for table in ["assignments", "exposures", "selector_misses"] {
+        assert_eq!(rows(&database, table).await, 0, "{table}");
+    }
+
+    let path = format!("/v1/installations/{site}");
+    server.patch(&path, &json!({"respect_gpc": false})).await;
+    let answer = send(&server, "/v1/page", &headers, &page).await;
+    assert_eq!(answer.json()["experiments"][0]["reason"], Json::Null);
+    let answer = send(&server, "/v1/events", &headers, &events).await.json();
+    assert_eq!(answer["results"][0]["status"], "recorded");
+    assert_eq!(rows(&database, "exposures").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happened_counts_once() {
+    let (server, database) = server(HttpConfig::default()).await;
+    let (_, token) = site(&server).await;
+    let first = running(&server, "first", None).await;
+    let second = running(&server, "second", None).await;
+    ask(&server, &token, Some("v")).await;
+    ask(&server, &token, Some("w")).await;
+    let event = |kind: &str, experiment: &str, id: &str| json!({"type": kind, "experiment_id": experiment, "event_id": id});
+
+    let seen = json!([
+        event("exposure", &first, "1"),
+        event("exposure", &second, "2"),
+        event("exposure", &first, "3"),
+    ]);
+    let outcome = report(&server, &token, "v", &seen).await;
+    assert_eq!(outcome, ["recorded", "recorded", "duplicate"]);
+    assert_eq!(report(&server, &token, "v", &seen).await, ["duplicate"; 3]);
+    let outcome = report(
+        &server,
+        &token,
+        "w",
+        &json!([event("exposure", &first, "1")]),
+    )
+    .await;
+    assert_eq!(outcome, ["recorded"]);
+    let outcome = report(
+        &server,
+        &token,
+        "nobody",
+        &json!([event("exposure", &first, "1")]),
+    )
+    .await;
+    assert_eq!(outcome, ["ignored not_assigned"]);
+    let exposures = |results: &Json| -> u64 {
+        let arms = results["elements"][0]["arms"].as_array().unwrap().iter();
+        arms.map(|arm| arm["exposures"].as_u64().unwrap()).sum()
+    };
+    for (id, expected) in [(&first, 2), (&second, 1)] {
+        let results = server
+            .get(&format!("/v1/experiments/{id}/results"))
+            .await
+            .json();
+        assert_eq!(exposures(&results), expected);
+        let arms = results["elements"][0]["arms"].as_array().unwrap();
+        for arm in arms {
+            assert!(
+                arm["exposures"].as_u64() <= arm["assignments"].as_u64(),
+                "{arm}"
+            );
+        }
+    }
+
+    let bought = json!([event("conversion", &first, "order-1")]);
+    for _ in 0..2 {
+        assert_eq!(report(&server, &token, "v", &bought).await, ["recorded"]);
+    }
+    let mut other = event("conversion", &first, "order-2");
+    other["value"] = 5.into();
+    let mut unknown_goal = event("conversion", &first, "order-3");
+    unknown_goal["goal"] = "signup".into();
+    let mut bad_value = event("conversion", &second, "order-4");
+    bad_value["value"] = (-1).into();
+    let outcome = report(
+        &server,
+        &token,
+        "v",
+        &json!([other, unknown_goal, bad_value]),
+    )
+    .await;
+    assert_eq!(outcome, ["duplicate", "ignored invalid", "ignored invalid"]);
+    let results = server
+        .get(&format!("/v1/experiments/{first}/results"))
+        .await
+        .json();
+    assert_eq!(
+        (&results["visitors"], &results["conversions"]),
+        (&json!(2), &json!(1))
+    );
+
+    let experiment = server.get(&format!("/v1/experiments/{first}")).await.json();
+    let miss = |url: &str, id: &str| {
+        json!({"type": "no_match", "experiment_id": first, "url": url, "event_id": id,
+            "element_id": experiment["elements"][0]["id"]})
+    };
+    let misses = json!([
+        miss("https://www.shop.test/a?email=a@b.test#x", "1"),
+        miss("https://shop.test/a/", "2"),
+        miss("https://shop.test/b", "3"),
+    ]);
+    assert_eq!(report(&server, &token, "v", &misses).await, ["recorded"; 3]);
+    let path = format!("/v1/experiments/{first}/selector-misses");
+    let listed = server.get(&path).await.json();
+    let listed = listed["data"].as_array().unwrap().iter();
+    let listed: Vec<_> = listed
+        .map(|miss| (miss["page"].clone(), miss["misses"].clone()))
+        .collect();
+    assert_eq!(listed[0], (json!("shop.test/a"), json!(1)));
+    assert_eq!(listed.len(), 3);
+    assert_eq!(rows(&database, "exposures").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_address_has_its_own_limit_as_far_as_proxies_are_trusted() {
+    let config = HttpConfig {
+        page_rate_limit: std::num::NonZeroU32::new(1),
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        ..HttpConfig::default()
+    };
+    let (server, _database) = server(config).await;
+    let (_, token) = site(&server).await;
+    let body = json!({"token": token, "url": PRICING});
+    let from = |address: &'static str| {
+        let (server, body) = (&server, &body);
+        async move {
+            let headers = [("origin", SITE), ("x-forwarded-for", address)];
+            send(server, "/v1/page", &headers, body).await
+        }
+    };
+    // One a second, and many at once.
+    let answers = join_all((0..20).map(|_| from("192.0.2.1"))).await;
+    let is_refused = |answer: &&Answer| answer.status == StatusCode::TOO_MANY_REQUESTS;
+    let refused = answers.iter().find(is_refused);
+    let refused = refused.unwrap();
+    assert_eq!(summary(429, &refused.json()), "429 rate_limited");
+    assert_eq!(refused.header("access-control-allow-origin"), SITE);
+    assert!(
+        refused
+            .header("access-control-expose-headers")
+            .contains("Retry-After")
+    );
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(from("192.0.2.2").await.status, StatusCode::OK);
+    // One visitor has a whole /64.
+    let own = ["2001:db8::1", "2001:db8::2", "2001:db8::ffff:1"];
+    let answers = join_all((0..21).map(|number| from(own[number % 3]))).await;
+    assert!(answers.iter().any(|answer| is_refused(&answer)));
+    assert_eq!(from("2001:db8:0:1::1").await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_snippet_comes_with_the_settings_of_its_site() {
+    let config = HttpConfig {
+        public_url: Some("https://ab.shop.test".parse().unwrap()),
+        ..HttpConfig::default()
+    };
+    let (server, _database) = server(config).await;
+    let body = json!({"name": "Shop", "domain": "shop.test", "hide_timeout_ms": 250});
+    let (id, token) = install(&server, &body).await;
+    running(&server, "a", Some("https://shop.test/a")).await;
+    let code = server
+        .get(&format!("/v1/installations/{id}/snippet"))
+        .await
+        .json();
+    let url = format!("https://ab.shop.test/s/{token}.js");
+    assert_eq!(code["script_url"], url.as_str());
+    assert!(code["html"].as_str().unwrap().contains(&url));
+
+    let path = format!("/s/{token}.js");
+    let answer = server.get(&path).await;
+    assert_eq!(
+        answer.header("content-type"),
+        "text/javascript; charset=utf-8"
+    );
+    assert_eq!(
+        answer.header("cache-control"),
+        "public, max-age=60, stale-while-revalidate=600"
+    );
+    assert_eq!(
+        answer.header("cross-origin-resource-policy"),
+        "cross-origin"
+    );
+    for part in [
+        r#""api":"https://ab.shop.test""#,
+        &format!(r#""token":"{token}""#),
+        r#""hide_ms":250"#,
+        r##""selectors":[{"url":"https://shop.test/a","css":["#buy"]}]"##,
+    ] {
+        assert!(answer.text().contains(part), "{part} in {}", answer.text());
+    }
+    let request = server
+        .request(Method::GET, &path)
+        .header("if-none-match", answer.header("etag"));
+    let again = server.send(request.body(Full::default()).unwrap()).await;
+    assert_eq!(
+        (again.status, again.body.len()),
+        (StatusCode::NOT_MODIFIED, 0)
+    );
+    running(&server, "b", Some("https://shop.test/b")).await;
+    let request = server
+        .request(Method::GET, &path)
+        .header("if-none-match", answer.header("etag"));
+    let changed = server.send(request.body(Full::default()).unwrap()).await;
+    assert_eq!(changed.status, StatusCode::OK);
+    let nobody = server.get(&format!("/s/pk_{}.js", "A".repeat(43))).await;
+    assert_eq!(nobody.summary(), "401 unknown_installation");
+    assert_eq!(
+        server.get(&format!("/s/{token}")).await.summary(),
+        "404 not_found"
+    );
+}
