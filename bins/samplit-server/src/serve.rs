@@ -31,6 +31,7 @@ pub(crate) async fn run(
     let shutdown = signals::shutdown()?;
     let config = settings.engine.to_config(settings.keys.ring()?);
     let config = settings.signing.apply(config)?;
+    let config = settings.integrations.apply(config)?;
     let metrics = recorder()?;
     let database = database::connect(settings.database.to_store()?).await?;
     let engine = Engine::start(database, config).await?;

@@ -9,6 +9,7 @@ use samplit_domain::Clock;
 
 use crate::checkpoints::CheckpointSink;
 use crate::secret::Secret;
+use crate::shops::ShopifyApp;
 use crate::source::{Entropy, SystemClock, SystemEntropy};
 
 /// The settings of an [`Engine`](crate::Engine).
@@ -43,6 +44,8 @@ pub struct EngineConfig {
     /// Seals what platforms entrust to the server, and signs links and tokens; none: what needs it is
     /// refused as `no_secret`.
     pub secret: Option<Secret>,
+    /// The app at Shopify that shops install; none: what needs it is refused as `no_shopify`.
+    pub shopify: Option<ShopifyApp>,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where keys and identifiers come from.
@@ -68,6 +71,7 @@ impl EngineConfig {
             checkpoint_directory: None,
             checkpoint_sinks: Vec::new(),
             secret: None,
+            shopify: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::default()),
         }

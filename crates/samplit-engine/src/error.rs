@@ -49,6 +49,10 @@ pub enum ErrorKind {
     Unauthenticated,
     /// The token of an installation is unknown, over, or turned off.
     UnknownInstallation,
+    /// It is not signed by whom it says it comes from, or too old.
+    BadSignature,
+    /// A shop refused what was asked of it, or did not answer; its words are the source.
+    ShopFailed,
     /// The token does not allow this.
     Forbidden(Scope),
     /// More requests are waiting than the queue holds; nothing was recorded.
@@ -83,6 +87,13 @@ impl Error {
     pub(crate) fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self {
             kind: ErrorKind::Internal,
+            source: Some(source.into()),
+        }
+    }
+
+    pub(crate) fn shop_failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self {
+            kind: ErrorKind::ShopFailed,
             source: Some(source.into()),
         }
     }
@@ -165,6 +176,8 @@ impl std::fmt::Display for Error {
             }
             ErrorKind::OnHold { reason } => write!(f, "the trail is on hold: {reason}"),
             ErrorKind::Unauthenticated => f.write_str("the token is unknown, expired or revoked"),
+            ErrorKind::BadSignature => f.write_str("the signature is missing, wrong or too old"),
+            ErrorKind::ShopFailed => f.write_str("the shop did not do what was asked of it"),
             ErrorKind::UnknownInstallation => {
                 f.write_str("the token of the installation is unknown, over or turned off")
             }

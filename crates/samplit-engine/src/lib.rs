@@ -32,6 +32,7 @@ mod rule;
 mod seal;
 mod secret;
 mod segments;
+mod shops;
 mod site;
 mod source;
 mod start;
@@ -68,6 +69,10 @@ pub use results::{
 pub use rule::BanditRule;
 pub use secret::{Purpose, Secret, SecretError, TokenError};
 pub use segments::{Combination, Segment, SegmentArm};
+pub use shops::{
+    GrantBegun, GrantQuery, ShopAnswer, ShopClient, ShopRequest, ShopifyApp, ShopifyHook,
+    WordPressOrders,
+};
 pub use source::{Entropy, SeededEntropy, SystemClock, SystemEntropy};
 pub use trail_reader::TrailEntry;
 

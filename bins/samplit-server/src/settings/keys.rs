@@ -7,7 +7,7 @@ use clap::Args;
 use samplit_engine::KeyRing;
 use serde::Serialize;
 
-use super::secret::Secret;
+use super::secret::{Secret, read};
 
 /// The keys that seal what must not be readable in the database.
 #[derive(Clone, Debug, Args, Serialize)]
@@ -33,10 +33,7 @@ impl KeySettings {
     pub(crate) fn ring(&self) -> anyhow::Result<KeyRing> {
         let text = match (&self.keys, &self.keys_file) {
             (Some(keys), _) => keys.clone(),
-            (None, Some(file)) => {
-                let read = std::fs::read_to_string(file);
-                Secret::from(read.with_context(|| format!("cannot read {}", file.display()))?)
-            }
+            (None, Some(file)) => read(file)?,
             (None, None) => anyhow::bail!(
                 "there is no key to seal secrets with; make one by `samplit-server admin \
                  generate-key` and give it by SAMPLIT_KEYS or --keys-file"

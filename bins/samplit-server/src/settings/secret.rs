@@ -1,8 +1,10 @@
 //! Text that must not be shown.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
+use anyhow::Context as _;
 use serde::{Serialize, Serializer};
 
 /// What stands in place of a secret.
@@ -17,6 +19,14 @@ impl Secret {
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
+}
+
+/// What a file holds, as a secret.
+pub(crate) fn read(file: &Path) -> anyhow::Result<Secret> {
+    let text = std::fs::read_to_string(file);
+    Ok(Secret(text.with_context(|| {
+        format!("cannot read {}", file.display())
+    })?))
 }
 
 impl From<String> for Secret {

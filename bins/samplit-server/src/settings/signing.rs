@@ -1,6 +1,6 @@
 //! The keys that sign checkpoints, and where checkpoints go.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
@@ -11,7 +11,7 @@ use samplit_engine::EngineConfig;
 use serde::{Serialize, Serializer};
 
 use super::duration::Span;
-use super::secret::Secret;
+use super::secret::{Secret, read};
 use crate::fetch::web_address;
 use crate::webhook::Webhook;
 
@@ -112,13 +112,6 @@ impl SigningSettings {
             ..config
         })
     }
-}
-
-fn read(file: &Path) -> anyhow::Result<Secret> {
-    let text = std::fs::read_to_string(file);
-    Ok(Secret::from(text.with_context(|| {
-        format!("cannot read {}", file.display())
-    })?))
 }
 
 /// Of an address only where it leads: the rest may hold a secret.
