@@ -52,3 +52,53 @@ impl ShopClient for Shops {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use samplit_engine::{ShopClient as _, ShopRequest};
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::Shops;
+
+    #[tokio::test]
+    async fn it_posts_json_with_the_token_and_reads_the_answer_whatever_its_status() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let served = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = String::new();
+            while !asked.ends_with("{\"a\":1}") {
+                let mut part = [0; 1024];
+                let length = stream.read(&mut part).await.unwrap();
+                asked.push_str(&String::from_utf8_lossy(&part[..length]));
+            }
+            let answer = "HTTP/1.1 403 Forbidden\r\nContent-Length: 7\r\n\r\n{\"b\":2}";
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            asked
+        });
+        let shops = Shops::new(Some(address.parse().unwrap())).unwrap();
+        let request = ShopRequest {
+            shop: "a.myshopify.com",
+            path: "/admin/x.json",
+            token: Some("shpat_1"),
+            body: &json!({"a": 1}),
+        };
+        let answer = shops.post(request).await.unwrap();
+        assert_eq!((answer.status, answer.body), (403, json!({"b": 2})));
+        let asked = served.await.unwrap();
+        assert!(
+            asked.starts_with("POST /admin/x.json HTTP/1.1\r\n"),
+            "{asked}"
+        );
+        assert!(
+            asked.contains("x-shopify-access-token: shpat_1\r\n"),
+            "{asked}"
+        );
+        assert!(
+            asked.contains("content-type: application/json\r\n"),
+            "{asked}"
+        );
+    }
+}

@@ -88,11 +88,14 @@ impl Engine {
 
     async fn take_in(&self, hook: ShopifyHook<'_>, shop: &Installation) -> Result<(), Error> {
         match hook.topic {
-            "orders/create" => match serde_json::from_slice(hook.body).ok().and_then(order) {
-                Some(order) => self.count_order(shop, &order).await.map(drop),
-                // A test, an order of nobody we know, or one that makes no sense: never any better.
-                None => Ok(()),
-            },
+            "orders/create" => {
+                let read: Option<OrderJson> = serde_json::from_slice(hook.body).ok();
+                match read.as_ref().and_then(order) {
+                    Some(order) => self.count_order(shop, &order).await.map(drop),
+                    // A test, of nobody we know, or one that makes no sense: never any better.
+                    None => Ok(()),
+                }
+            }
             "app/uninstalled" | "shop/redact" => self.forget_shop(shop.id).await.map(drop),
             "customers/redact" => self.redact_orders(hook.body, shop).await,
             "customers/data_request" => {
@@ -151,7 +154,7 @@ fn event_id(order: u64) -> String {
 }
 
 /// The order, if it is none of a test and somebody's whom we know.
-fn order(order: OrderJson) -> Option<Order> {
+fn order(order: &OrderJson) -> Option<Order> {
     let value = money(&order.total_price)?;
     let attribute = order.note_attributes.iter().find(|a| a.name == VISITOR);
     let of_cart = attribute.and_then(|attribute| attribute.value.as_str().map(str::to_owned));
@@ -179,7 +182,7 @@ mod tests {
     use super::order;
 
     fn found(order_json: Json) -> Option<(String, String, f64)> {
-        let order = order(serde_json::from_value(order_json).ok()?)?;
+        let order = order(&serde_json::from_value(order_json).ok()?)?;
         Some((order.event_id, order.visitor, order.value))
     }
 
