@@ -33,8 +33,20 @@ const SUBSCRIBE: &str = "mutation samplitSubscribe($topic: WebhookSubscriptionTo
     $input: WebhookSubscriptionInput!) { webhookSubscriptionCreate(topic: $topic, \
     webhookSubscription: $input) { webhookSubscription { id } userErrors { field message } } }";
 
-/// What we want to hear of.
-const TOPICS: [&str; 2] = ["ORDERS_CREATE", "APP_UNINSTALLED"];
+/// What we want to hear of, and how much of it: all of an order would hold its customer.
+const TOPICS: [(&str, &[&str]); 2] = [
+    (
+        "ORDERS_CREATE",
+        &[
+            "id",
+            "test",
+            "total_price",
+            "note_attributes",
+            "landing_site",
+        ],
+    ),
+    ("APP_UNINSTALLED", &["id"]),
+];
 
 /// What a link says.
 #[derive(Serialize, Deserialize)]
@@ -269,6 +281,7 @@ impl Engine {
             sealed_access_token: Some(seal(secret, id, "oauth_data.access_token", access)?),
             access_token_ends: lasts.map(|seconds| now.unix_timestamp().saturating_add(seconds)),
             sealed_refresh_token: refresh.transpose()?,
+            granted_at: Some(now.unix_timestamp()),
             scope: tokens["scope"].as_str().map(str::to_owned),
             ..Entrusted::default()
         })
@@ -295,8 +308,8 @@ async fn put_script(
 /// Asks a shop to tell of orders, and of the end.
 async fn subscribe(app: &ShopifyApp, shop: &str, token: &str, server: &str) -> Result<(), Error> {
     let uri = format!("{server}/integrations/shopify/webhooks");
-    for topic in TOPICS {
-        let variables = json!({"topic": topic, "input": {"uri": uri, "format": "JSON"}});
+    for (topic, fields) in TOPICS {
+        let variables = json!({"topic": topic, "input": {"uri": uri, "format": "JSON", "includeFields": fields}});
         let name = "webhookSubscriptionCreate";
         let made = app.mutate(shop, token, name, SUBSCRIBE, variables).await?;
         // A shop that connects again may have it still.

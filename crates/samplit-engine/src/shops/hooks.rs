@@ -1,13 +1,15 @@
 //! What Shopify tells us: orders, the end, and what privacy laws ask for.
 //!
 //! A delivery may come any number of times, and in any order. Its effects may be repeated: an order
-//! counts once by its id, the rest changes nothing the second time. That a delivery was taken in is
+//! counts once by its id, and the end of a shop counts only if it has not come back since. That a delivery was taken in is
 //! noted afterwards, so that a repeat is answered without doing anything.
 
-use samplit_domain::{Installation, Platform};
+use samplit_domain::{Installation, InstallationStatus, Platform};
 use samplit_store::{installations, shops};
 use serde::Deserialize;
 use serde_json::Value as Json;
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
 use super::shopify::is_shop;
 use super::{Order, money, signature};
@@ -15,6 +17,9 @@ use crate::{Engine, Error, ErrorKind, Principal, Role, Scope};
 
 /// Under which name the visitor stands in the attributes of a cart, and in the landing address.
 const VISITOR: &str = "samplit_visitor";
+
+/// How long after the end Shopify asks for what is left of a shop to be forgotten.
+const REDACTED_AFTER: Duration = Duration::hours(48);
 
 const PROVIDER: &str = "shopify";
 
@@ -29,6 +34,8 @@ pub struct ShopifyHook<'a> {
     pub topic: &'a str,
     /// `X-Shopify-Webhook-Id`.
     pub delivery: &'a str,
+    /// `X-Shopify-Triggered-At`: when it happened, RFC 3339.
+    pub triggered_at: &'a str,
     /// The body, byte by byte as it came.
     pub body: &'a [u8],
 }
@@ -90,13 +97,15 @@ impl Engine {
         match hook.topic {
             "orders/create" => {
                 let read: Option<OrderJson> = serde_json::from_slice(hook.body).ok();
-                match read.as_ref().and_then(order) {
+                let is_on = shop.status == InstallationStatus::Active;
+                match read.as_ref().and_then(order).filter(|_| is_on) {
                     Some(order) => self.count_order(shop, &order).await.map(drop),
                     // A test, of nobody we know, or one that makes no sense: never any better.
                     None => Ok(()),
                 }
             }
-            "app/uninstalled" | "shop/redact" => self.forget_shop(shop.id).await.map(drop),
+            "app/uninstalled" => self.is_gone(hook, shop, Duration::ZERO).await,
+            "shop/redact" => self.is_gone(hook, shop, REDACTED_AFTER).await,
             "customers/redact" => self.redact_orders(hook.body, shop).await,
             "customers/data_request" => {
                 // We hold no customer: what there is of one, is a visitor's id beside an order's.
@@ -108,6 +117,20 @@ impl Engine {
                 Ok(())
             }
         }
+    }
+
+    /// Forgets a shop that went `before` it was told, unless it has come back since.
+    async fn is_gone(
+        &self,
+        hook: ShopifyHook<'_>,
+        shop: &Installation,
+        before: Duration,
+    ) -> Result<(), Error> {
+        let told_at = OffsetDateTime::parse(hook.triggered_at, &Rfc3339);
+        let told_at = told_at.unwrap_or_else(|_| self.core.config.clock.now());
+        self.forget_shop(shop.id, Some(told_at - before))
+            .await
+            .map(drop)
     }
 
     /// The installation of a shop, also one that was taken out: its customers may still be redacted.

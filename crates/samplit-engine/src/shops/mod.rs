@@ -44,6 +44,9 @@ struct Entrusted {
     access_token_ends: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sealed_refresh_token: Option<String>,
+    /// Unix second of the grant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    granted_at: Option<i64>,
     /// What the shop allows, as it spells it.
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,

@@ -3,6 +3,7 @@
 use samplit_domain::{Installation, InstallationId, InstallationStatus, Platform};
 use samplit_store::{installations, shops};
 use serde_json::json;
+use time::OffsetDateTime;
 
 use super::{Entrusted, entrusted, open};
 use crate::{Engine, Error, Principal, Scope};
@@ -35,7 +36,7 @@ impl Engine {
         if let Err(error) = self.remove_script(&found, &data).await {
             tracing::warn!(installation = %id, error = ?error, "a script stays in its shop");
         }
-        self.forget_shop(id).await
+        self.forget_shop(id, None).await
     }
 
     async fn remove_script(&self, shop: &Installation, data: &Entrusted) -> Result<(), Error> {
@@ -59,13 +60,26 @@ impl Engine {
         removed.await?.map(drop).map_err(Error::shop_failed)
     }
 
-    /// Forgets what a shop entrusted to us. Its pages are answered no more.
-    pub(super) async fn forget_shop(&self, id: InstallationId) -> Result<Installation, Error> {
+    /// Forgets what a shop entrusted to us, unless it did so after `gone_at`. Its pages are answered no
+    /// more.
+    pub(super) async fn forget_shop(
+        &self,
+        id: InstallationId,
+        gone_at: Option<OffsetDateTime>,
+    ) -> Result<Installation, Error> {
         let now = self.core.config.clock.now();
         let forget = self.core.database.run_tx("forget_shop", |session| {
             Box::pin(async move {
                 let current = installations::lock(session, id).await?;
                 let current = current.ok_or(crate::ErrorKind::NotFound("installation"))?;
+                let granted_at = entrusted(session, id).await?.granted_at;
+                let gone_at = gone_at.map(OffsetDateTime::unix_timestamp);
+                if gone_at
+                    .zip(granted_at)
+                    .is_some_and(|(gone, granted)| granted > gone)
+                {
+                    return Ok(current);
+                }
                 let next = Installation {
                     status: InstallationStatus::Uninstalled,
                     updated_at: now,

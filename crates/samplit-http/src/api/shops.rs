@@ -115,6 +115,7 @@ pub(crate) async fn shopify_hook(mut call: Call) -> Result<Reply, Problem> {
         shop: header("x-shopify-shop-domain"),
         topic: header("x-shopify-topic"),
         delivery: header("x-shopify-webhook-id"),
+        triggered_at: header("x-shopify-triggered-at"),
         body: &body,
     };
     // A delivery that is broken off comes again and does nothing twice.

@@ -1,6 +1,9 @@
 //! A shop of Shopify, played by the test with the shapes of its documentation.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the answer")]
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +12,7 @@ use http_body_util::Full;
 use hyper::{Method, Request, body::Bytes};
 use ring::hmac;
 use samplit_devpg::TestDatabase;
-use samplit_domain::ManualClock;
+use samplit_domain::{Clock as _, ManualClock};
 use samplit_engine::{EngineConfig, Secret, ShopAnswer, ShopClient, ShopRequest, ShopifyApp};
 use samplit_http::HttpConfig;
 use serde_json::{Value as Json, json};
@@ -30,13 +33,13 @@ macro_rules! fixture {
 /// Answers as a shop does, and remembers what it was asked.
 #[derive(Debug, Default)]
 struct FakeShop {
-    asked: std::sync::Mutex<Vec<String>>,
-    has_hooks: std::sync::atomic::AtomicBool,
+    asked: parking_lot::Mutex<Vec<String>>,
+    has_hooks: AtomicBool,
 }
 
 impl FakeShop {
     fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut self.asked.lock().unwrap())
+        std::mem::take(&mut self.asked.lock())
     }
 
     fn answer(&self, request: ShopRequest<'_>) -> ShopAnswer {
@@ -51,14 +54,14 @@ impl FakeShop {
                 format!("no script {variables}"),
                 fixture!("script_tag_delete"),
             )
-        } else if self.has_hooks.load(std::sync::atomic::Ordering::Relaxed) {
+        } else if self.has_hooks.load(Ordering::Relaxed) {
             (format!("hook {variables}"), fixture!("webhook_taken"))
         } else {
             (format!("hook {variables}"), fixture!("webhook_create"))
         };
         let token = request.token.unwrap_or("nobody");
         let line = format!("{} {} {token} {told}", request.shop, request.path);
-        self.asked.lock().unwrap().push(line);
+        self.asked.lock().push(line);
         ShopAnswer {
             status: 200,
             body: serde_json::from_str(body).unwrap(),
@@ -185,18 +188,22 @@ impl Stage {
     }
 
     async fn tell_signed(&self, topic: &str, delivery: &str, body: &str, mac: &str) -> Answer {
-        let request = Request::post(format!(
+        let request = self.hook(topic, delivery, mac);
+        let body = Full::from(body.to_owned());
+        self.server.send(request.body(body).unwrap()).await
+    }
+
+    fn hook(&self, topic: &str, delivery: &str, mac: &str) -> hyper::http::request::Builder {
+        let url = format!(
             "http://{}/integrations/shopify/webhooks",
             self.server.public
-        ))
-        .header("content-type", "application/json")
-        .header("x-shopify-topic", topic)
-        .header("x-shopify-shop-domain", SHOP)
-        .header("x-shopify-webhook-id", delivery)
-        .header("x-shopify-hmac-sha256", mac);
-        self.server
-            .send(request.body(Full::from(body.to_owned())).unwrap())
-            .await
+        );
+        Request::post(url)
+            .header("content-type", "application/json")
+            .header("x-shopify-topic", topic)
+            .header("x-shopify-shop-domain", SHOP)
+            .header("x-shopify-webhook-id", delivery)
+            .header("x-shopify-hmac-sha256", mac)
     }
 
     async fn oauth_data(&self) -> Option<String> {
@@ -270,6 +277,8 @@ async fn a_shop_grants_access_and_gets_its_script() {
             "{asked}"
         );
     }
+    let fields = r#""includeFields":["id","test","total_price","note_attributes","landing_site"]"#;
+    assert!(asked[2].contains(fields), "{}", asked[2]);
     let kept = stage.oauth_data().await.unwrap();
     assert!(
         !kept.contains("shpat_") && !kept.contains("shprt_"),
@@ -283,10 +292,7 @@ async fn a_shop_grants_access_and_gets_its_script() {
     assert!(script.text().contains("/cart/update.js"));
 
     // Once more: the same installation, although the subscriptions are there.
-    stage
-        .shop
-        .has_hooks
-        .store(true, std::sync::atomic::Ordering::Relaxed);
+    stage.shop.has_hooks.store(true, Ordering::Relaxed);
     assert_eq!(stage.connect().await["id"], site["id"]);
 }
 
@@ -424,6 +430,7 @@ async fn what_privacy_laws_ask_for_is_done() {
     let sql = "SELECT user_identifier FROM assignments";
     let visitor: String = client.query_one(sql, &[]).await.unwrap().get(0);
     assert!(visitor.starts_with("erased:"), "{visitor}");
+    stage.clock.advance(Duration::hours(48));
     let told = stage
         .tell("shop/redact", "d4", fixture!("shop_redact"))
         .await;
@@ -454,6 +461,35 @@ async fn a_shop_that_takes_us_out_is_forgotten_and_may_come_back() {
         (&back["id"], &back["status"]),
         (&site["id"], &json!("active"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_told_late_does_not_end_what_came_after() {
+    let stage = stage().await;
+    stage.connect().await;
+    let now = stage.clock.now().unix_timestamp();
+    // The clock began at 2026-09-21T14:13:20Z.
+    assert_eq!(now, 1_790_000_000);
+    for (delivery, topic, triggered_at, expected) in [
+        ("d1", "app/uninstalled", "2026-09-21T14:13:19.5Z", "active"),
+        ("d2", "shop/redact", "2026-09-23T14:13:19Z", "active"),
+        (
+            "d3",
+            "app/uninstalled",
+            "2026-09-21T14:13:20Z",
+            "uninstalled",
+        ),
+    ] {
+        let mac = STANDARD.encode(mac(b"{}"));
+        let request = stage.hook(topic, delivery, &mac);
+        let request = request.header("x-shopify-triggered-at", triggered_at);
+        let told = stage
+            .server
+            .send(request.body(Full::from("{}")).unwrap())
+            .await;
+        assert_eq!(told.summary(), "200");
+        assert_eq!(stage.installation().await["status"], expected, "{delivery}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

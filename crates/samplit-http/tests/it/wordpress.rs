@@ -1,5 +1,7 @@
 //! Orders of WordPress: signed by the test, and by the plugin itself where there is PHP.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the answer")]
+
 use std::process::Command;
 use std::sync::Arc;
 
@@ -163,10 +165,18 @@ async fn only_sites_of_wordpress_have_a_signing_secret_and_only_with_a_secret() 
     }
 }
 
+#[expect(clippy::print_stdout, reason = "says why a test did nothing")]
+fn has_php() -> bool {
+    let found = Command::new("php").arg("--version").output().is_ok();
+    if !found {
+        println!("skipped: there is no php; `./run test` installs it");
+    }
+    found
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_plugin_sends_an_order_that_the_server_counts() {
-    if Command::new("php").arg("--version").output().is_err() {
-        println!("skipped: there is no php; `./run test` installs it");
+    if !has_php() {
         return;
     }
     let stage = stage(Arc::new(SystemClock)).await;
@@ -195,8 +205,7 @@ async fn the_plugin_sends_an_order_that_the_server_counts() {
 
 #[test]
 fn every_file_of_the_plugin_is_php() {
-    if Command::new("php").arg("--version").output().is_err() {
-        println!("skipped: there is no php; `./run test` installs it");
+    if !has_php() {
         return;
     }
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../integrations/wordpress");
