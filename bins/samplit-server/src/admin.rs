@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use samplit_audit::Signer;
 use samplit_engine::{
     Clock as _, Engine, EngineConfig, Entropy as _, KeyRing, NewApiKey, Principal, Role, Scope,
-    SystemClock, SystemEntropy,
+    Secret, SystemClock, SystemEntropy,
 };
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -24,7 +24,8 @@ use crate::settings::DatabaseSettings;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminCommand {
-    /// Print a new key for `SAMPLIT_KEYS` or `--keys-file`, which seals secrets.
+    /// Print a new key for `SAMPLIT_KEYS` or `--keys-file`, which seals secrets, or for
+    /// `SAMPLIT_SECRET`, which signs links.
     GenerateKey,
     /// Make a new key for `SAMPLIT_SIGNING_KEYS` or `--signing-keys-file`, which signs checkpoints.
     Keygen(KeygenArgs),
@@ -161,6 +162,11 @@ pub(crate) fn random_key() -> [u8; 32] {
 /// A ring that nobody will ever have again, for work that seals nothing worth keeping.
 pub(crate) fn throwaway_ring() -> anyhow::Result<KeyRing> {
     KeyRing::new(&[random_key()]).context("cannot make a key")
+}
+
+/// A secret that is good as long as the process.
+pub(crate) fn throwaway_secret() -> anyhow::Result<Secret> {
+    Secret::new(&[random_key()]).context("cannot make a secret")
 }
 
 async fn create_key(args: CreateKeyArgs) -> anyhow::Result<()> {

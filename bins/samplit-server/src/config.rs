@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use samplit_engine::EngineConfig;
 use samplit_store::Database;
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -65,7 +66,10 @@ fn problems(settings: &ServerSettings) -> Vec<String> {
     let signing = admin::throwaway_ring()
         .and_then(|ring| settings.signing.apply(settings.engine.to_config(ring)))
         .map(drop);
-    let wrong = [keys, database, signing]
+    let integrations = admin::throwaway_ring()
+        .and_then(|ring| settings.integrations.apply(EngineConfig::new(ring)))
+        .map(drop);
+    let wrong = [keys, database, signing, integrations]
         .into_iter()
         .filter_map(Result::err);
     wrong.map(|error| format!("{error:#}")).collect()

@@ -18,6 +18,7 @@ mod page_fetcher;
 mod private_cluster;
 mod serve;
 mod settings;
+mod shops;
 mod signals;
 mod webhook;
 

@@ -34,6 +34,7 @@ pub(crate) async fn run(
         shutdown_timeout: settings.http.drain_timeout.0,
         ..settings.signing.apply(config)?
     };
+    let config = settings.integrations.apply(config)?;
     let metrics = recorder()?;
     let database = database::connect(settings.database.to_store()?).await?;
     let engine = Engine::start(database, config).await?;

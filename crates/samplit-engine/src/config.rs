@@ -8,6 +8,8 @@ use samplit_audit::{KeyRing, Signer};
 use samplit_domain::Clock;
 
 use crate::checkpoints::CheckpointSink;
+use crate::secret::Secret;
+use crate::shops::ShopifyApp;
 use crate::source::{Entropy, SystemClock, SystemEntropy};
 
 /// The settings of an [`Engine`](crate::Engine).
@@ -42,6 +44,11 @@ pub struct EngineConfig {
     /// How long a shutdown may take over the last checkpoints, once the writer is done: signing what
     /// grew, and handing it to the sinks.
     pub shutdown_timeout: Duration,
+    /// Seals what platforms entrust to the server, and signs links and tokens; none: what needs it is
+    /// refused as `no_secret`.
+    pub secret: Option<Secret>,
+    /// The app at Shopify that shops install; none: what needs it is refused as `no_shopify`.
+    pub shopify: Option<ShopifyApp>,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where keys and identifiers come from.
@@ -67,6 +74,8 @@ impl EngineConfig {
             checkpoint_directory: None,
             checkpoint_sinks: Vec::new(),
             shutdown_timeout: Duration::from_secs(10),
+            secret: None,
+            shopify: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::default()),
         }

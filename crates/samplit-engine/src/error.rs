@@ -52,6 +52,10 @@ pub enum ErrorKind {
     Unauthenticated,
     /// The token of an installation is unknown, over, or turned off.
     UnknownInstallation,
+    /// It is not signed by whom it says it comes from, or too old.
+    BadSignature,
+    /// A shop refused what was asked of it, or did not answer; its words are the source.
+    ShopFailed,
     /// The token does not allow this.
     Forbidden(Scope),
     /// More requests are waiting than the queue holds; nothing was recorded.
@@ -93,6 +97,13 @@ impl Error {
     pub(crate) fn directory(source: std::io::Error) -> Self {
         Self {
             kind: ErrorKind::DirectoryUnavailable,
+            source: Some(source.into()),
+        }
+    }
+
+    pub(crate) fn shop_failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self {
+            kind: ErrorKind::ShopFailed,
             source: Some(source.into()),
         }
     }
@@ -178,6 +189,8 @@ impl std::fmt::Display for Error {
                 f.write_str("the directory of exported checkpoints cannot be used")
             }
             ErrorKind::Unauthenticated => f.write_str("the token is unknown, expired or revoked"),
+            ErrorKind::BadSignature => f.write_str("the signature is missing, wrong or too old"),
+            ErrorKind::ShopFailed => f.write_str("the shop did not do what was asked of it"),
             ErrorKind::UnknownInstallation => {
                 f.write_str("the token of the installation is unknown, over or turned off")
             }

@@ -30,7 +30,9 @@ mod restore;
 mod results;
 mod rule;
 mod seal;
+mod secret;
 mod segments;
+mod shops;
 mod site;
 mod source;
 mod start;
@@ -66,7 +68,12 @@ pub use results::{
     ValueResults,
 };
 pub use rule::BanditRule;
+pub use secret::{Purpose, Secret, SecretError, TokenError};
 pub use segments::{Combination, Segment, SegmentArm};
+pub use shops::{
+    GrantBegun, GrantQuery, ShopAnswer, ShopClient, ShopRequest, ShopifyApp, ShopifyHook,
+    WordPressOrders,
+};
 pub use source::{Entropy, SeededEntropy, SystemClock, SystemEntropy};
 pub use trail_reader::TrailEntry;
 

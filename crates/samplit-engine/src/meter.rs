@@ -165,6 +165,8 @@ const fn word(kind: &ErrorKind) -> &'static str {
         ErrorKind::WindowClosed => "window_closed",
         ErrorKind::Unauthenticated => "unauthenticated",
         ErrorKind::UnknownInstallation => "unknown_installation",
+        ErrorKind::BadSignature => "bad_signature",
+        ErrorKind::ShopFailed => "shop_failed",
         ErrorKind::Forbidden(_) => "forbidden",
         ErrorKind::OnHold { .. } => "on_hold",
         ErrorKind::Overloaded => "overloaded",

@@ -212,7 +212,7 @@ impl Engine {
 }
 
 /// Whether the same event may be counted when it comes again.
-const fn is_passing(error: &Error) -> bool {
+pub(crate) const fn is_passing(error: &Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::Overloaded | ErrorKind::Unavailable { .. } | ErrorKind::OutcomeUnknown

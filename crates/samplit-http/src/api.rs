@@ -14,6 +14,7 @@ pub(crate) mod registration;
 pub(crate) mod results;
 pub(crate) mod segments;
 pub(crate) mod selector_misses;
+pub(crate) mod shops;
 pub(crate) mod timeline;
 mod visit;
 pub(crate) mod visits;

@@ -214,7 +214,8 @@ impl Call {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    async fn bytes(&mut self) -> Result<Bytes, Problem> {
+    /// The bytes of any body.
+    pub(crate) async fn bytes(&mut self) -> Result<Bytes, Problem> {
         let limit = self.app.config.body_limit;
         let announced = self.body.size_hint().lower();
         if usize::try_from(announced).is_ok_and(|length| length > limit) {

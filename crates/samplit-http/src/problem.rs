@@ -279,6 +279,19 @@ impl From<Error> for Problem {
                 )
             }
             ErrorKind::Unauthenticated => Self::unauthenticated(),
+            ErrorKind::BadSignature => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "bad_signature",
+                "the signature is missing, wrong or too old",
+            ),
+            ErrorKind::ShopFailed => {
+                tracing::warn!(error = chain(&error), "a shop failed");
+                Self::new(
+                    StatusCode::BAD_GATEWAY,
+                    "shop_failed",
+                    "the shop did not do what was asked of it; the log says why",
+                )
+            }
             ErrorKind::UnknownInstallation => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "unknown_installation",

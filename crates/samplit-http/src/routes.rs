@@ -6,7 +6,7 @@ use samplit_domain::Transition;
 use crate::{
     api::{
         audit, custody, experiments, forecast, installations, pages, proofs, registration, results,
-        segments, selector_misses, timeline, visits, what_if,
+        segments, selector_misses, shops, timeline, visits, what_if,
     },
     cors, page,
     router::{Handler, Route, Router},
@@ -201,6 +201,29 @@ fn table() -> Vec<Route> {
         }),
         post("/v1/installations/{installation_id}/verify", |call| {
             Box::pin(installations::verify(call))
+        }),
+        post(
+            "/v1/installations/{installation_id}/signing-secret",
+            |call| Box::pin(shops::signing_secret(call)),
+        ),
+        post("/integrations/shopify/install", |call| {
+            Box::pin(shops::link(call))
+        }),
+        get("/integrations/shopify/install", |call| {
+            Box::pin(shops::begin(call))
+        }),
+        untimed(get("/integrations/shopify/callback", |call| {
+            Box::pin(shops::callback(call))
+        })),
+        post("/integrations/shopify/webhooks", |call| {
+            Box::pin(shops::shopify_hook(call))
+        }),
+        untimed(post(
+            "/integrations/shopify/{installation_id}/uninstall",
+            |call| Box::pin(shops::uninstall(call)),
+        )),
+        post("/integrations/wordpress/orders", |call| {
+            Box::pin(shops::wordpress_order(call))
         }),
         get("/v1/installations/{installation_id}/snippet", |call| {
             Box::pin(installations::snippet(call))

@@ -7,7 +7,7 @@ use hyper::{
     header::{CACHE_CONTROL, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH},
 };
 use ring::digest;
-use samplit_engine::{Installation, SelectorHint};
+use samplit_engine::{Installation, Platform, SelectorHint};
 use serde::Serialize;
 
 use crate::{
@@ -17,6 +17,8 @@ use crate::{
 };
 
 const SCRIPT: &str = include_str!("../assets/snippet/snippet.js");
+/// Leaves the visitor in the cart of a shop, so that its orders tell.
+const SHOPIFY: &str = include_str!("../assets/snippet/shopify.js");
 const STUB: &str = include_str!("../assets/snippet/stub.html");
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
@@ -50,7 +52,11 @@ pub(crate) async fn script(call: Call) -> Result<Reply, Problem> {
         selectors: &selectors,
     };
     let settings = serde_json::to_string(&settings).expect("texts and numbers can be written");
-    let script = SCRIPT.replacen("__SAMPLIT_SETTINGS__", &settings, 1);
+    let mut script = SCRIPT.replacen("__SAMPLIT_SETTINGS__", &settings, 1);
+    if installation.platform == Platform::Shopify {
+        // In front of it: the snippet may be ready before the next line is read.
+        script.insert_str(0, SHOPIFY);
+    }
     let hash = digest::digest(&digest::SHA256, script.as_bytes());
     let tag = format!("\"{}\"", &URL_SAFE_NO_PAD.encode(hash)[..22]);
     let is_known = call.head.headers.get(IF_NONE_MATCH).is_some_and(|known| {
@@ -104,5 +110,10 @@ mod tests {
     fn the_assets_have_the_places_that_are_filled() {
         assert_eq!(SCRIPT.matches("__SAMPLIT_SETTINGS__").count(), 1);
         assert!(STUB.contains("__SAMPLIT_SCRIPT__"));
+    }
+    #[test]
+    fn the_plugin_of_wordpress_prints_the_same_stub() {
+        let of_plugin = include_str!("../../../integrations/wordpress/samplit/assets/stub.html");
+        assert_eq!(of_plugin, STUB);
     }
 }

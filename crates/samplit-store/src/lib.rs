@@ -22,6 +22,7 @@ pub mod schema;
 pub mod selector_misses;
 mod server;
 mod settings;
+pub mod shops;
 mod statement;
 pub mod statistics;
 mod tls;
@@ -52,6 +53,7 @@ pub fn statements() -> Vec<Statement> {
         keys::STATEMENTS,
         schema::STATEMENTS,
         selector_misses::STATEMENTS,
+        shops::STATEMENTS,
         statistics::STATEMENTS,
         trail::STATEMENTS,
     ]

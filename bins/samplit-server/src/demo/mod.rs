@@ -85,6 +85,7 @@ impl Demo {
             origin: "demo".to_owned(),
             signers: [signer].into(),
             checkpoint_every: Duration::from_secs(10),
+            secret: Some(admin::throwaway_secret()?),
             ..EngineConfig::new(admin::throwaway_ring()?)
         };
         let engine = Engine::start(database, config).await?;

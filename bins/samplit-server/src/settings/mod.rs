@@ -4,6 +4,7 @@ mod database;
 mod duration;
 mod engine;
 mod http;
+mod integrations;
 mod keys;
 mod log;
 #[cfg(feature = "otlp")]
@@ -18,6 +19,7 @@ pub(crate) use database::DatabaseSettings;
 pub(crate) use duration::Span;
 pub(crate) use engine::EngineSettings;
 pub(crate) use http::HttpSettings;
+pub(crate) use integrations::IntegrationSettings;
 pub(crate) use keys::KeySettings;
 pub(crate) use log::{LogControl, LogSettings};
 pub(crate) use secret::Secret;
@@ -36,4 +38,6 @@ pub(crate) struct ServerSettings {
     pub(crate) keys: KeySettings,
     #[command(flatten)]
     pub(crate) signing: SigningSettings,
+    #[command(flatten)]
+    pub(crate) integrations: IntegrationSettings,
 }

@@ -186,6 +186,52 @@ fn a_webhook_that_cannot_be_read_is_not_repeated() {
 }
 
 #[test]
+fn config_check_reads_the_secret_and_the_app_of_shops_and_shows_neither() {
+    let check = |settings: &[(&str, &str)]| {
+        let mut check = command(&["config", "check"]);
+        check
+            .env("SAMPLIT_DATABASE_URL", "postgresql://h/d")
+            .env("SAMPLIT_KEYS", KEYS);
+        let checked = check.envs(settings.iter().copied()).output().unwrap();
+        (code(&checked), stdout(&checked))
+    };
+    let secret = ("SAMPLIT_SECRET", KEYS);
+    let id = ("SAMPLIT_SHOPIFY_CLIENT_ID", "client-7");
+    let hush = ("SAMPLIT_SHOPIFY_CLIENT_SECRET", "shpss_hush");
+    let (exit, text) = check(&[secret, id, hush]);
+    assert_eq!(exit, 0, "{text}");
+    assert!(text.contains("client-7"), "{text}");
+    assert!(
+        !text.contains("shpss_hush") && !text.contains(KEYS),
+        "{text}"
+    );
+    for (settings, told) in [
+        (
+            &[("SAMPLIT_SECRET", "c2hvcnQ=")][..],
+            "secret 1 is shorter than 32 bytes",
+        ),
+        (
+            &[("SAMPLIT_SECRET", "hunter2!")],
+            "neither hexadecimal nor base64",
+        ),
+        (
+            &[("SAMPLIT_SECRET_FILE", "/nowhere/secret")],
+            "cannot read /nowhere/secret",
+        ),
+        (&[id, hush], "needs a secret"),
+        (&[secret, id], "one needs the other"),
+    ] {
+        let (exit, text) = check(settings);
+        assert_eq!(exit, 1, "{text}");
+        assert!(text.contains(told), "{told} in {text}");
+        assert!(
+            !text.contains("hunter2") && !text.contains("c2hvcnQ="),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn config_check_says_what_is_wrong_without_repeating_it() {
     let checked = command(&["config", "check", "--output", "json"])
         .env("SAMPLIT_DATABASE_URL", "postgresql://me:hunter2@[/x")

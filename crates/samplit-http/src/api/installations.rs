@@ -243,7 +243,7 @@ fn read_url(body: Json) -> Result<Option<String>, Problem> {
 }
 
 /// An installation with its entity tag.
-fn one(status: StatusCode, installation: &Installation) -> Reply {
+pub(crate) fn one(status: StatusCode, installation: &Installation) -> Reply {
     let mut reply = json(status, &InstallationJson::from(installation));
     let (name, tag) = etag(installation.version);
     reply.headers_mut().insert(name, tag);

@@ -12,5 +12,7 @@ mod pages;
 mod privacy;
 mod proofs;
 mod registration;
+mod shopify;
 mod support;
 mod walk;
+mod wordpress;

@@ -1,0 +1,99 @@
+//! What links, tokens and shops need: the secret of the server, and its app at Shopify.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use hyper::Uri;
+use samplit_engine::{EngineConfig, Secret as EngineSecret, ShopifyApp};
+use serde::Serialize;
+
+use super::secret::Secret;
+use crate::fetch::web_address;
+use crate::shops::Shops;
+
+/// The secret of the server, and its app at Shopify.
+#[derive(Clone, Debug, Args, Serialize)]
+#[command(next_help_heading = "Integrations")]
+pub(crate) struct IntegrationSettings {
+    /// Seals what shops entrust to the server, and signs its links: at least 32 bytes, base64 or
+    /// hexadecimal. Several are set apart by commas: the first seals and signs, every one opens. The
+    /// environment or a file is the better place.
+    #[arg(
+        long,
+        env = "SAMPLIT_SECRET",
+        hide_env_values = true,
+        conflicts_with = "secret_file"
+    )]
+    secret: Option<Secret>,
+
+    /// A file with the same.
+    #[arg(long, env = "SAMPLIT_SECRET_FILE")]
+    secret_file: Option<PathBuf>,
+
+    /// Client id of the app at Shopify.
+    #[arg(long, env = "SAMPLIT_SHOPIFY_CLIENT_ID")]
+    shopify_client_id: Option<String>,
+
+    /// Client secret of the app at Shopify. The environment or a file is the better place.
+    #[arg(
+        long,
+        env = "SAMPLIT_SHOPIFY_CLIENT_SECRET",
+        hide_env_values = true,
+        conflicts_with = "shopify_client_secret_file"
+    )]
+    shopify_client_secret: Option<Secret>,
+
+    /// A file with the same.
+    #[arg(long, env = "SAMPLIT_SHOPIFY_CLIENT_SECRET_FILE")]
+    shopify_client_secret_file: Option<PathBuf>,
+
+    /// Talk to this address in place of every shop; for tests.
+    #[arg(long, env = "SAMPLIT_SHOPIFY_ADDRESS", hide = true, value_parser = web_address)]
+    #[serde(skip)]
+    shopify_address: Option<Uri>,
+}
+
+impl IntegrationSettings {
+    /// `config`, with the secret and the app of these settings.
+    ///
+    /// # Errors
+    /// A file cannot be read, the secret cannot be used, or half of the app is missing.
+    pub(crate) fn apply(&self, config: EngineConfig) -> anyhow::Result<EngineConfig> {
+        let secret = given(self.secret.as_ref(), self.secret_file.as_deref())?
+            .map(|text| EngineSecret::parse(text.expose()).context("the secret cannot be used"))
+            .transpose()?;
+        let client_secret = given(
+            self.shopify_client_secret.as_ref(),
+            self.shopify_client_secret_file.as_deref(),
+        )?;
+        let shopify = match (&self.shopify_client_id, client_secret) {
+            (Some(client_id), Some(client_secret)) => {
+                ensure!(
+                    secret.is_some(),
+                    "--shopify-client-id: needs a secret, too; set SAMPLIT_SECRET or --secret-file"
+                );
+                let shops = Arc::new(Shops::new(self.shopify_address.clone())?);
+                let client_secret = client_secret.expose().trim();
+                Some(ShopifyApp::new(client_id, client_secret, shops))
+            }
+            (None, None) => None,
+            _ => anyhow::bail!(
+                "--shopify-client-id and --shopify-client-secret: one needs the other"
+            ),
+        };
+        Ok(EngineConfig {
+            secret,
+            shopify,
+            ..config
+        })
+    }
+}
+
+fn given(text: Option<&Secret>, file: Option<&Path>) -> anyhow::Result<Option<Secret>> {
+    match (text, file) {
+        (Some(text), _) => Ok(Some(text.clone())),
+        (None, file) => file.map(Secret::read).transpose(),
+    }
+}

@@ -1,0 +1,531 @@
+//! A shop of Shopify, played by the test with the shapes of its documentation.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the answer")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::future::BoxFuture;
+use http_body_util::Full;
+use hyper::{Method, Request, body::Bytes};
+use ring::hmac;
+use samplit_devpg::TestDatabase;
+use samplit_domain::{Clock as _, ManualClock};
+use samplit_engine::{EngineConfig, Secret, ShopAnswer, ShopClient, ShopRequest, ShopifyApp};
+use samplit_http::HttpConfig;
+use serde_json::{Value as Json, json};
+use time::Duration;
+
+use crate::support::{Answer, Server};
+
+const SHOP: &str = "snow-devil.myshopify.com";
+const APP_SECRET: &str = "hush";
+const API: &str = "/admin/api/2026-10/graphql.json";
+
+macro_rules! fixture {
+    ($name:literal) => {
+        include_str!(concat!("../fixtures/shopify/", $name, ".json"))
+    };
+}
+
+/// Answers as a shop does, and remembers what it was asked.
+#[derive(Debug, Default)]
+struct FakeShop {
+    asked: parking_lot::Mutex<Vec<String>>,
+    has_hooks: AtomicBool,
+}
+
+impl FakeShop {
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock())
+    }
+
+    fn answer(&self, request: ShopRequest<'_>) -> ShopAnswer {
+        let query = request.body["query"].as_str().unwrap_or_default();
+        let variables = &request.body["variables"];
+        let (told, body) = if request.path == "/admin/oauth/access_token" {
+            (request.body.to_string(), fixture!("access_token"))
+        } else if query.contains("scriptTagCreate") {
+            (format!("script {variables}"), fixture!("script_tag_create"))
+        } else if query.contains("scriptTagDelete") {
+            (
+                format!("no script {variables}"),
+                fixture!("script_tag_delete"),
+            )
+        } else if self.has_hooks.load(Ordering::Relaxed) {
+            (format!("hook {variables}"), fixture!("webhook_taken"))
+        } else {
+            (format!("hook {variables}"), fixture!("webhook_create"))
+        };
+        let token = request.token.unwrap_or("nobody");
+        let line = format!("{} {} {token} {told}", request.shop, request.path);
+        self.asked.lock().push(line);
+        ShopAnswer {
+            status: 200,
+            body: serde_json::from_str(body).unwrap(),
+        }
+    }
+}
+
+impl ShopClient for FakeShop {
+    fn post<'a>(
+        &'a self,
+        request: ShopRequest<'a>,
+    ) -> BoxFuture<'a, Result<ShopAnswer, Box<dyn std::error::Error + Send + Sync>>> {
+        Box::pin(async move { Ok(self.answer(request)) })
+    }
+}
+
+struct Stage {
+    server: Server,
+    shop: Arc<FakeShop>,
+    clock: Arc<ManualClock>,
+    database: TestDatabase,
+}
+
+async fn stage() -> Stage {
+    let database = samplit_tests::database().await;
+    let shop = Arc::new(FakeShop::default());
+    let now = samplit_domain::from_micros(1_790_000_000_000_000);
+    let clock = Arc::new(ManualClock::new(now));
+    let client = Arc::<FakeShop>::clone(&shop);
+    let config = EngineConfig {
+        secret: Some(Secret::new(&[[5; 32]]).unwrap()),
+        shopify: Some(ShopifyApp::new("client", APP_SECRET, client)),
+        clock: Arc::<ManualClock>::clone(&clock),
+        ..samplit_tests::config(1)
+    };
+    let engine = samplit_tests::engine_with(database.url(), config).await;
+    let http = HttpConfig {
+        public_url: Some("https://ab.example.org".parse().unwrap()),
+        ..HttpConfig::default()
+    };
+    Stage {
+        server: Server::start(engine, http).await,
+        shop,
+        clock,
+        database,
+    }
+}
+
+fn mac(body: &[u8]) -> hmac::Tag {
+    hmac::sign(
+        &hmac::Key::new(hmac::HMAC_SHA256, APP_SECRET.as_bytes()),
+        body,
+    )
+}
+
+/// A query as Shopify signs it.
+fn signed(shop: &str, code: &str, state: &str) -> String {
+    let rest = format!("code={code}&host=YWRtaW4&shop={shop}&state={state}&timestamp=1790000000");
+    let mac = mac(rest.as_bytes());
+    let hex: String = mac.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+    format!("{rest}&hmac={hex}")
+}
+
+impl Stage {
+    async fn browse(&self, path: &str, cookie: &str) -> Answer {
+        let request = Request::builder()
+            .uri(format!("http://{}{path}", self.server.public))
+            .header("cookie", cookie);
+        self.server
+            .send(request.body(Full::default()).unwrap())
+            .await
+    }
+
+    /// Opens a new link; the state.
+    async fn begin(&self) -> String {
+        let path = "/integrations/shopify/install";
+        let link = self.server.post(path, &json!({"shop": SHOP})).await.json();
+        let url = link["url"].as_str().unwrap().to_owned();
+        let path = url.strip_prefix("https://ab.example.org").unwrap();
+        let begun = self.browse(path, "").await;
+        assert_eq!(begun.status, 302, "{}", begun.text());
+        let (cookie, rest) = begun.header("set-cookie").split_once(';').unwrap();
+        for wanted in ["HttpOnly", "Secure", "SameSite=Lax", "Max-Age=600"] {
+            assert!(rest.contains(wanted), "{rest}");
+        }
+        let location: url::Url = begun.header("location").parse().unwrap();
+        assert_eq!(location.host_str(), Some(SHOP));
+        let query: std::collections::HashMap<_, _> = location.query_pairs().collect();
+        assert_eq!(query["client_id"], "client");
+        assert_eq!(query["scope"], "write_script_tags,read_orders");
+        let callback = "https://ab.example.org/integrations/shopify/callback";
+        assert_eq!(query["redirect_uri"], callback);
+        assert_eq!(cookie, format!("samplit_oauth_state={}", query["state"]));
+        query["state"].clone().into_owned()
+    }
+
+    async fn come_back(&self, query: &str, state: &str) -> Answer {
+        let path = format!("/integrations/shopify/callback?{query}");
+        self.browse(&path, &format!("a=b; samplit_oauth_state={state}"))
+            .await
+    }
+
+    /// Connects the shop; the installation.
+    async fn connect(&self) -> Json {
+        let state = self.begin().await;
+        let back = self.come_back(&signed(SHOP, "c0de", &state), &state).await;
+        assert_eq!(back.summary(), "200", "{}", back.text());
+        self.installation().await
+    }
+
+    async fn installation(&self) -> Json {
+        let list = self.server.get("/v1/installations").await.json();
+        list["data"][0].clone()
+    }
+
+    async fn tell(&self, topic: &str, delivery: &str, body: &str) -> Answer {
+        self.tell_signed(
+            topic,
+            delivery,
+            body,
+            &STANDARD.encode(mac(body.as_bytes())),
+        )
+        .await
+    }
+
+    async fn tell_signed(&self, topic: &str, delivery: &str, body: &str, mac: &str) -> Answer {
+        let request = self.hook(topic, delivery, mac);
+        let body = Full::from(body.to_owned());
+        self.server.send(request.body(body).unwrap()).await
+    }
+
+    fn hook(&self, topic: &str, delivery: &str, mac: &str) -> hyper::http::request::Builder {
+        let url = format!(
+            "http://{}/integrations/shopify/webhooks",
+            self.server.public
+        );
+        Request::post(url)
+            .header("content-type", "application/json")
+            .header("x-shopify-topic", topic)
+            .header("x-shopify-shop-domain", SHOP)
+            .header("x-shopify-webhook-id", delivery)
+            .header("x-shopify-hmac-sha256", mac)
+    }
+
+    async fn oauth_data(&self) -> Option<String> {
+        let client = samplit_tests::connect(self.database.url()).await;
+        let sql = "SELECT oauth_data::text FROM platform_installations";
+        client.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
+    /// What the visitor's conversion in the experiment at `path` is worth.
+    async fn value(&self) -> Option<f64> {
+        let client = samplit_tests::connect(self.database.url()).await;
+        let sql = "SELECT conversion_value::float8 FROM assignments WHERE converted_at IS NOT NULL";
+        client
+            .query_opt(sql, &[])
+            .await
+            .unwrap()
+            .map(|row| row.get(0))
+    }
+
+    /// A running experiment in which `visitor-1` takes part.
+    async fn experiment(&self, goal: Json) -> String {
+        let mut draft = crate::support::draft();
+        draft["goals"] = goal;
+        let path = format!("/v1/experiments/{}", self.server.create(&draft).await);
+        self.server.post(&format!("{path}/start"), &json!({})).await;
+        let visitor = json!({"visitor_id": "visitor-1"});
+        let assigned = self.server.post(&format!("{path}/assign"), &visitor).await;
+        assert_eq!(assigned.summary(), "200");
+        path
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_grants_access_and_gets_its_script() {
+    let stage = stage().await;
+    let site = stage.connect().await;
+    assert_eq!(site["domain"], SHOP);
+    assert_eq!(
+        (&site["platform"], &site["status"]),
+        (&json!("shopify"), &json!("active"))
+    );
+    let asked = stage.shop.asked();
+    assert_eq!(asked.len(), 4, "{asked:?}");
+    let token = "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";
+    assert!(asked[0].starts_with(&format!("{SHOP} /admin/oauth/access_token nobody ")));
+    for wanted in [
+        "\"code\":\"c0de\"",
+        "\"client_secret\":\"hush\"",
+        "\"expiring\":\"1\"",
+    ] {
+        assert!(asked[0].contains(wanted), "{}", asked[0]);
+    }
+    let script = format!(
+        "https://ab.example.org/s/{}.js",
+        site["token"].as_str().unwrap()
+    );
+    assert!(
+        asked[1].starts_with(&format!("{SHOP} {API} {token} script ")),
+        "{}",
+        asked[1]
+    );
+    assert!(
+        asked[1].contains(&script) && asked[1].contains("ONLINE_STORE"),
+        "{}",
+        asked[1]
+    );
+    for (asked, topic) in asked[2..].iter().zip(["ORDERS_CREATE", "APP_UNINSTALLED"]) {
+        assert!(asked.contains(topic), "{asked}");
+        assert!(
+            asked.contains("https://ab.example.org/integrations/shopify/webhooks"),
+            "{asked}"
+        );
+    }
+    let fields = r#""includeFields":["id","test","total_price","note_attributes","landing_site"]"#;
+    assert!(asked[2].contains(fields), "{}", asked[2]);
+    let kept = stage.oauth_data().await.unwrap();
+    assert!(
+        !kept.contains("shpat_") && !kept.contains("shprt_"),
+        "{kept}"
+    );
+    assert!(kept.contains("gid://shopify/ScriptTag/870402688"), "{kept}");
+
+    // The script leaves the visitor in the cart.
+    let token = site["token"].as_str().unwrap();
+    let script = stage.server.get(&format!("/s/{token}.js")).await;
+    assert!(script.text().contains("/cart/update.js"));
+
+    // Once more: the same installation, although the subscriptions are there.
+    stage.shop.has_hooks.store(true, Ordering::Relaxed);
+    assert_eq!(stage.connect().await["id"], site["id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_is_used_once_in_time_by_its_browser_and_signed_by_shopify() {
+    let stage = stage().await;
+    let forged = |query: String| query.replace("code=c0de", "code=evil");
+    let unknown = "409 unknown_state";
+    for (case, expected) in [
+        ("forged", "401 bad_signature"),
+        ("another shop", unknown),
+        ("no shop", "401 bad_signature"),
+        ("another browser", unknown),
+        ("another state", unknown),
+        ("too late", unknown),
+    ] {
+        let state = stage.begin().await;
+        let good = signed(SHOP, "c0de", &state);
+        let answer = match case {
+            "forged" => stage.come_back(&forged(good), &state).await,
+            "another shop" => {
+                let other = signed("other.myshopify.com", "c0de", &state);
+                stage.come_back(&other, &state).await
+            }
+            "no shop" => {
+                stage
+                    .come_back(&signed("evil.test", "c0de", &state), &state)
+                    .await
+            }
+            "another browser" => stage.come_back(&good, "").await,
+            "another state" => stage.come_back(&signed(SHOP, "c0de", "x"), "x").await,
+            _ => {
+                stage.clock.advance(Duration::minutes(10));
+                stage.come_back(&good, &state).await
+            }
+        };
+        assert_eq!(answer.summary(), expected, "{case}");
+        assert_eq!(stage.shop.asked(), [""; 0], "{case}");
+    }
+    let state = stage.begin().await;
+    let query = signed(SHOP, "c0de", &state);
+    assert_eq!(stage.come_back(&query, &state).await.summary(), "200");
+    assert_eq!(stage.come_back(&query, &state).await.summary(), unknown);
+
+    let path = "/integrations/shopify/install";
+    let bad = stage.server.post(path, &json!({"shop": "evil.test"})).await;
+    assert_eq!(bad.summary(), "422 invalid /shop:malformed");
+    let link = stage.server.post(path, &json!({"shop": SHOP})).await.json();
+    let link = link["url"]
+        .as_str()
+        .unwrap()
+        .split_once(".org")
+        .unwrap()
+        .1
+        .to_owned();
+    let altered = stage.browse(&format!("{link}x"), "").await;
+    assert_eq!(altered.summary(), "401 bad_signature");
+    stage.clock.advance(Duration::DAY);
+    assert_eq!(stage.browse(&link, "").await.summary(), "401 bad_signature");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_counts_once_with_its_value() {
+    let stage = stage().await;
+    stage.connect().await;
+    stage
+        .experiment(json!([{"name": "sale", "kind": "value"}]))
+        .await;
+    let order = fixture!("orders_create");
+    let of_test = order.replace("\"test\": false", "\"test\": true");
+    assert_eq!(
+        stage.tell("orders/create", "d0", &of_test).await.summary(),
+        "200"
+    );
+    assert_eq!(stage.value().await, None);
+    let forged = stage
+        .tell_signed("orders/create", "d1", order, "AAAA")
+        .await;
+    assert_eq!(forged.summary(), "401 bad_signature");
+    assert_eq!(stage.value().await, None);
+    // The first delivery, a repeat of it, and another delivery of the same order at another price.
+    let dearer = order.replace("398.00", "999.00");
+    for (delivery, body) in [("d1", order), ("d1", order), ("d2", &dearer)] {
+        assert_eq!(
+            stage.tell("orders/create", delivery, body).await.summary(),
+            "200"
+        );
+        assert_eq!(stage.value().await, Some(398.0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_goal_of_clicks_is_none_of_an_order() {
+    let stage = stage().await;
+    stage.connect().await;
+    let click = json!({"type": "click", "selector": {"type": "css", "value": "#buy"}});
+    stage
+        .experiment(json!([{"name": "click", "trigger": click}]))
+        .await;
+    stage
+        .tell("orders/create", "d1", fixture!("orders_create"))
+        .await;
+    assert_eq!(stage.value().await, None);
+    let purchase = json!({"type": "event", "name": "purchase"});
+    stage
+        .experiment(json!([{"name": "sale", "kind": "value", "trigger": purchase}]))
+        .await;
+    stage
+        .tell("orders/create", "d2", fixture!("orders_create"))
+        .await;
+    assert_eq!(stage.value().await, Some(398.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_privacy_laws_ask_for_is_done() {
+    let stage = stage().await;
+    stage.connect().await;
+    stage
+        .experiment(json!([{"name": "sale", "kind": "value"}]))
+        .await;
+    stage
+        .tell("orders/create", "d1", fixture!("orders_create"))
+        .await;
+    let told = stage.tell(
+        "customers/data_request",
+        "d2",
+        fixture!("customers_data_request"),
+    );
+    assert_eq!(told.await.summary(), "200");
+    let told = stage
+        .tell("customers/redact", "d3", fixture!("customers_redact"))
+        .await;
+    assert_eq!(told.summary(), "200");
+    let client = samplit_tests::connect(stage.database.url()).await;
+    let sql = "SELECT user_identifier FROM assignments";
+    let visitor: String = client.query_one(sql, &[]).await.unwrap().get(0);
+    assert!(visitor.starts_with("erased:"), "{visitor}");
+    stage.clock.advance(Duration::hours(48));
+    let told = stage
+        .tell("shop/redact", "d4", fixture!("shop_redact"))
+        .await;
+    assert_eq!(told.summary(), "200");
+    assert_eq!(stage.oauth_data().await, None);
+    let nobody = stage.tell_signed("shop/redact", "d5", "{}", "").await;
+    assert_eq!(nobody.summary(), "401 bad_signature");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_takes_us_out_is_forgotten_and_may_come_back() {
+    let stage = stage().await;
+    let site = stage.connect().await;
+    let script = format!("/s/{}.js", site["token"].as_str().unwrap());
+    assert_eq!(stage.server.get(&script).await.status, 200);
+    let told = stage
+        .tell("app/uninstalled", "d1", fixture!("app_uninstalled"))
+        .await;
+    assert_eq!(told.summary(), "200");
+    assert_eq!(stage.installation().await["status"], "uninstalled");
+    assert_eq!(stage.oauth_data().await, None);
+    assert_eq!(
+        stage.server.get(&script).await.summary(),
+        "401 unknown_installation"
+    );
+    let back = stage.connect().await;
+    assert_eq!(
+        (&back["id"], &back["status"]),
+        (&site["id"], &json!("active"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_told_late_does_not_end_what_came_after() {
+    let stage = stage().await;
+    stage.connect().await;
+    let now = stage.clock.now().unix_timestamp();
+    // The clock began at 2026-09-21T14:13:20Z.
+    assert_eq!(now, 1_790_000_000);
+    for (delivery, topic, triggered_at, expected) in [
+        ("d1", "app/uninstalled", "2026-09-21T14:13:19.5Z", "active"),
+        ("d2", "shop/redact", "2026-09-23T14:13:19Z", "active"),
+        (
+            "d3",
+            "app/uninstalled",
+            "2026-09-21T14:13:20Z",
+            "uninstalled",
+        ),
+    ] {
+        let mac = STANDARD.encode(mac(b"{}"));
+        let request = stage.hook(topic, delivery, &mac);
+        let request = request.header("x-shopify-triggered-at", triggered_at);
+        let told = stage
+            .server
+            .send(request.body(Full::from("{}")).unwrap())
+            .await;
+        assert_eq!(told.summary(), "200");
+        assert_eq!(stage.installation().await["status"], expected, "{delivery}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_takes_the_script_out_with_a_fresh_token() {
+    let stage = stage().await;
+    let site = stage.connect().await;
+    stage.shop.asked();
+    stage.clock.advance(Duration::HOUR);
+    let path = format!(
+        "/integrations/shopify/{}/uninstall",
+        site["id"].as_str().unwrap()
+    );
+    let gone = stage.server.post(&path, &json!({})).await;
+    assert_eq!(gone.json()["status"], "uninstalled", "{}", gone.text());
+    let asked = stage.shop.asked();
+    assert!(asked[0].contains("\"refresh_token\":\"shprt_"), "{asked:?}");
+    assert!(
+        asked[0].contains("\"grant_type\":\"refresh_token\""),
+        "{asked:?}"
+    );
+    assert!(
+        asked[1].contains("no script") && asked[1].contains("ScriptTag/870402688"),
+        "{asked:?}"
+    );
+    assert_eq!(stage.oauth_data().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_app_or_a_secret_it_says_what_to_set() {
+    let (server, _database) = crate::support::server(HttpConfig::default()).await;
+    let path = "/integrations/shopify/install";
+    let answer = server.post(path, &json!({"shop": SHOP})).await;
+    assert_eq!(answer.summary(), "409 no_shopify");
+    let request = server.request(Method::POST, "/integrations/shopify/webhooks");
+    let answer = server
+        .send(request.body(Full::from(Bytes::from("{}"))).unwrap())
+        .await;
+    assert_eq!(answer.summary(), "409 no_shopify");
+}
