@@ -14,10 +14,8 @@ use crate::{
     call::Call,
     problem::Problem,
     response::{Reply, content},
+    snippet_source,
 };
-
-const SCRIPT: &str = include_str!("../assets/snippet/snippet.js");
-const STUB: &str = include_str!("../assets/snippet/stub.html");
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-resource-policy");
@@ -28,6 +26,8 @@ struct Settings<'a> {
     /// Where it asks: scheme, host and port.
     api: &'a str,
     token: &'a str,
+    /// Of the site, by which the snippet knows whether cookies go along.
+    domain: &'a str,
     hide_ms: u32,
     raw_html: bool,
     /// Whether Global Privacy Control means that nothing is recorded.
@@ -44,13 +44,14 @@ pub(crate) async fn script(call: Call) -> Result<Reply, Problem> {
         api: &call.public_url(),
         // The one that it was asked by, which may be the one before a rotation.
         token,
+        domain: &installation.domain,
         hide_ms: installation.hide_timeout_ms,
         raw_html: installation.allow_raw_html,
         gpc: installation.respect_gpc,
         selectors: &selectors,
     };
     let settings = serde_json::to_string(&settings).expect("texts and numbers can be written");
-    let script = SCRIPT.replacen("__SAMPLIT_SETTINGS__", &settings, 1);
+    let script = snippet_source::script(&settings);
     let hash = digest::digest(&digest::SHA256, script.as_bytes());
     let tag = format!("\"{}\"", &URL_SAFE_NO_PAD.encode(hash)[..22]);
     let is_known = call.head.headers.get(IF_NONE_MATCH).is_some_and(|known| {
@@ -86,20 +87,5 @@ pub(crate) fn script_url(call: &Call, installation: &Installation) -> String {
 
 /// What is to be pasted into the head of every page.
 pub(crate) fn stub(script_url: &str, installation: &Installation) -> String {
-    let stub = STUB.trim_end().replace("__SAMPLIT_SCRIPT__", script_url);
-    stub.replace(
-        "__SAMPLIT_HIDE_MS__",
-        &installation.hide_timeout_ms.to_string(),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{SCRIPT, STUB};
-
-    #[test]
-    fn the_assets_have_the_places_that_are_filled() {
-        assert_eq!(SCRIPT.matches("__SAMPLIT_SETTINGS__").count(), 1);
-        assert!(STUB.contains("__SAMPLIT_SCRIPT__"));
-    }
+    snippet_source::stub(script_url, installation.hide_timeout_ms)
 }
