@@ -39,9 +39,18 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs `test` with a browser. Browser and driver are gone at the end, whatever it is.
 pub(crate) async fn with_browser(test: impl AsyncFnOnce(Client)) {
+    with_browser_that("normal", test).await;
+}
+
+/// The same with a browser whose `goto` does not wait for the page, which perhaps never comes.
+pub(crate) async fn with_impatient_browser(test: impl AsyncFnOnce(Client)) {
+    with_browser_that("none", test).await;
+}
+
+async fn with_browser_that(loads: &str, test: impl AsyncFnOnce(Client)) {
     let (driver, address) = start_driver().await;
     let client = ClientBuilder::new(HttpConnector::new())
-        .capabilities(capabilities())
+        .capabilities(capabilities(loads))
         .connect(&address)
         .await
         .expect("chromedriver starts a browser");
@@ -82,7 +91,7 @@ async fn start_driver() -> (Child, String) {
     (driver, format!("http://127.0.0.1:{port}"))
 }
 
-fn capabilities() -> Capabilities {
+fn capabilities(loads: &str) -> Capabilities {
     let browser = BROWSERS
         .into_iter()
         .find_map(on_path)
@@ -98,6 +107,7 @@ fn capabilities() -> Capabilities {
     ];
     let Json::Object(capabilities) = json!({
         "goog:chromeOptions": { "binary": browser, "args": args },
+        "pageLoadStrategy": loads,
         "timeouts": { "script": PATIENCE.as_millis() },
     }) else {
         unreachable!("an object");

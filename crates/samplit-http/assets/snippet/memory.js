@@ -1,6 +1,5 @@
 // What is remembered, and whether it may be: consent, storage that may be blocked, identifiers.
 
-const hex = (byte) => byte.toString(16).padStart(2, "0").toUpperCase();
 const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), hex).join("");
 
 // The browser says so to the server, too; a page that says it for its visitor says it only here.

@@ -1,6 +1,8 @@
 // Which pages are meant. The rules are those of `PagePattern` in samplit-domain, and both sides are
 // held to the same vectors.
 
+const hex = (byte) => byte.toString(16).padStart(2, "0").toUpperCase();
+
 const cut = (text, mark) => {
   const at = text.indexOf(mark);
   return at < 0 ? [text] : [text.slice(0, at), text.slice(at + 1)];
