@@ -101,7 +101,7 @@ async fn html_is_made_harmless_unless_the_site_allows_it_raw() {
         ),
         (
             "<noscript><p title='</noscript><img src=x onerror=ran_()>'></noscript>",
-            "",
+            "<p title=\"&lt;/noscript&gt;&lt;img src=x onerror=ran_()&gt;\"></p>",
         ),
     ];
     on_a_site(async |page, site| {
@@ -212,6 +212,8 @@ async fn fallbacks_are_taken_in_order_and_only_once_the_page_is_read() {
             json!(["First", "by the primary", "by a path", "by a class"])
         );
         site.until(|site| site.events_of("exposure").len() == 3)
+            .await;
+        site.until(|site| !site.events_of("no_match").is_empty())
             .await;
         let missing = site.events_of("no_match");
         assert_eq!(missing.len(), 1);

@@ -35,6 +35,11 @@ const isSafeAttribute = (name, value) =>
     ? isSafeUrl(value, true)
     : !/^(href|xlink:href|action|formaction|poster|background|ping)$/.test(name) || isSafeUrl(value);
 
+// A policy may forbid the attribute `style`, already when it is read; this one it does not know.
+const STYLE = "data-samplit-style";
+const renameStyle = (html) =>
+  html.replace(/<[a-z][^>]*>/gi, (tag) => tag.replace(/(\s)style(?=\s*=)/gi, "$1" + STYLE));
+
 const clean = (parent) => {
   for (const node of [...parent.childNodes]) {
     if (node.nodeType === 3) continue;
@@ -42,10 +47,10 @@ const clean = (parent) => {
       node.remove();
       continue;
     }
-    const css = node.getAttribute("style");
+    const css = node.getAttribute(STYLE);
+    node.removeAttribute(STYLE);
     for (const { name, value } of [...node.attributes])
       if (!ATTRIBUTES.test(name) || !isSafeAttribute(name, value)) node.removeAttribute(name);
-    // Not as an attribute, which policies forbid.
     if (css) node.style.cssText = css;
     clean(node);
   }
@@ -59,7 +64,7 @@ const nodesOf = (html, element) => {
       range.selectNodeContents(element);
       return [...range.createContextualFragment(trustedHtml(html)).childNodes];
     }
-    const { body } = new DOMParser().parseFromString(trustedHtml(html), "text/html");
+    const { body } = new DOMParser().parseFromString(trustedHtml(renameStyle(html)), "text/html");
     clean(body);
     return [...body.childNodes];
   } catch {

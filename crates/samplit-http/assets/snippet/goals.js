@@ -12,7 +12,7 @@ const rememberGoals = (experiments) => {
     if (!in_experiment || !goal) continue;
     const old = known.findIndex((one) => one.id === id);
     const [was] = old < 0 ? [] : known.splice(old, 1);
-    known.push({ id, name: goal.name, trigger: goal.trigger, at: Date.now(), isDone: was?.isDone });
+    known.push({ ...was, id, name: goal.name, trigger: goal.trigger, at: Date.now() });
   }
   keep("goals", known.slice(-MOST_GOALS));
 };
@@ -20,14 +20,19 @@ const rememberGoals = (experiments) => {
 // On this page already under way.
 const underWay = new Set();
 
-const reach = ({ id, name, isDone }, { value = null, event_id } = {}) => {
-  if (isDone || underWay.has(id)) return;
-  underWay.add(id);
-  report("conversion", id, { goal: name, value }, event_id);
-};
-
-const reachAll = (isMeant, details) => {
-  for (const goal of goals()) if (isMeant(goal.trigger ?? {}, goal)) reach(goal, details);
+// Whoever does it again, because nobody knows yet whether it has arrived, sends the same event.
+const reachAll = (isMeant, { value = null, event_id } = {}) => {
+  const known = goals();
+  let isReached;
+  for (const goal of known) {
+    const { id, name, trigger, isDone } = goal;
+    if (isDone || underWay.has(id) || !isMeant(trigger ?? {}, name)) continue;
+    underWay.add(id);
+    isReached = true;
+    goal.event_id ??= event_id ?? newId();
+    report("conversion", id, { goal: name, value }, goal.event_id);
+  }
+  if (isReached) keep("goals", known);
 };
 
 const reachByNode = (type) => ({ target }) =>

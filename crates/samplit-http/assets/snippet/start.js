@@ -2,7 +2,7 @@
 
 const api = {
   // The visitor reached the goal of this name, whatever its trigger.
-  convert: (name, details) => whenAsked(() => reachAll((_, goal) => goal.name === name, details)),
+  convert: (name, details) => whenAsked(() => reachAll((_, its) => its === name, details)),
   // Something happened that goals may wait for.
   event: (name, details) =>
     whenAsked(() => reachAll(({ type, name: its }) => type === "event" && its === name, details)),
