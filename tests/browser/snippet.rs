@@ -5,5 +5,6 @@ mod counting;
 mod flicker;
 mod patterns;
 mod privacy;
+mod real;
 mod site;
 mod travel;

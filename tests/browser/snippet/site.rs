@@ -117,6 +117,14 @@ impl Site {
         self.state.lock().pages.insert(path.to_owned(), (html, csp));
     }
 
+    /// A page as it is.
+    pub(crate) fn plain_page(&self, path: &str, html: String) {
+        self.state
+            .lock()
+            .pages
+            .insert(path.to_owned(), (html, None));
+    }
+
     pub(crate) fn set(&self, name: &str, value: Json) {
         self.state.lock().settings[name] = value;
     }

@@ -56,10 +56,9 @@ let askNotBefore = 0;
 let asking = Promise.resolve();
 
 const learn = ({ visitor_id, experiments, selectors }) => {
-  if (visitor_id && visitor_id !== recall("visitor")) {
-    if (recall("visitor")) keep("goals");
-    keep("visitor", visitor_id);
-  }
+  const known = recall("visitor");
+  if (known && visitor_id && visitor_id !== known) keep("goals");
+  keep("visitor", visitor_id ?? known);
   hints = selectors;
   rememberGoals(experiments.filter(({ reason }) => !reason));
 };
