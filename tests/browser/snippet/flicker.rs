@@ -93,3 +93,18 @@ async fn a_server_that_never_answers_means_control_in_time_and_counts_nothing() 
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_site_that_hides_nothing_shows_the_variant_whenever_it_comes() {
+    on_a_site(async |page, site| {
+        treated(site);
+        site.set("hide_ms", json!(0));
+        site.page("/", SAMPLER, BODY);
+        site.hold("answer");
+        open(page, site, "/", HAS_SHOWN).await;
+        site.release("answer");
+        until(page, "ready_.length").await;
+        assert_eq!(shown(page).await, ["Control visible", "Variant visible"]);
+    })
+    .await;
+}
