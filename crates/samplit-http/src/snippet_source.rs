@@ -99,14 +99,21 @@ mod tests {
     fn stub_and_file_are_as_small_as_promised() {
         let token = "x".repeat(43);
         let stub = stub(&format!("https://samplit.example.com/s/pk_{token}.js"), 500);
-        println!("stub: {} bytes", stub.len());
-        assert!(stub.len() <= 700);
+        assert!(stub.len() <= 700, "{}", stub.len());
 
         let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
         gzip.write_all(script("{}").as_bytes()).unwrap();
         let size = gzip.finish().unwrap().len();
-        println!("file: {size} bytes gzipped, {} plain", SCRIPT.len());
-        assert!(size <= 8 * 1024);
+        assert!(size <= 8 * 1024, "{size}");
+
+        let told = include_str!("../../../docs/SNIPPET.md");
+        let plain = SCRIPT.len();
+        for size in [
+            format!("{} bytes, with a host", stub.len()),
+            format!("{size} bytes ({plain} plain)"),
+        ] {
+            assert!(told.contains(&size), "docs/SNIPPET.md lacks: {size}");
+        }
     }
 
     #[test]

@@ -153,6 +153,7 @@ async fn what_the_real_server_decides_is_shown_and_counted() {
 /// Prints the time from the beginning of a page to the applied variant: `just snippet-timing`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures, and asserts nothing"]
+#[expect(clippy::print_stdout, reason = "what it is for")]
 async fn time_to_applied_variant() {
     with_server(async |page, site, _, _| {
         for kind in ["first", "return"] {

@@ -354,7 +354,8 @@ fn answer(experiments: &[Json]) -> Json {
 }
 
 /// An experiment with one element found by `selectors`, such as `css:#a`, whose variant has `content`.
-pub(crate) fn experiment(id: &str, selectors: &[&str], content: Json) -> Json {
+pub(crate) fn experiment(id: &str, selectors: &[&str], content: impl Into<Json>) -> Json {
+    let content = content.into();
     let selectors: Vec<Json> = selectors.iter().map(|text| selector(text)).collect();
     json!({"id": id, "key": null, "name": format!("experiment {id}"), "in_experiment": true, "reason": null,
         "assignment_id": format!("assignment {id}"),
