@@ -58,6 +58,10 @@ coverage *ARGS:
 bench-reading *ARGS:
     cargo run --quiet --release -p samplit-benches --bin reading -- {{ARGS}}
 
+# milliseconds from the beginning of a page to its variant, in a real browser
+snippet-timing:
+    cargo test --quiet --release -p samplit-tests --test browser -- --ignored --nocapture time_to_applied_variant
+
 # instructions per operation of the hot path (needs valgrind)
 instructions:
     cargo build --quiet --release -p samplit-benches --bin instructions

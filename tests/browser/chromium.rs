@@ -39,9 +39,18 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs `test` with a browser. Browser and driver are gone at the end, whatever it is.
 pub(crate) async fn with_browser(test: impl AsyncFnOnce(Client)) {
+    with_browser_that("normal", test).await;
+}
+
+/// The same with a browser whose `goto` does not wait for the page, which perhaps never comes.
+pub(crate) async fn with_impatient_browser(test: impl AsyncFnOnce(Client)) {
+    with_browser_that("none", test).await;
+}
+
+async fn with_browser_that(loads: &str, test: impl AsyncFnOnce(Client)) {
     let (driver, address) = start_driver().await;
     let client = ClientBuilder::new(HttpConnector::new())
-        .capabilities(capabilities())
+        .capabilities(capabilities(loads))
         .connect(&address)
         .await
         .expect("chromedriver starts a browser");
@@ -53,8 +62,19 @@ pub(crate) async fn with_browser(test: impl AsyncFnOnce(Client)) {
     }
 }
 
-/// A driver on a free port, which it tells.
+/// A driver on a free port, which it tells. Many at once may take it from each other, and the loser
+/// ends; so it is tried again.
 async fn start_driver() -> (Child, String) {
+    for _ in 0..5 {
+        if let Some(started) = try_driver().await {
+            return started;
+        }
+    }
+    panic!("chromedriver ends before it says its port");
+}
+
+/// `None`: it has ended without a port.
+async fn try_driver() -> Option<(Child, String)> {
     let path = env::var_os(DRIVER)
         .map(PathBuf::from)
         .or_else(|| on_path("chromedriver"))
@@ -70,19 +90,21 @@ async fn start_driver() -> (Child, String) {
     let port = async {
         loop {
             let line = lines.next_line().await.expect("lines of text");
-            let line = line.expect("chromedriver says its port before it ends");
+            let line = line?;
             if let Some((_, port)) = line.split_once("successfully on port ") {
-                break port.trim_end_matches('.').to_owned();
+                break Some(port.trim_end_matches('.').to_owned());
             }
         }
     };
-    let port = timeout(PATIENCE, port).await.expect("chromedriver starts");
+    let port = timeout(PATIENCE, port)
+        .await
+        .expect("chromedriver starts")?;
     // Read on, or the driver would stop at a full pipe.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    (driver, format!("http://127.0.0.1:{port}"))
+    Some((driver, format!("http://127.0.0.1:{port}")))
 }
 
-fn capabilities() -> Capabilities {
+fn capabilities(loads: &str) -> Capabilities {
     let browser = BROWSERS
         .into_iter()
         .find_map(on_path)
@@ -98,6 +120,7 @@ fn capabilities() -> Capabilities {
     ];
     let Json::Object(capabilities) = json!({
         "goog:chromeOptions": { "binary": browser, "args": args },
+        "pageLoadStrategy": loads,
         "timeouts": { "script": PATIENCE.as_millis() },
     }) else {
         unreachable!("an object");

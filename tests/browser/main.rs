@@ -8,6 +8,7 @@ mod bundles;
 mod chromium;
 mod large;
 mod page;
+mod snippet;
 
 use std::{fs, path::PathBuf};
 

@@ -24,6 +24,7 @@ mod routes;
 mod server;
 mod service;
 mod snippet;
+pub mod snippet_source;
 mod verify_page;
 
 pub use address::is_public_address;

@@ -14,12 +14,11 @@ use crate::{
     call::Call,
     problem::Problem,
     response::{Reply, content},
+    snippet_source,
 };
 
-const SCRIPT: &str = include_str!("../assets/snippet/snippet.js");
 /// Leaves the visitor in the cart of a shop, so that its orders tell.
 const SHOPIFY: &str = include_str!("../assets/snippet/shopify.js");
-const STUB: &str = include_str!("../assets/snippet/stub.html");
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-resource-policy");
@@ -30,6 +29,8 @@ struct Settings<'a> {
     /// Where it asks: scheme, host and port.
     api: &'a str,
     token: &'a str,
+    /// Of the site, by which the snippet knows whether cookies go along.
+    domain: &'a str,
     hide_ms: u32,
     raw_html: bool,
     /// Whether Global Privacy Control means that nothing is recorded.
@@ -46,13 +47,14 @@ pub(crate) async fn script(call: Call) -> Result<Reply, Problem> {
         api: &call.url_of("")?,
         // The one that it was asked by, which may be the one before a rotation.
         token,
+        domain: &installation.domain,
         hide_ms: installation.hide_timeout_ms,
         raw_html: installation.allow_raw_html,
         gpc: installation.respect_gpc,
         selectors: &selectors,
     };
     let settings = serde_json::to_string(&settings).expect("texts and numbers can be written");
-    let mut script = SCRIPT.replacen("__SAMPLIT_SETTINGS__", &settings, 1);
+    let mut script = snippet_source::script(&settings);
     if installation.platform == Platform::Shopify {
         // In front of it: the snippet may be ready before the next line is read.
         script.insert_str(0, SHOPIFY);
@@ -95,25 +97,5 @@ pub(crate) fn script_url(call: &Call, installation: &Installation) -> Result<Str
 
 /// What is to be pasted into the head of every page.
 pub(crate) fn stub(script_url: &str, installation: &Installation) -> String {
-    let stub = STUB.trim_end().replace("__SAMPLIT_SCRIPT__", script_url);
-    stub.replace(
-        "__SAMPLIT_HIDE_MS__",
-        &installation.hide_timeout_ms.to_string(),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{SCRIPT, STUB};
-
-    #[test]
-    fn the_assets_have_the_places_that_are_filled() {
-        assert_eq!(SCRIPT.matches("__SAMPLIT_SETTINGS__").count(), 1);
-        assert!(STUB.contains("__SAMPLIT_SCRIPT__"));
-    }
-    #[test]
-    fn the_plugin_of_wordpress_prints_the_same_stub() {
-        let of_plugin = include_str!("../../../integrations/wordpress/samplit/assets/stub.html");
-        assert_eq!(of_plugin, STUB);
-    }
+    snippet_source::stub(script_url, installation.hide_timeout_ms)
 }

@@ -1,2 +1,0 @@
-// Stands in for the snippet: it only knows its settings.
-(() => { window.samplitSettings = __SAMPLIT_SETTINGS__; })();
