@@ -55,7 +55,8 @@ async fn a_damaged_entry_or_head_is_an_integrity_failure_and_no_fault_of_ours() 
     let client = connect(database.url()).await;
     client
         .batch_execute(&format!(
-            "ALTER TABLE algorithm_audit_trail DISABLE TRIGGER USER; \
+            "ALTER TABLE algorithm_audit_trail DISABLE TRIGGER USER, \
+             DROP CONSTRAINT algorithm_audit_trail_created_at_check; \
              UPDATE algorithm_audit_trail SET created_at = 'infinity' \
              WHERE experiment_id = '{one}' AND sequence_number = 2; \
              DELETE FROM audit_heads WHERE experiment_id = '{other}'"
