@@ -216,6 +216,7 @@ impl Engine {
             .await?;
         if let Some(owner) = next.user_id {
             core.sites.invalidate(&owner);
+            core.flags.invalidate(&owner);
         }
         // The change is made; if it cannot be read now, whoever needs it next will.
         if let Err(error) = core.refresh_notified(edit.id).await {
