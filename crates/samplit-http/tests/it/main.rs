@@ -9,6 +9,7 @@ mod fuzz;
 mod insight;
 mod installations;
 mod ofrep;
+mod ofrep_providers;
 mod outage;
 mod pages;
 mod privacy;
