@@ -6,6 +6,7 @@ mod adopt;
 mod checkpoints;
 mod doctor;
 mod erasure;
+mod exclusions;
 mod faults;
 mod foreign;
 mod hot_statements;

@@ -63,6 +63,10 @@ async fn node() -> Result<PathBuf, String> {
 }
 
 /// What was installed, or `None` where it cannot be and need not.
+#[expect(
+    clippy::print_stdout,
+    reason = "the only way to say that a test was skipped"
+)]
 fn installed<T>(what: &str, outcome: Result<T, String>) -> Option<T> {
     match outcome {
         Ok(installed) => Some(installed),
