@@ -49,6 +49,10 @@ CREATE TABLE selector_misses (
     PRIMARY KEY (experiment_id, element_id, page)
 );
 
+-- One row per visit and experiment. What is left of an erased visitor is none any more.
+CREATE UNIQUE INDEX idx_excluded_sessions_once
+    ON excluded_sessions (experiment_id, coalesce(session_id, user_identifier));
+
 CREATE TABLE oauth_states (
     state_hash VARCHAR(64) PRIMARY KEY,
     user_id UUID NOT NULL REFERENCES users(id) ON DELETE CASCADE,

@@ -7,6 +7,7 @@ mod checkpointer;
 mod checkpoints;
 mod doctor;
 mod erasure;
+mod exclusions;
 mod faults;
 mod foreign;
 mod guard;

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::Assign;
+
 /// A visitor on a page, or asking through a server. Borrowed from the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Visit<'a> {
@@ -22,6 +24,21 @@ pub struct Visit<'a> {
 }
 
 impl<'a> Visit<'a> {
+    /// What the caller of an assignment says of the visit: `ip`, `user_agent` and `url` of the context,
+    /// where they are texts. The request itself comes from a server and says nothing of it.
+    #[must_use]
+    pub fn told(request: &'a Assign) -> Self {
+        let text = |name| request.context.get(name).and_then(|told| told.as_str());
+        Self {
+            visitor: &request.visitor,
+            session: request.session.as_deref(),
+            ip: text("ip").and_then(|ip| ip.parse().ok()),
+            user_agent: text("user_agent"),
+            url: text("url"),
+            ..Self::default()
+        }
+    }
+
     /// The value of a cookie, as it stands in the header.
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<&'a str> {

@@ -73,3 +73,11 @@ id!(
     /// A row of `platform_installations`.
     InstallationId
 );
+id!(
+    /// A row of `exclusion_rules`.
+    ExclusionId
+);
+id!(
+    /// A row of `excluded_sessions`.
+    ExcludedSessionId
+);

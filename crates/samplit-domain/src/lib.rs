@@ -5,6 +5,7 @@ mod arms;
 mod cidr;
 mod clock;
 mod draft;
+mod exclusion;
 mod experiment;
 mod facts;
 mod hypothesis;
@@ -26,12 +27,13 @@ pub use arms::{Arm, ArmSet, MAX_ARMS, arm_sets};
 pub use cidr::{Cidr, MalformedCidr};
 pub use clock::{Clock, ManualClock, from_micros, to_micros};
 pub use draft::{ElementDraft, ExperimentDraft, GoalDraft, SelectorDraft, VariantDraft};
+pub use exclusion::{ExclusionKind, ExclusionMatch, ExclusionRule, MAX_EXCLUSION_VALUE};
 pub use experiment::{Element, Experiment, ExperimentType, Goal, GoalKind, Variant};
 pub use facts::Visit;
 pub use hypothesis::Hypothesis;
 pub use ids::{
-    ApiKeyId, AssignmentId, ElementId, EntryId, ExperimentId, GoalId, InstallationId, UserId,
-    VariantId,
+    ApiKeyId, AssignmentId, ElementId, EntryId, ExcludedSessionId, ExclusionId, ExperimentId,
+    GoalId, InstallationId, UserId, VariantId,
 };
 pub use installation::{
     Installation, InstallationDraft, InstallationStatus, MAX_HIDE_TIMEOUT_MS, Platform,

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use samplit_domain::{Assign, AssignmentId, Experiment, ExperimentId, Status, VariantId};
+use samplit_domain::{
+    Assign, AssignmentId, ExclusionId, Experiment, ExperimentId, Status, VariantId, Visit,
+};
 use samplit_store::assignments;
 use samplit_store::trail::RawJson;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
+use crate::bots::is_bot;
+use crate::exclusions::Rules;
 use crate::live::Live;
 use crate::visitor::{self, Digest, KnownVisitor};
 use crate::writer::{Answer, Job, What};
@@ -53,6 +57,12 @@ pub enum NotRecorded {
     Erased,
     /// The visitor asks not to be tracked, and the installation respects that.
     Privacy,
+    /// Who asks says that it is a program.
+    Bot,
+    /// A rule keeps the visit out.
+    Excluded,
+    /// The caller wants nothing stored and the visitor is new.
+    ReadOnly,
 }
 
 impl NotRecorded {
@@ -66,6 +76,31 @@ impl NotRecorded {
             Self::Degraded => "degraded",
             Self::Erased => "erased",
             Self::Privacy => "privacy",
+            Self::Bot => "bot",
+            Self::Excluded => "excluded",
+            Self::ReadOnly => "read_only",
+        }
+    }
+}
+
+/// A visitor asks, and what is known of that.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asking<'a> {
+    pub(crate) request: &'a Assign,
+    /// With the visitor of the request.
+    pub(crate) visit: Visit<'a>,
+    pub(crate) is_bot: bool,
+    /// Whether a new visitor stays unknown.
+    pub(crate) is_read_only: bool,
+}
+
+impl<'a> Asking<'a> {
+    pub(crate) fn new(request: &'a Assign, visit: Visit<'a>) -> Self {
+        Self {
+            request,
+            visit,
+            is_bot: visit.user_agent.is_some_and(is_bot),
+            is_read_only: false,
         }
     }
 }
@@ -78,6 +113,11 @@ impl Engine {
     /// control, unrecorded ([`NotRecorded::Degraded`]); so do new visitors while the trail is on
     /// hold.
     ///
+    /// A program that says what it is ([`NotRecorded::Bot`]) gets control always, a visit that a rule
+    /// keeps out ([`NotRecorded::Excluded`]) while it is new: who is known keeps the variant, as who
+    /// was counted cannot be taken out of the counts. What the visit is, says the context, by `ip`,
+    /// `user_agent` and `url`.
+    ///
     /// # Errors
     /// [`ErrorKind::Invalid`], [`ErrorKind::NotFound`], [`ErrorKind::NotRunning`] for a draft or an
     /// archived experiment, [`ErrorKind::Overloaded`] when too many requests wait,
@@ -88,8 +128,19 @@ impl Engine {
         id: ExperimentId,
         request: Assign,
     ) -> Result<Assigned, Error> {
+        let asking = Asking::new(&request, Visit::told(&request));
+        self.assign_as(who, id, &asking).await
+    }
+
+    /// [`Self::assign`] with all that is known of the visit.
+    pub(crate) async fn assign_as(
+        &self,
+        who: &Principal,
+        id: ExperimentId,
+        asking: &Asking<'_>,
+    ) -> Result<Assigned, Error> {
         let started = Instant::now();
-        let outcome = self.decide(who, id, &request).await;
+        let outcome = self.decide(who, id, asking).await;
         self.core.meter.assigned(started, &outcome);
         outcome
     }
@@ -98,14 +149,14 @@ impl Engine {
         &self,
         who: &Principal,
         id: ExperimentId,
-        request: &Assign,
+        asking: &Asking<'_>,
     ) -> Result<Assigned, Error> {
         who.require(Scope::Assign)?;
-        request.check()?;
+        asking.request.check()?;
         let mut live = self.visible_live(who, id).await?;
-        let digest = Digest::new(id, &request.visitor);
+        let digest = Digest::new(id, &asking.request.visitor);
         for _ in 0..MAX_RETHINKS {
-            match self.try_assign(&live, digest, request).await? {
+            match self.try_assign(&live, digest, asking).await? {
                 Ok(assigned) => return Ok(assigned),
                 Err(version) => live = self.core.refreshed(id, version).await?,
             }
@@ -118,14 +169,18 @@ impl Engine {
         &self,
         live: &Arc<Live>,
         digest: Digest,
-        request: &Assign,
+        asking: &Asking<'_>,
     ) -> Result<Result<Assigned, i64>, Error> {
+        let request = asking.request;
         match live.experiment.status {
             status @ (Status::Draft | Status::Archived) => {
                 return Err(ErrorKind::NotRunning(status).into());
             }
             Status::Completed => return Ok(Ok(outside(live, NotRecorded::Completed))),
             Status::Active | Status::Paused => {}
+        }
+        if asking.is_bot {
+            return Ok(Ok(outside(live, NotRecorded::Bot)));
         }
         // Before the cache, which may still know the row.
         if live.is_erased(&request.visitor) {
@@ -138,8 +193,18 @@ impl Engine {
         }
         self.core.meter.sticky_misses.increment(1);
         let takes_part = digest.takes_part(live.experiment.traffic_allocation);
+        let excluded_by = match self.excluding(live, &asking.visit).await {
+            Ok(rule) => rule,
+            // Without the rules nobody new is let in, and without the database nobody could be.
+            Err(error) if error.is_unavailable() => {
+                return Ok(Ok(outside(live, NotRecorded::Degraded)));
+            }
+            Err(error) => return Err(error),
+        };
         let refusal = match (live.experiment.status, takes_part) {
+            _ if excluded_by.is_some() => Some(NotRecorded::Excluded),
             (Status::Active, true) if live.not_on_hold().is_err() => Some(NotRecorded::Degraded),
+            (Status::Active, true) if asking.is_read_only => Some(NotRecorded::ReadOnly),
             (Status::Active, true) => None,
             (Status::Active, false) => Some(NotRecorded::Traffic),
             _ => Some(NotRecorded::Paused),
@@ -157,6 +222,10 @@ impl Engine {
                 .find(live, digest, &request.visitor)
                 .await
                 .map(|known| {
+                    if let (None, Some(rule)) = (&known, excluded_by) {
+                        let experiment = live.experiment.id;
+                        self.core.note_excluded(experiment, &asking.visit, rule);
+                    }
                     Ok(known
                         .map_or_else(|| outside(live, reason), |known| inside(live, known, false)))
                 }),
@@ -166,6 +235,19 @@ impl Engine {
             Err(error) if error.is_unavailable() => Ok(Ok(outside(live, NotRecorded::Degraded))),
             outcome => outcome,
         }
+    }
+
+    /// The rule that keeps a visit out of an experiment.
+    async fn excluding(
+        &self,
+        live: &Live,
+        visit: &Visit<'_>,
+    ) -> Result<Option<ExclusionId>, Error> {
+        let Some(owner) = live.experiment.user_id else {
+            return Ok(None);
+        };
+        let rules = self.core.recall::<Rules>(owner).await?;
+        Ok(rules.value.excluding(live.experiment.id, visit))
     }
 
     /// Gets a row for a visitor who may be new.

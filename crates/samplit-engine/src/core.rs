@@ -10,6 +10,9 @@ use samplit_store::Database;
 use crate::EngineConfig;
 use crate::access::{KnownKey, REMEMBERED_FOR};
 use crate::checkpoints::{Directory, Rounds, Sinks, Turns, Unfiled, turns};
+use crate::excluded::Excluded;
+use crate::exclusions::Rules;
+use crate::flags::Flags;
 use crate::installations::SEEN_FOR;
 use crate::live::Registry;
 use crate::meter::Meter;
@@ -35,6 +38,11 @@ pub(crate) struct Core {
     pub(crate) installations: Cache<String, Arc<Remembered<Arc<Installation>>>>,
     /// What is on the pages of an account.
     pub(crate) sites: Cache<UserId, Arc<Remembered<Site>>>,
+    /// What an account keeps out of its experiments.
+    pub(crate) rules: Cache<UserId, Arc<Remembered<Rules>>>,
+    /// What programs of an account may ask for by name.
+    pub(crate) flags: Cache<UserId, Arc<Remembered<Flags>>>,
+    pub(crate) excluded: Excluded,
     /// Installations of which a page was seen within the last minute.
     pub(crate) seen: Cache<InstallationId, ()>,
     pub(crate) trees: Trees,
@@ -55,6 +63,9 @@ impl Core {
             api_keys: remembering(REMEMBERED_FOR),
             installations: remembering(REMEMBERED_FOR),
             sites: remembering(REMEMBERED_FOR),
+            rules: remembering(REMEMBERED_FOR),
+            flags: remembering(REMEMBERED_FOR),
+            excluded: Excluded::default(),
             seen: remembering(SEEN_FOR),
             trees: Trees::default(),
             directory: config.checkpoint_directory.clone().map(Directory::new),

@@ -262,7 +262,7 @@ impl Engine {
 /// The account that what `who` makes belongs to.
 pub(crate) fn account(who: &Principal) -> Result<UserId, Error> {
     who.user_id.ok_or_else(|| {
-        let detail = "an installation belongs to an account; ask with a key of one";
+        let detail = "this belongs to an account; ask with a key of one";
         Error::conflict("no_account", detail)
     })
 }

@@ -39,7 +39,7 @@ pub(crate) struct Meter {
 }
 
 /// What an assign that is answered may come to.
-const ASSIGNED: [&str; 8] = [
+const ASSIGNED: [&str; 11] = [
     "new",
     "known",
     NotRecorded::Traffic.as_str(),
@@ -48,6 +48,9 @@ const ASSIGNED: [&str; 8] = [
     NotRecorded::Degraded.as_str(),
     NotRecorded::Erased.as_str(),
     NotRecorded::Privacy.as_str(),
+    NotRecorded::Bot.as_str(),
+    NotRecorded::Excluded.as_str(),
+    NotRecorded::ReadOnly.as_str(),
 ];
 
 /// What is seen of an engine by looking at it.
@@ -112,6 +115,9 @@ impl Meter {
                 Some(NotRecorded::Degraded) => 5,
                 Some(NotRecorded::Erased) => 6,
                 Some(NotRecorded::Privacy) => 7,
+                Some(NotRecorded::Bot) => 8,
+                Some(NotRecorded::Excluded) => 9,
+                Some(NotRecorded::ReadOnly) => 10,
             },
             Err(error) => {
                 let outcome = word(error.kind());
@@ -204,7 +210,7 @@ fn describe() {
         "samplit_assign_seconds",
         Unit::Seconds,
         "Time to decide about a visitor, by outcome: new, known, why nothing was recorded \
-         (traffic, paused, completed, degraded, erased, privacy), or why it was refused"
+         (traffic, paused, completed, degraded, erased, privacy, bot, excluded, read_only), or why it was refused"
     );
     describe_histogram!(
         "samplit_convert_seconds",

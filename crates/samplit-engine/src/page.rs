@@ -8,7 +8,7 @@ use samplit_domain::{Assign, Installation, SelectorType, Status, Violations, Vis
 use serde_json::{Map, Value as Json};
 use tokio::time::Instant;
 
-use crate::assign::{Assigned, NotRecorded, outside};
+use crate::assign::{Asking, Assigned, NotRecorded, outside};
 use crate::live::Live;
 use crate::{Engine, Error, ErrorKind, Principal, Role, Scope};
 
@@ -69,7 +69,8 @@ impl Engine {
         let who = owner_of(installation);
         let running = self.running(installation).await;
         let here = running.iter().filter(|live| is_meant(live, url));
-        let decided = here.map(|live| self.decide_on_page(&who, live, &request, is_private));
+        let asking = Asking::new(&request, *visit);
+        let decided = here.map(|live| self.decide_on_page(&who, live, &asking, is_private));
         Ok(PageView {
             experiments: join_all(decided).await.into_iter().flatten().collect(),
             selectors: hints(&running),
@@ -98,7 +99,7 @@ impl Engine {
         &self,
         who: &Principal,
         live: &Arc<Live>,
-        request: &Assign,
+        asking: &Asking<'_>,
         is_private: bool,
     ) -> Option<Assigned> {
         // Of one that is over everybody sees the winner, and nothing is recorded anyway.
@@ -107,7 +108,7 @@ impl Engine {
             self.core.meter.assigned(Instant::now(), &private);
             return private.ok();
         }
-        match self.assign(who, live.experiment.id, request.clone()).await {
+        match self.assign_as(who, live.experiment.id, asking).await {
             Ok(assigned) => Some(assigned),
             Err(error) => match error.kind() {
                 ErrorKind::NotRunning(_) | ErrorKind::NotFound(_) => None,

@@ -15,6 +15,7 @@ use samplit_store::exposures::{self, NewExposure};
 pub use samplit_store::selector_misses::SelectorMiss;
 use samplit_store::selector_misses::{self, NewMiss};
 
+use crate::bots::is_bot;
 use crate::page::owner_of;
 use crate::visitor::{self, Digest};
 use crate::{Engine, Error, ErrorKind, NotRecorded, Principal, Scope};
@@ -60,6 +61,10 @@ impl Engine {
         violations.visitor("/visitor_id", visit.visitor);
         violations.into_result(())?;
         self.installation_seen(installation.id);
+        if visit.user_agent.is_some_and(is_bot) {
+            let bot = || EventOutcome::NotRecorded(NotRecorded::Bot);
+            return Ok(events.iter().map(|_| bot()).collect());
+        }
 
         let who = owner_of(installation);
         let found = events.iter().map(|event| self.look(&who, visit, event));

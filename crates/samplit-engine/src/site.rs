@@ -9,10 +9,13 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use moka::sync::Cache;
 use samplit_domain::{ExperimentId, Status, UserId};
 use samplit_store::experiments;
 
+use crate::core::Core;
 use crate::live::Live;
+use crate::of_account::OfAccount;
 use crate::remembered::Remembered;
 use crate::{Engine, Error};
 
@@ -26,7 +29,7 @@ impl Engine {
     /// The experiments that run on pages of `owner`: active, paused, or completed with a winner, in
     /// the order in which they were made. Those that cannot be read now are missing.
     pub(crate) async fn on_pages(&self, owner: UserId) -> Result<Vec<Arc<Live>>, Error> {
-        let site = self.site(owner).await?;
+        let site = self.core.recall::<Site>(owner).await?;
         let lives = site.value.experiments.iter().map(|id| self.core.live(*id));
         let lives = join_all(lives).await.into_iter();
         let lives = lives.filter_map(|live| {
@@ -37,36 +40,19 @@ impl Engine {
         });
         Ok(lives.filter(|live| is_on_pages(live)).collect())
     }
+}
 
-    async fn site(&self, owner: UserId) -> Result<Arc<Remembered<Site>>, Error> {
-        let Some(known) = self.core.sites.get(&owner) else {
-            return self.read_site(owner).await;
-        };
-        let believed_for = time::Duration::try_from(self.core.config.refresh_every);
-        let now = self.core.config.clock.now();
-        if known.is_due(now, believed_for.unwrap_or(time::Duration::MAX)) {
-            let engine = self.clone();
-            tokio::spawn(async move {
-                if engine.read_site(owner).await.is_err()
-                    && let Some(known) = engine.core.sites.get(&owner)
-                {
-                    known.ask_again();
-                }
-            });
-        }
-        Ok(known)
+impl OfAccount for Site {
+    fn memory(core: &Core) -> &Cache<UserId, Arc<Remembered<Self>>> {
+        &core.sites
     }
 
-    async fn read_site(&self, owner: UserId) -> Result<Arc<Remembered<Site>>, Error> {
-        let now = self.core.config.clock.now();
-        let read = self
-            .core
+    async fn read(core: &Core, owner: UserId) -> Result<Self, Error> {
+        let read = core
             .database
             .run(|session| Box::pin(experiments::on_pages(session, owner)));
         let experiments = read.await?;
-        let site = Arc::new(Remembered::new(Site { experiments }, now));
-        self.core.sites.insert(owner, Arc::clone(&site));
-        Ok(site)
+        Ok(Self { experiments })
     }
 }
 

@@ -3,10 +3,12 @@
 pub(crate) mod audit;
 pub(crate) mod custody;
 mod draft;
+pub(crate) mod exclusions;
 mod experiment_json;
 pub(crate) mod experiments;
 pub(crate) mod forecast;
 pub(crate) mod installations;
+pub(crate) mod ofrep;
 mod page_body;
 pub(crate) mod pages;
 pub(crate) mod proofs;

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::{
     body::{Body as _, Incoming},
-    header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, IF_MATCH},
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, IF_MATCH, IF_NONE_MATCH},
     http::request::Parts,
 };
-use samplit_domain::{ExperimentId, Installation, InstallationId, Origin, VariantId};
+use samplit_domain::{ExclusionId, ExperimentId, Installation, InstallationId, Origin, VariantId};
 use samplit_engine::{Error, ErrorKind, Principal};
 use serde_json::Value as Json;
 
@@ -17,6 +17,8 @@ use crate::{
     address::client_address, app::App, fields::no_fields, json::StrictJson, problem::Problem,
     query::Query, request_id::RequestId, router::PathIds,
 };
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -32,10 +34,21 @@ pub(crate) struct Call {
 impl Call {
     /// The holder of the request's API key.
     pub(crate) async fn principal(&self) -> Result<Principal, Problem> {
-        let token = self.head.headers.get(AUTHORIZATION).and_then(|value| {
-            let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-        });
+        self.let_in(self.bearer()).await
+    }
+
+    /// The holder of the request's API key, which may stand in `X-API-Key` as well.
+    pub(crate) async fn principal_of_flags(&self) -> Result<Principal, Problem> {
+        let token = self.bearer().or_else(|| self.header(&X_API_KEY));
+        self.let_in(token).await
+    }
+
+    fn bearer(&self) -> Option<&str> {
+        let (scheme, token) = self.header(&AUTHORIZATION)?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    }
+
+    async fn let_in(&self, token: Option<&str>) -> Result<Principal, Problem> {
         // What no key can be is not worth a question to the database.
         let token = token
             .filter(|token| is_well_formed(token, "sk_"))
@@ -81,6 +94,15 @@ impl Call {
     /// A header, if it is there and text.
     pub(crate) fn header(&self, name: &HeaderName) -> Option<&str> {
         self.head.headers.get(name)?.to_str().ok()
+    }
+
+    /// Whether the client has an answer with this entity tag already.
+    pub(crate) fn knows(&self, tag: &str) -> bool {
+        let known = self.header(&IF_NONE_MATCH).unwrap_or_default();
+        let mut known = known
+            .split(',')
+            .map(|known| known.trim().trim_start_matches("W/"));
+        known.any(|known| known == tag || known == "*")
     }
 
     /// How pages reach this server: as it is configured, else by the host that the client names, over
@@ -130,6 +152,18 @@ impl Call {
     pub(crate) fn installation_token(&self) -> &str {
         let token = self.ids.token.as_deref();
         token.expect("the pattern of the route has {token}")
+    }
+
+    /// The exclusion rule of the path.
+    pub(crate) fn exclusion_id(&self) -> ExclusionId {
+        let exclusion = self.ids.exclusion;
+        exclusion.expect("the pattern of the route has {exclusion_id}")
+    }
+
+    /// The flag of the path.
+    pub(crate) fn flag(&self) -> &str {
+        let flag = self.ids.flag.as_deref();
+        flag.expect("the pattern of the route has {key}")
     }
 
     /// The experiment of the path.

@@ -58,6 +58,9 @@ pub struct HttpConfig {
     /// How pages reach this server, like `https://ab.example.com`; none: by the host that a request
     /// names, over TLS unless that is this machine.
     pub public_url: Option<Origin>,
+    /// Whether flags that are asked for by OFREP store nothing: known visitors get their variant, others
+    /// control. Off by default.
+    pub ofrep_read_only: bool,
     /// What looks at pages of customers to find the snippet; none: 409.
     pub page_fetcher: Option<Arc<dyn PageFetcher>>,
     /// What `/metrics` renders; none: 404.
@@ -84,6 +87,7 @@ impl Default for HttpConfig {
             page_rate_limit: None,
             trusted_proxies: Vec::new(),
             public_url: None,
+            ofrep_read_only: false,
             page_fetcher: None,
             metrics: None,
             log: None,

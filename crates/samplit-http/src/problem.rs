@@ -221,16 +221,18 @@ impl Problem {
         }
     }
 
-    pub(crate) fn into_reply(mut self, request_id: &str) -> Reply {
+    pub(crate) fn into_reply(self, request_id: &str) -> Reply {
         let body = serde_json::to_vec(&self.document(request_id))
             .expect("strings and numbers can always be written as JSON");
+        self.said_by("application/problem+json", body)
+    }
+
+    /// The same refusal in the words of another protocol: status and headers stay.
+    pub(crate) fn said_by(mut self, content_type: &'static str, body: Vec<u8>) -> Reply {
         let mut reply = Response::new(full(Bytes::from(body)));
         *reply.status_mut() = self.status;
         let headers = reply.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.extend(self.headers.drain(..));
         reply
     }

@@ -1,5 +1,6 @@
 //! How answers are made: JSON from a serde value, text, and streams.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use http_body_util::{BodyExt as _, Either, Full, StreamBody, combinators::UnsyncBoxBody};
@@ -8,6 +9,7 @@ use hyper::{
     body::Frame,
     header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue},
 };
+use ring::digest;
 use samplit_engine::Error;
 use serde::Serialize;
 
@@ -53,6 +55,19 @@ pub(crate) async fn stream(
     let content_type = HeaderValue::from_static(content_type);
     reply.headers_mut().insert(CONTENT_TYPE, content_type);
     Ok(reply)
+}
+
+/// An answer that says nothing but its status.
+pub(crate) fn empty(status: StatusCode) -> Reply {
+    let mut reply = Response::new(full(Bytes::new()));
+    *reply.status_mut() = status;
+    reply
+}
+
+/// The entity tag of what an answer says.
+pub(crate) fn content_tag(content: &[u8]) -> String {
+    let hash = digest::digest(&digest::SHA256, content);
+    format!("\"{}\"", &URL_SAFE_NO_PAD.encode(hash)[..22])
 }
 
 /// The entity tag of a version.

@@ -4,7 +4,7 @@
 use futures_util::future::BoxFuture;
 use hyper::{Method, header::HeaderValue};
 use percent_encoding::percent_decode_str;
-use samplit_domain::{ExperimentId, InstallationId, VariantId, Violations};
+use samplit_domain::{ExclusionId, ExperimentId, InstallationId, VariantId, Violations};
 
 use crate::{call::Call, meter::Meter, problem::Problem, response::Reply};
 
@@ -30,6 +30,10 @@ pub(crate) struct PathIds {
     pub(crate) variant: Option<VariantId>,
     /// `{installation_id}`
     pub(crate) installation: Option<InstallationId>,
+    /// `{exclusion_id}`
+    pub(crate) exclusion: Option<ExclusionId>,
+    /// `{key}`, of a flag; any text
+    pub(crate) flag: Option<String>,
     /// `{visitor}`
     pub(crate) visitor: Option<String>,
     /// `{token}`, of an installation
@@ -120,6 +124,10 @@ impl PathRoutes {
             experiment: id(params, "id", "experiment")?,
             variant: id(params, "variant_id", "variant")?,
             installation: id(params, "installation_id", "installation")?,
+            exclusion: id(params, "exclusion_id", "exclusion rule")?,
+            flag: params
+                .get("key")
+                .map(|key| percent_decode_str(key).decode_utf8_lossy().into_owned()),
             token: params.get("token").map(str::to_owned),
             visitor: params.get("visitor").map(visitor).transpose()?,
         };

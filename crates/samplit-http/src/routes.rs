@@ -5,8 +5,8 @@ use samplit_domain::Transition;
 
 use crate::{
     api::{
-        audit, custody, experiments, forecast, installations, pages, proofs, registration, results,
-        segments, selector_misses, shops, timeline, visits, what_if,
+        audit, custody, exclusions, experiments, forecast, installations, ofrep, pages, proofs,
+        registration, results, segments, selector_misses, shops, timeline, visits, what_if,
     },
     cors, page,
     router::{Handler, Route, Router},
@@ -181,6 +181,26 @@ fn table() -> Vec<Route> {
         get("/v1/experiments/{id}/selector-misses", |call| {
             Box::pin(selector_misses::list(call))
         }),
+        post("/v1/exclusions", |call| Box::pin(exclusions::create(call))),
+        get("/v1/exclusions", |call| Box::pin(exclusions::list(call))),
+        get("/v1/exclusions/{exclusion_id}", |call| {
+            Box::pin(exclusions::show(call))
+        }),
+        patch("/v1/exclusions/{exclusion_id}", |call| {
+            Box::pin(exclusions::update(call))
+        }),
+        delete("/v1/exclusions/{exclusion_id}", |call| {
+            Box::pin(exclusions::delete(call))
+        }),
+        get("/v1/experiments/{id}/excluded-sessions", |call| {
+            Box::pin(exclusions::excluded(call))
+        }),
+        post("/ofrep/v1/evaluate/flags/{key}", |call| {
+            Box::pin(ofrep::evaluate(call))
+        }),
+        post("/ofrep/v1/evaluate/flags", |call| {
+            Box::pin(ofrep::evaluate_all(call))
+        }),
         post("/v1/installations", |call| {
             Box::pin(installations::create(call))
         }),
@@ -269,6 +289,8 @@ mod tests {
                 .replace("{variant_id}", "$VARIANT")
                 .replace("{visitor}", "$VISITOR")
                 .replace("{installation_id}", "$SITE")
+                .replace("{exclusion_id}", "$RULE")
+                .replace("{key}", "$FLAG")
                 .replace("{token}", "$TOKEN");
             assert!(
                 guide.contains(&shown) || shown.starts_with("/assets/"),

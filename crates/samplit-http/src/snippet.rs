@@ -1,19 +1,17 @@
 //! The snippet with the settings of a site, and the line that puts it into a page.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use hyper::{
     StatusCode,
-    header::{CACHE_CONTROL, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH},
+    header::{CACHE_CONTROL, ETAG, HeaderName, HeaderValue},
 };
-use ring::digest;
 use samplit_engine::{Installation, Platform, SelectorHint};
 use serde::Serialize;
 
 use crate::{
     call::Call,
     problem::Problem,
-    response::{Reply, content},
+    response::{Reply, content, content_tag},
     snippet_source,
 };
 
@@ -59,15 +57,8 @@ pub(crate) async fn script(call: Call) -> Result<Reply, Problem> {
         // In front of it: the snippet may be ready before the next line is read.
         script.insert_str(0, SHOPIFY);
     }
-    let hash = digest::digest(&digest::SHA256, script.as_bytes());
-    let tag = format!("\"{}\"", &URL_SAFE_NO_PAD.encode(hash)[..22]);
-    let is_known = call.head.headers.get(IF_NONE_MATCH).is_some_and(|known| {
-        let known = known.to_str().unwrap_or_default();
-        let mut known = known
-            .split(',')
-            .map(|known| known.trim().trim_start_matches("W/"));
-        known.any(|known| known == tag || known == "*")
-    });
+    let tag = content_tag(script.as_bytes());
+    let is_known = call.knows(&tag);
     let body = if is_known {
         Bytes::new()
     } else {

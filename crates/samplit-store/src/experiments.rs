@@ -1,6 +1,6 @@
 //! `experiments` and `goals`: the configuration of an experiment, as a whole.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use samplit_domain::{
     Element, Experiment, ExperimentId, ExperimentType, Goal, GoalId, Hypothesis, Status, Strategy,
@@ -49,6 +49,10 @@ statements! {
         AND EXISTS (SELECT FROM experiment_elements p \
         WHERE p.experiment_id = e.id AND p.selector_value IS NOT NULL) \
         ORDER BY created_at DESC, id DESC LIMIT 200";
+    /// The experiments of an account that programs may ask for by a name: those that were started and
+    /// not put away. The newest 1,000.
+    LIST_FLAGS = "SELECT id, key FROM experiments WHERE user_id = $1 AND key IS NOT NULL \
+        AND status IN ('active', 'paused', 'completed') ORDER BY created_at DESC, id DESC LIMIT 1000";
     /// A new experiment.
     INSERT_EXPERIMENT = "INSERT INTO experiments (id, user_id, name, description, target_url, status, \
         experiment_type, traffic_allocation, allocation_strategy, created_at, metadata, version, \
@@ -226,6 +230,23 @@ pub async fn on_pages(session: &Session<'_>, owner: UserId) -> Result<Vec<Experi
     let rows = session.query(LIST_ON_PAGES, &[&owner.0]).await?;
     let id = |row: &Row| Columns::new(row, TABLE).get(0, "id").map(ExperimentId);
     rows.iter().rev().map(id).collect()
+}
+
+/// The experiments of `owner` that have a key and were started, by their keys. At most 1,000, the
+/// newest.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn flags(
+    session: &Session<'_>,
+    owner: UserId,
+) -> Result<BTreeMap<String, ExperimentId>, Error> {
+    let rows = session.query(LIST_FLAGS, &[&owner.0]).await?;
+    let flag = |row: &Row| {
+        let of = Columns::new(row, TABLE);
+        Ok((of.get(1, "key")?, ExperimentId(of.get(0, "id")?)))
+    };
+    rows.iter().map(flag).collect()
 }
 
 /// Inserts an experiment with its elements, variants and goals.

@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod elements;
 pub mod erasures;
 mod error;
+pub mod exclusions;
 pub mod experiments;
 pub mod exposures;
 pub mod heads;
@@ -46,6 +47,7 @@ pub fn statements() -> Vec<Statement> {
         doctor::STATEMENTS,
         elements::STATEMENTS,
         erasures::STATEMENTS,
+        exclusions::STATEMENTS,
         experiments::STATEMENTS,
         exposures::STATEMENTS,
         heads::STATEMENTS,

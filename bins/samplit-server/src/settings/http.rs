@@ -75,6 +75,10 @@ pub(crate) struct HttpSettings {
     #[serde(serialize_with = "text")]
     public_url: Option<Origin>,
 
+    /// Store nothing when flags are asked for by OFREP: known visitors get their variant, others control.
+    #[arg(long, env = "SAMPLIT_OFREP_READ_ONLY")]
+    ofrep_read_only: bool,
+
     /// Look for the snippet on sites of this machine, too; for tests.
     #[arg(long, env = "SAMPLIT_FETCH_LOOPBACK", hide = true)]
     fetch_loopback: bool,
@@ -98,6 +102,7 @@ impl HttpSettings {
             page_rate_limit: self.page_rate_limit,
             trusted_proxies: self.trusted_proxies.clone(),
             public_url: self.public_url.clone(),
+            ofrep_read_only: self.ofrep_read_only,
             page_fetcher: Some(Arc::new(fetcher)),
             metrics: Some(metrics),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -216,6 +216,7 @@ impl Engine {
             .await?;
         if let Some(owner) = next.user_id {
             core.sites.invalidate(&owner);
+            core.flags.invalidate(&owner);
         }
         self.read_back(edit.id).await;
         Ok(next)

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 
 use crate::support::{Answer, Server, create_key, draft, server, summary};
 
-const SITE: &str = "https://shop.test";
+pub(crate) const SITE: &str = "https://shop.test";
 const PRICING: &str = "https://shop.test/pricing";
 
 /// Makes an installation and gives its id and token.
@@ -22,12 +22,12 @@ async fn install(server: &Server, body: &Json) -> (String, String) {
     (text("id"), text("token"))
 }
 
-async fn site(server: &Server) -> (String, String) {
+pub(crate) async fn site(server: &Server) -> (String, String) {
     install(server, &json!({"name": "Shop", "domain": "shop.test"})).await
 }
 
 /// An experiment on the pages of a pattern, which is running.
-async fn running(server: &Server, name: &str, target_url: Option<&str>) -> String {
+pub(crate) async fn running(server: &Server, name: &str, target_url: Option<&str>) -> String {
     let mut draft = draft();
     draft["name"] = name.into();
     draft["target_url"] = target_url.into();
@@ -37,14 +37,19 @@ async fn running(server: &Server, name: &str, target_url: Option<&str>) -> Strin
     id
 }
 
-async fn step(server: &Server, id: &str, step: &str, body: Json) {
+pub(crate) async fn step(server: &Server, id: &str, step: &str, body: Json) {
     let path = format!("/v1/experiments/{id}/{step}");
     let answer = server.post(&path, &body).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
 }
 
 /// What a browser sends from a page.
-async fn send(server: &Server, path: &str, headers: &[(&str, &str)], body: &Json) -> Answer {
+pub(crate) async fn send(
+    server: &Server,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &Json,
+) -> Answer {
     let mut request = Request::post(format!("http://{}{path}", server.public));
     if !headers.iter().any(|(name, _)| *name == "content-type") {
         request = request.header("content-type", "text/plain;charset=UTF-8");
@@ -56,7 +61,7 @@ async fn send(server: &Server, path: &str, headers: &[(&str, &str)], body: &Json
     server.send(request.body(body).unwrap()).await
 }
 
-async fn ask(server: &Server, token: &str, visitor: Option<&str>) -> Json {
+pub(crate) async fn ask(server: &Server, token: &str, visitor: Option<&str>) -> Json {
     let body = json!({"token": token, "url": PRICING, "visitor_id": visitor});
     let answer = send(server, "/v1/page", &[("origin", SITE)], &body).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
@@ -84,7 +89,7 @@ fn ids(page: &Json) -> Vec<&str> {
         .collect()
 }
 
-async fn rows(database: &samplit_devpg::TestDatabase, table: &str) -> i64 {
+pub(crate) async fn rows(database: &samplit_devpg::TestDatabase, table: &str) -> i64 {
     let client = samplit_tests::connect(database.url()).await;
     let count = format!("SELECT count(*) FROM {table}");
     client.query_one(&count, &[]).await.unwrap().get(0)

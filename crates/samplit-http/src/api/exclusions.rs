@@ -1,0 +1,170 @@
+//! Exclusion rules: make, list, show, change, delete; and the visits that they kept out.
+
+use hyper::{
+    StatusCode,
+    header::{HeaderValue, LOCATION},
+};
+use samplit_domain::{
+    ExcludedSessionId, ExclusionId, ExclusionKind, ExclusionRule, ExperimentId, Violations,
+};
+use samplit_engine::{ExcludedSession, NewExclusion, Page};
+use serde::Serialize;
+use serde_json::Value as Json;
+use time::OffsetDateTime;
+
+use crate::{
+    call::Call,
+    fields::Fields,
+    problem::Problem,
+    response::{Reply, empty, json},
+};
+
+#[derive(Serialize)]
+struct RuleJson<'a> {
+    id: ExclusionId,
+    experiment_id: Option<ExperimentId>,
+    kind: ExclusionKind,
+    value: &'a str,
+    is_active: bool,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+}
+
+impl<'a> From<&'a ExclusionRule> for RuleJson<'a> {
+    fn from(rule: &'a ExclusionRule) -> Self {
+        Self {
+            id: rule.id,
+            experiment_id: rule.experiment_id,
+            kind: rule.kind,
+            value: &rule.value,
+            is_active: rule.is_active,
+            created_at: rule.created_at,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct PageJson<'a, T> {
+    data: Vec<T>,
+    next_cursor: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ExcludedJson<'a> {
+    id: ExcludedSessionId,
+    session_id: Option<&'a str>,
+    visitor_id: Option<&'a str>,
+    reason: &'a str,
+    rule_id: Option<ExclusionId>,
+    #[serde(with = "time::serde::rfc3339")]
+    excluded_at: OffsetDateTime,
+}
+
+impl<'a> From<&'a ExcludedSession> for ExcludedJson<'a> {
+    fn from(visit: &'a ExcludedSession) -> Self {
+        Self {
+            id: visit.id,
+            session_id: visit.session.as_deref(),
+            visitor_id: visit.visitor.as_deref(),
+            reason: &visit.reason,
+            rule_id: visit.rule_id,
+            excluded_at: visit.excluded_at,
+        }
+    }
+}
+
+/// `POST /v1/exclusions`
+pub(crate) async fn create(mut call: Call) -> Result<Reply, Problem> {
+    let who = call.principal().await?;
+    let new = read_new(call.json().await?)?;
+    let rule = call.app.engine.create_exclusion(&who, new).await?;
+    let location = HeaderValue::try_from(format!("/v1/exclusions/{}", rule.id));
+    let location = location.expect("a path with a UUID is legal in a header");
+    let mut reply = json(StatusCode::CREATED, &RuleJson::from(&rule));
+    reply.headers_mut().insert(LOCATION, location);
+    Ok(reply)
+}
+
+/// `GET /v1/exclusions`
+pub(crate) async fn list(call: Call) -> Result<Reply, Problem> {
+    let who = call.principal().await?;
+    let page = read_page(&call)?;
+    let found = call.app.engine.exclusions(&who, &page).await?;
+    let page = PageJson {
+        data: found.data.iter().map(RuleJson::from).collect(),
+        next_cursor: found.next_cursor.as_deref(),
+    };
+    Ok(json(StatusCode::OK, &page))
+}
+
+/// `GET /v1/exclusions/{exclusion_id}`
+pub(crate) async fn show(call: Call) -> Result<Reply, Problem> {
+    let who = call.principal().await?;
+    let id = call.exclusion_id();
+    let rule = call.app.engine.exclusion(&who, id).await?;
+    Ok(json(StatusCode::OK, &RuleJson::from(&rule)))
+}
+
+/// `PATCH /v1/exclusions/{exclusion_id}`
+pub(crate) async fn update(mut call: Call) -> Result<Reply, Problem> {
+    let who = call.principal().await?;
+    let (value, is_active) = read_change(call.json().await?)?;
+    let (engine, id) = (&call.app.engine, call.exclusion_id());
+    let rule = engine.update_exclusion(&who, id, value, is_active).await?;
+    Ok(json(StatusCode::OK, &RuleJson::from(&rule)))
+}
+
+/// `DELETE /v1/exclusions/{exclusion_id}`
+pub(crate) async fn delete(call: Call) -> Result<Reply, Problem> {
+    let who = call.principal().await?;
+    let id = call.exclusion_id();
+    call.app.engine.delete_exclusion(&who, id).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// `GET /v1/experiments/{id}/excluded-sessions`
+pub(crate) async fn excluded(call: Call) -> Result<Reply, Problem> {
+    let who = call.principal().await?;
+    let page = read_page(&call)?;
+    let (engine, id) = (&call.app.engine, call.experiment_id());
+    let found = engine.excluded_sessions(&who, id, &page).await?;
+    let page = PageJson {
+        data: found.data.iter().map(ExcludedJson::from).collect(),
+        next_cursor: found.next_cursor.as_deref(),
+    };
+    Ok(json(StatusCode::OK, &page))
+}
+
+fn read_page(call: &Call) -> Result<Page, Problem> {
+    let mut query = call.query();
+    let page = Page {
+        cursor: query.text("cursor"),
+        limit: query.page_length(),
+    };
+    query.finish()?;
+    Ok(page)
+}
+
+fn read_new(body: Json) -> Result<NewExclusion, Problem> {
+    let mut violations = Violations::default();
+    let new = Fields::read(body, String::new(), &mut violations, |fields| {
+        fields.require("kind");
+        let kind: Option<ExclusionKind> = fields.word("kind");
+        NewExclusion {
+            experiment_id: fields.word("experiment_id"),
+            // Whatever it is: without a kind nothing is made.
+            kind: kind.unwrap_or(ExclusionKind::Visitor),
+            value: fields.required("value"),
+            is_active: fields.optional("is_active").unwrap_or(true),
+        }
+    });
+    violations.into_result(new).map_err(Problem::invalid)
+}
+
+fn read_change(body: Json) -> Result<(Option<String>, Option<bool>), Problem> {
+    let mut violations = Violations::default();
+    let change = Fields::read(body, String::new(), &mut violations, |fields| {
+        (fields.optional("value"), fields.optional("is_active"))
+    });
+    violations.into_result(change).map_err(Problem::invalid)
+}
