@@ -8,6 +8,7 @@ use samplit_audit::{KeyRing, Signer};
 use samplit_domain::Clock;
 
 use crate::checkpoints::CheckpointSink;
+use crate::secret::Secret;
 use crate::source::{Entropy, SystemClock, SystemEntropy};
 
 /// The settings of an [`Engine`](crate::Engine).
@@ -39,6 +40,9 @@ pub struct EngineConfig {
     pub checkpoint_directory: Option<PathBuf>,
     /// Where else checkpoints go.
     pub checkpoint_sinks: Vec<Arc<dyn CheckpointSink>>,
+    /// Seals what platforms entrust to the server, and signs links and tokens; none: what needs it is
+    /// refused as `no_secret`.
+    pub secret: Option<Secret>,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where keys and identifiers come from.
@@ -63,6 +67,7 @@ impl EngineConfig {
             checkpoint_every: Duration::from_secs(30),
             checkpoint_directory: None,
             checkpoint_sinks: Vec::new(),
+            secret: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::default()),
         }

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::core::Core;
 use crate::writer::Writer;
-use crate::{EngineConfig, Error, auto_complete, checkpoints, live};
+use crate::{EngineConfig, Error, Secret, auto_complete, checkpoints, live};
 
 /// The use cases of Samplit over one database. Cheap to clone; any number of engines may run over
 /// the same database at once, in one process or in many.
@@ -67,6 +67,19 @@ impl Engine {
     #[must_use]
     pub fn database(&self) -> &Database {
         &self.core.database
+    }
+
+    /// The secret that signs and seals.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) `no_secret` where the server has none.
+    pub fn secret(&self) -> Result<&Secret, Error> {
+        self.core.config.secret.as_ref().ok_or_else(|| {
+            Error::conflict(
+                "no_secret",
+                "this server has no secret to sign and seal with; set SAMPLIT_SECRET or --secret-file",
+            )
+        })
     }
 
     /// Requests of an experiment that are in line or being written; `None` if it is not in memory.

@@ -30,6 +30,7 @@ mod restore;
 mod results;
 mod rule;
 mod seal;
+mod secret;
 mod segments;
 mod site;
 mod source;
@@ -65,6 +66,7 @@ pub use results::{
     ValueResults,
 };
 pub use rule::BanditRule;
+pub use secret::{Purpose, Secret, SecretError, TokenError};
 pub use segments::{Combination, Segment, SegmentArm};
 pub use source::{Entropy, SeededEntropy, SystemClock, SystemEntropy};
 pub use trail_reader::TrailEntry;
