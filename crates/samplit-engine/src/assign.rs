@@ -53,6 +53,8 @@ pub enum NotRecorded {
     Erased,
     /// The visitor asks not to be tracked, and the installation respects that.
     Privacy,
+    /// Somebody looks at chosen variants.
+    Preview,
 }
 
 impl NotRecorded {
@@ -66,6 +68,7 @@ impl NotRecorded {
             Self::Degraded => "degraded",
             Self::Erased => "erased",
             Self::Privacy => "privacy",
+            Self::Preview => "preview",
         }
     }
 }

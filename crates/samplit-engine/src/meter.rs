@@ -37,7 +37,7 @@ pub(crate) struct Meter {
 }
 
 /// What an assign that is answered may come to.
-const ASSIGNED: [&str; 8] = [
+const ASSIGNED: [&str; 9] = [
     "new",
     "known",
     NotRecorded::Traffic.as_str(),
@@ -46,6 +46,7 @@ const ASSIGNED: [&str; 8] = [
     NotRecorded::Degraded.as_str(),
     NotRecorded::Erased.as_str(),
     NotRecorded::Privacy.as_str(),
+    NotRecorded::Preview.as_str(),
 ];
 
 /// What is seen of an engine by looking at it.
@@ -103,6 +104,7 @@ impl Meter {
                 Some(NotRecorded::Degraded) => 5,
                 Some(NotRecorded::Erased) => 6,
                 Some(NotRecorded::Privacy) => 7,
+                Some(NotRecorded::Preview) => 8,
             },
             Err(error) => {
                 let outcome = word(error.kind());
@@ -154,6 +156,7 @@ const fn word(kind: &ErrorKind) -> &'static str {
         ErrorKind::WindowClosed => "window_closed",
         ErrorKind::Unauthenticated => "unauthenticated",
         ErrorKind::UnknownInstallation => "unknown_installation",
+        ErrorKind::Token(_) => "token",
         ErrorKind::Forbidden(_) => "forbidden",
         ErrorKind::OnHold { .. } => "on_hold",
         ErrorKind::Overloaded => "overloaded",

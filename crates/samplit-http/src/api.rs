@@ -3,12 +3,14 @@
 pub(crate) mod audit;
 pub(crate) mod custody;
 mod draft;
+pub(crate) mod editor;
 mod experiment_json;
 pub(crate) mod experiments;
 pub(crate) mod forecast;
 pub(crate) mod installations;
 mod page_body;
 pub(crate) mod pages;
+pub(crate) mod preview;
 pub(crate) mod proofs;
 pub(crate) mod registration;
 pub(crate) mod results;

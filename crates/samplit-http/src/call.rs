@@ -30,14 +30,17 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// The token of the request.
+    pub(crate) fn bearer(&self) -> Option<&str> {
+        let (scheme, token) = self.header(&AUTHORIZATION)?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    }
+
     /// The holder of the request's API key.
     pub(crate) async fn principal(&self) -> Result<Principal, Problem> {
-        let token = self.head.headers.get(AUTHORIZATION).and_then(|value| {
-            let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-        });
         // What no key can be is not worth a question to the database.
-        let token = token
+        let token = self
+            .bearer()
             .filter(|token| is_well_formed(token, "sk_"))
             .ok_or_else(Problem::unauthenticated)?;
         let principal = self.app.engine.authenticate(token).await?;
