@@ -14,9 +14,11 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::oneshot,
+    task::yield_now,
+    time::Instant,
 };
 
-use crate::chromium::{devtools, emulate, with_browser};
+use crate::chromium::{PATIENCE, devtools, emulate, with_browser};
 
 /// A site whose pages load the picker, and the server that it asks.
 pub(crate) struct Site {
@@ -227,7 +229,16 @@ impl Site {
 
     /// Waits until the picker shows `text` at `css`.
     pub(crate) async fn wait_for(&self, css: &str, text: &str) {
-        samplit_tests::eventually(async || self.text(css).await.contains(text)).await;
+        let deadline = Instant::now() + PATIENCE;
+        let mut said = self.text(css).await;
+        while !said.contains(text) {
+            assert!(
+                Instant::now() < deadline,
+                "{css}: {text}; but it says {said}"
+            );
+            yield_now().await;
+            said = self.text(css).await;
+        }
     }
 
     /// Clicks what `css` finds in the picker.

@@ -54,7 +54,7 @@ const marksOf = (node) => {
   const marks = [];
   if (isStable(node.id)) marks.push(`#${CSS.escape(node.id)}`);
   const data = [...node.attributes].filter(
-    ({ name, value }) => /^data-[\w-]+$/.test(name) && !/^data-(v-|react|samplit|state|index|ng|aos)/.test(name) && isStable(value.replace(/[ ./:]/g, "-")),
+    ({ name, value }) => /^data-[\w-]+$/.test(name) && !/^data-(v-|react|samplit|state|index|ng|aos)/.test(name) && isStable(value.replace(/\W+/g, "-")),
   );
   // Those that are there to be found, first.
   const isForTests = ({ name }) => /^data-(test|testid|test-id|qa|cy|component|section|name)$/.test(name);

@@ -82,6 +82,8 @@ const edit = () => {
   setContent({ text: content.text ?? node.textContent });
   editing = node;
   const before = node.getAttribute("contenteditable");
+  const { outline } = node.style;
+  node.style.outline = "none";
   try {
     node.contentEditable = "plaintext-only";
   } catch {
@@ -97,6 +99,7 @@ const edit = () => {
     node.removeEventListener("input", input);
     if (before === null) node.removeAttribute("contenteditable");
     else node.setAttribute("contenteditable", before);
+    node.style.outline = outline;
     node.blur();
     if (content.text === originalText(node)) setContent({ text: undefined });
   };
@@ -192,5 +195,8 @@ const start = async () => {
   panel.draw();
 };
 
-document.documentElement.append(host);
-start();
+// Without a link there is nothing to edit.
+if (token) {
+  document.documentElement.append(host);
+  start();
+}

@@ -75,7 +75,7 @@ textarea { min-height: 62px; resize: vertical; }
 input[aria-invalid=true] { border-color: var(--bad); }
 input[type=radio], input[type=checkbox] { flex: none; width: 16px; height: 16px; margin: 0; accent-color: var(--accent); }
 input[type=color] { width: 34px; height: 28px; padding: 2px; border: 1px solid var(--edge); border-radius: 6px; background: none; cursor: pointer; }
-.colours { display: grid; grid-template-columns: 1fr 1fr; gap: 8px; }
+.colours { display: grid; margin-top: 8px; grid-template-columns: 1fr 1fr; gap: 8px; }
 .colours label { margin-top: 4px; }
 .selectors { margin: 0; padding: 0; border: 1px solid var(--line); border-radius: 10px; list-style: none; }
 .selectors li + li { border-top: 1px solid var(--line); }
