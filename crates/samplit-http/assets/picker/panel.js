@@ -68,10 +68,11 @@ const panel = (() => {
     }
     if (is("img")) {
       lines.push(field("src", "Image address", content.src ?? selected.getAttribute("src") ?? "", (src) => setContent({ src })));
-      lines.push(field("alt", "Text for who cannot see it", content.alt ?? selected.alt, (alt) => setContent({ alt })));
+      lines.push(field("alt", "Alternative text", content.alt ?? selected.alt, (alt) => setContent({ alt })));
     }
     if (is("a")) lines.push(field("href", "Link to", content.href ?? selected.getAttribute("href") ?? "", (href) => setContent({ href })));
-    lines.push(make("div", { className: "colours" }, colour("Text colour", "color"), colour("Background", "background-color")));
+    if (holdsText(selected))
+      lines.push(make("div", { className: "colours" }, colour("Text colour", "color"), colour("Background", "background-color")));
     const hidden = make("input", { type: "checkbox", name: "hidden", checked: !!content.hidden, on: { change: () => setContent({ hidden: hidden.checked || undefined }) } });
     lines.push(make("label", { className: "line" }, hidden, "Hide it"));
     return lines;
@@ -187,8 +188,17 @@ const panel = (() => {
     saving.disabled = !isDraft() || !isChanged || isSaving || (selectors.length === 0 && !elementOf(selected));
   };
 
+  // On a phone the panel lies over the lower half: what was picked moves above it.
+  const reveal = () => {
+    const { top, left } = frame.getBoundingClientRect();
+    const picked = selected?.getBoundingClientRect();
+    if (left === 0 && picked && picked.bottom > top - 8) scrollBy(0, Math.min(picked.top - 48, picked.bottom - top + 24));
+  };
+  addEventListener("resize", reveal);
+
   return {
     draw,
+    reveal,
     drawFooter,
     say,
     setLow,

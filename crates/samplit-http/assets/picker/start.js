@@ -73,6 +73,7 @@ const select = (node) => {
   panel.say("");
   panel.setLow(!node);
   panel.draw();
+  panel.reveal();
 };
 
 // Edits the text where it stands.

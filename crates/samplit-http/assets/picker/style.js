@@ -28,7 +28,7 @@ const STYLE = `
 }
 
 .panel {
-  position: fixed; top: 12px; right: 12px; bottom: 12px; display: flex; flex-direction: column; width: 340px;
+  position: fixed; top: 12px; right: 12px; display: flex; flex-direction: column; width: 340px; max-height: calc(100vh - 24px);
   overflow: hidden; border: 1px solid var(--line); border-radius: 14px; background: var(--card); color: var(--ink);
   box-shadow: 0 12px 40px rgb(10 16 28 / .28); pointer-events: auto;
 }
