@@ -150,6 +150,12 @@ impl WebDriverCompatibleCommand for DevTools {
     }
 }
 
+/// What a command of the `DevTools` protocol answers.
+pub(crate) async fn devtools(client: &Client, cmd: &str, params: Json) -> Json {
+    let command = DevTools(json!({ "cmd": cmd, "params": params }));
+    client.issue_cmd(command).await.expect("Chromium knows it")
+}
+
 /// Shows pages as a screen of `width` pixels would, by day or by night.
 pub(crate) async fn emulate(client: &Client, width: u32, height: u64, scheme: &str) {
     let screen = json!({
@@ -160,7 +166,6 @@ pub(crate) async fn emulate(client: &Client, width: u32, height: u64, scheme: &s
         ("Emulation.setDeviceMetricsOverride", screen),
         ("Emulation.setEmulatedMedia", media),
     ] {
-        let command = DevTools(json!({ "cmd": cmd, "params": params }));
-        client.issue_cmd(command).await.expect("Chromium knows it");
+        devtools(client, cmd, params).await;
     }
 }

@@ -1,5 +1,5 @@
-//! The verifier of bundles in a real Chromium: what it says of sound and of tampered trails, from a
-//! server and from disk, and that it says what the verifier in Rust says.
+//! What runs in browsers, in a real Chromium. Here the verifier of bundles: what it says of sound and of
+//! tampered trails, from a server and from disk, and that it says what the verifier in Rust says.
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the answer")]
 
@@ -8,6 +8,8 @@ mod bundles;
 mod chromium;
 mod large;
 mod page;
+mod picker;
+mod picker_page;
 mod snippet;
 
 use std::{fs, path::PathBuf};

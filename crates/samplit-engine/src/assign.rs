@@ -63,6 +63,8 @@ pub enum NotRecorded {
     Excluded,
     /// The caller wants nothing stored and the visitor is new.
     ReadOnly,
+    /// Somebody looks at chosen variants.
+    Preview,
 }
 
 impl NotRecorded {
@@ -79,6 +81,7 @@ impl NotRecorded {
             Self::Bot => "bot",
             Self::Excluded => "excluded",
             Self::ReadOnly => "read_only",
+            Self::Preview => "preview",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use samplit_domain::{IllegalTransition, Status, Violations};
 
-use crate::Scope;
+use crate::{Scope, TokenError};
 
 /// A failure of the engine. Opaque but for its [`kind`](Self::kind); the cause is its `source()`.
 #[derive(Debug)]
@@ -56,6 +56,8 @@ pub enum ErrorKind {
     BadSignature,
     /// A shop refused what was asked of it, or did not answer; its words are the source.
     ShopFailed,
+    /// A signed link or token is not accepted.
+    Token(TokenError),
     /// The token does not allow this.
     Forbidden(Scope),
     /// More requests are waiting than the queue holds; nothing was recorded.
@@ -132,6 +134,12 @@ impl From<Violations> for Error {
     }
 }
 
+impl From<TokenError> for Error {
+    fn from(error: TokenError) -> Self {
+        ErrorKind::Token(error).into()
+    }
+}
+
 impl From<IllegalTransition> for Error {
     fn from(illegal: IllegalTransition) -> Self {
         ErrorKind::IllegalTransition(illegal).into()
@@ -194,6 +202,7 @@ impl std::fmt::Display for Error {
             ErrorKind::UnknownInstallation => {
                 f.write_str("the token of the installation is unknown, over or turned off")
             }
+            ErrorKind::Token(error) => error.fmt(f),
             ErrorKind::Forbidden(scope) => write!(f, "the token lacks the scope `{scope}`"),
             ErrorKind::Overloaded => f.write_str("too many requests are waiting"),
             ErrorKind::Unavailable { .. } => f.write_str("the database cannot be reached"),

@@ -39,7 +39,7 @@ pub(crate) struct Meter {
 }
 
 /// What an assign that is answered may come to.
-const ASSIGNED: [&str; 11] = [
+const ASSIGNED: [&str; 12] = [
     "new",
     "known",
     NotRecorded::Traffic.as_str(),
@@ -51,6 +51,7 @@ const ASSIGNED: [&str; 11] = [
     NotRecorded::Bot.as_str(),
     NotRecorded::Excluded.as_str(),
     NotRecorded::ReadOnly.as_str(),
+    NotRecorded::Preview.as_str(),
 ];
 
 /// What is seen of an engine by looking at it.
@@ -118,6 +119,7 @@ impl Meter {
                 Some(NotRecorded::Bot) => 8,
                 Some(NotRecorded::Excluded) => 9,
                 Some(NotRecorded::ReadOnly) => 10,
+                Some(NotRecorded::Preview) => 11,
             },
             Err(error) => {
                 let outcome = word(error.kind());
@@ -173,6 +175,7 @@ const fn word(kind: &ErrorKind) -> &'static str {
         ErrorKind::UnknownInstallation => "unknown_installation",
         ErrorKind::BadSignature => "bad_signature",
         ErrorKind::ShopFailed => "shop_failed",
+        ErrorKind::Token(_) => "token",
         ErrorKind::Forbidden(_) => "forbidden",
         ErrorKind::OnHold { .. } => "on_hold",
         ErrorKind::Overloaded => "overloaded",

@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod custody;
 mod draft;
+pub(crate) mod editor;
 pub(crate) mod exclusions;
 mod experiment_json;
 pub(crate) mod experiments;
@@ -11,6 +12,7 @@ pub(crate) mod installations;
 pub(crate) mod ofrep;
 mod page_body;
 pub(crate) mod pages;
+pub(crate) mod preview;
 pub(crate) mod proofs;
 pub(crate) mod registration;
 pub(crate) mod results;

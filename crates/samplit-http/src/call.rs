@@ -32,6 +32,12 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// The token of the request.
+    pub(crate) fn bearer(&self) -> Option<&str> {
+        let (scheme, token) = self.header(&AUTHORIZATION)?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    }
+
     /// The holder of the request's API key.
     pub(crate) async fn principal(&self) -> Result<Principal, Problem> {
         self.let_in(self.bearer()).await
@@ -41,11 +47,6 @@ impl Call {
     pub(crate) async fn principal_of_flags(&self) -> Result<Principal, Problem> {
         let token = self.bearer().or_else(|| self.header(&X_API_KEY));
         self.let_in(token).await
-    }
-
-    fn bearer(&self) -> Option<&str> {
-        let (scheme, token) = self.header(&AUTHORIZATION)?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
 
     async fn let_in(&self, token: Option<&str>) -> Result<Principal, Problem> {

@@ -104,10 +104,11 @@ pub(crate) struct Admitted {
     pub(crate) is_secure: bool,
 }
 
-/// Answers a preflight: any page may ask, and learns from the answer to its question whether it was
-/// heard. Which installation it speaks for, a preflight does not say; so cookies are allowed only
-/// where the names of page and server alone show that they are one site.
-pub(crate) fn preflight(call: &Call) -> Reply {
+/// Answers a preflight for `methods` and the headers `names`: any page may ask, and learns from the
+/// answer to its question whether it was heard. Which installation it speaks for, a preflight does not
+/// say; so cookies are allowed only where the names of page and server alone show that they are one
+/// site.
+pub(crate) fn preflight(call: &Call, methods: &'static str, names: &'static str) -> Reply {
     let mut cors = Cors::of(call);
     if let Some(origin) = &cors.origin {
         cors.is_allowed = true;
@@ -123,10 +124,10 @@ pub(crate) fn preflight(call: &Call) -> Reply {
     if is_allowed {
         headers.insert(
             ACCESS_CONTROL_ALLOW_METHODS,
-            HeaderValue::from_static("POST"),
+            HeaderValue::from_static(methods),
         );
-        let allowed = HeaderValue::from_static("Content-Type");
-        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+        let names = HeaderValue::from_static(names);
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names);
         headers.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS);
     }
     reply

@@ -14,6 +14,7 @@ mod limit;
 mod meter;
 mod ops;
 mod page;
+mod picker;
 mod problem;
 mod query;
 mod readiness;

@@ -10,7 +10,7 @@ use hyper::{
     },
 };
 use samplit_domain::{Violation, Violations};
-use samplit_engine::{Error, ErrorKind};
+use samplit_engine::{Error, ErrorKind, TokenError};
 
 use crate::response::{Reply, full};
 
@@ -299,6 +299,13 @@ impl From<Error> for Problem {
                 "unknown_installation",
                 "the token of the installation is unknown, over or turned off",
             ),
+            ErrorKind::Token(refusal) => {
+                let code = match refusal {
+                    TokenError::NotOurs => "unknown_token",
+                    TokenError::Expired => "token_expired",
+                };
+                Self::new(StatusCode::UNAUTHORIZED, code, refusal.to_string())
+            }
             ErrorKind::Forbidden(scope) => Self::new(
                 StatusCode::FORBIDDEN,
                 "forbidden",

@@ -5,10 +5,11 @@ use samplit_domain::Transition;
 
 use crate::{
     api::{
-        audit, custody, exclusions, experiments, forecast, installations, ofrep, pages, proofs,
-        registration, results, segments, selector_misses, shops, timeline, visits, what_if,
+        audit, custody, editor, exclusions, experiments, forecast, installations, ofrep, pages,
+        preview, proofs, registration, results, segments, selector_misses, shops, timeline, visits,
+        what_if,
     },
-    cors, page,
+    cors, page, picker,
     router::{Handler, Route, Router},
     snippet, verify_page,
 };
@@ -52,8 +53,20 @@ fn options(pattern: &'static str) -> Route {
     Route {
         method: Method::OPTIONS,
         ..get(pattern, |call| {
-            Box::pin(async move { Ok(cors::preflight(&call)) })
+            Box::pin(async move { Ok(cors::preflight(&call, "POST", "Content-Type")) })
         })
+    }
+}
+
+/// The same of the editor, which shows its token.
+fn editor_options(pattern: &'static str) -> Route {
+    let handler: Handler = |call| {
+        let headers = "Authorization, Content-Type";
+        Box::pin(async move { Ok(cors::preflight(&call, "GET, POST, DELETE", headers)) })
+    };
+    Route {
+        handler,
+        ..options(pattern)
     }
 }
 
@@ -252,10 +265,27 @@ fn table() -> Vec<Route> {
         options("/v1/page"),
         post("/v1/events", |call| Box::pin(pages::events(call))),
         options("/v1/events"),
+        post("/v1/experiments/{id}/preview", |call| {
+            Box::pin(preview::link(call))
+        }),
+        post("/v1/installations/{installation_id}/editor", |call| {
+            Box::pin(editor::link(call))
+        }),
+        get("/v1/editor", |call| Box::pin(editor::show(call))),
+        editor_options("/v1/editor"),
+        post("/v1/editor/variants", |call| Box::pin(editor::add(call))),
+        editor_options("/v1/editor/variants"),
+        delete("/v1/editor/variants/{variant_id}", |call| {
+            Box::pin(editor::remove(call))
+        }),
+        editor_options("/v1/editor/variants/{variant_id}"),
         get("/s/{token}.js", |call| Box::pin(snippet::script(call))),
         get("/experiments/{id}", |call| Box::pin(page::live(call))),
         get("/verify", |_call| {
             Box::pin(async { Ok(verify_page::verify()) })
+        }),
+        get("/assets/picker.js", |_call| {
+            Box::pin(async { Ok(picker::script()) })
         }),
         get("/assets/live.css", |_call| {
             Box::pin(async { Ok(page::stylesheet()) })

@@ -74,14 +74,7 @@ impl Engine {
         };
         let change = |current: &Experiment| {
             if current.status != Status::Draft {
-                return Err(Error::conflict(
-                    "not_a_draft",
-                    format!(
-                        "elements, variants, goals and allocation of an experiment that is {} \
-                         cannot change; create a new experiment instead",
-                        current.status
-                    ),
-                ));
+                return Err(not_a_draft(current.status));
             }
             let mut next = Experiment {
                 id: current.id,
@@ -255,6 +248,17 @@ async fn reallocate(
     proposal.append(core, &genesis, trail, now)?;
     let (variants, states) = proposal.sealed_states(core, &sets, trail.size())?;
     Ok(elements::set_algorithm_state(session, &variants, &states).await?)
+}
+
+/// What only a draft allows, of an experiment that was started.
+pub(crate) fn not_a_draft(status: Status) -> Error {
+    Error::conflict(
+        "not_a_draft",
+        format!(
+            "elements, variants, goals and allocation of an experiment that is {status} cannot \
+             change; create a new experiment instead"
+        ),
+    )
 }
 
 /// What has the same name as before is the same thing: it keeps its id, and a variant whether it is

@@ -13,8 +13,8 @@ use samplit_domain::{
 use samplit_store::experiments;
 use time::OffsetDateTime;
 
-pub(crate) use change::Edit;
 pub use change::ExperimentChange;
+pub(crate) use change::{Edit, not_a_draft};
 pub use list::ExperimentFilter;
 
 use crate::{Engine, Error, ErrorKind, Principal, Scope, start};

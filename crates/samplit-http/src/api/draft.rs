@@ -182,7 +182,7 @@ fn element(fields: &mut Fields<'_>) -> ElementDraft {
     }
 }
 
-fn selector(fields: &mut Fields<'_>) -> SelectorDraft {
+pub(super) fn selector(fields: &mut Fields<'_>) -> SelectorDraft {
     SelectorDraft {
         kind: fields.required("type"),
         value: fields.required("value"),
@@ -249,7 +249,7 @@ fn trigger_selector(fields: &mut Fields<'_>) -> Selector {
 }
 
 /// An experiment as the draft that would make it again.
-fn to_draft(experiment: &Experiment) -> ExperimentDraft {
+pub(super) fn to_draft(experiment: &Experiment) -> ExperimentDraft {
     let weights = &experiment.allocation.weights;
     let weight = |element: usize, variant: usize| weights.get(element)?.get(variant).copied();
     let elements = experiment.elements.iter().enumerate();

@@ -79,7 +79,7 @@ impl From<&Stopping> for StoppingJson {
 }
 
 #[derive(Serialize)]
-struct ElementJson<'a> {
+pub(super) struct ElementJson<'a> {
     id: ElementId,
     name: &'a str,
     selector: Option<&'a Selector>,
@@ -166,7 +166,7 @@ impl<'a> From<&'a Experiment> for ExperimentJson<'a> {
 }
 
 impl<'a> ElementJson<'a> {
-    fn new(element: &'a Element, weights: Option<&Vec<f64>>) -> Self {
+    pub(super) fn new(element: &'a Element, weights: Option<&Vec<f64>>) -> Self {
         let variants = element.variants.iter().enumerate();
         Self {
             id: element.id,

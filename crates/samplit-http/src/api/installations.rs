@@ -216,7 +216,7 @@ fn home_of(installation: &Installation) -> String {
 }
 
 /// A page of the site: of an origin that may use the token.
-fn page_of_site(installation: &Installation, url: String) -> Result<String, Problem> {
+pub(super) fn page_of_site(installation: &Installation, url: String) -> Result<String, Problem> {
     let path = url.find("://").map_or(0, |at| at + 3);
     let end = url[path..]
         .find(['/', '?', '#'])

@@ -32,6 +32,8 @@ pub(crate) struct PageBody {
     pub(crate) asker: Asker,
     pub(crate) url: String,
     pub(crate) context: Map<String, Json>,
+    /// The token of a link that shows chosen variants.
+    pub(crate) preview: Option<String>,
 }
 
 /// Reads the body of `/v1/page`.
@@ -40,14 +42,11 @@ pub(crate) struct PageBody {
 /// 422 with every field of the wrong type; the rules are the engine's to check.
 pub(crate) fn read_page(body: Json) -> Result<PageBody, Problem> {
     let mut violations = Violations::default();
-    let page = Fields::read(body, String::new(), &mut violations, |fields| {
-        let page = PageBody {
-            asker: Asker::read(fields),
-            url: fields.required("url"),
-            context: fields.optional("context").unwrap_or_default(),
-        };
-        let _preview: Option<String> = fields.optional("preview");
-        page
+    let page = Fields::read(body, String::new(), &mut violations, |fields| PageBody {
+        asker: Asker::read(fields),
+        url: fields.required("url"),
+        context: fields.optional("context").unwrap_or_default(),
+        preview: fields.optional("preview"),
     });
     violations.into_result(page).map_err(Problem::invalid)
 }

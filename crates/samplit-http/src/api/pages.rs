@@ -49,6 +49,11 @@ async fn decide(call: &mut Call, cors: &mut Cors) -> Result<Reply, Problem> {
     let body = read_page(call.page_json().await?)?;
     let (installation, admitted) = enter(call, cors, &body.asker).await?;
     let engine = &call.app.engine;
+    if let Some(token) = &body.preview {
+        let view = engine.preview(&installation, token).await?;
+        let reply = PageReply::new(None, &view, &installation);
+        return Ok(json(StatusCode::OK, &reply));
+    }
     let visit = visit(call, &body.asker);
     let is_private = installation.is_private(&visit);
     let visitor = known_visitor(&visit, admitted, &body.asker);

@@ -1,0 +1,269 @@
+//! The element picker in a real Chromium, on a page of another origin with a strict policy.
+
+use std::{fs, path::Path};
+
+use samplit_domain::{ElementType, Selector, SelectorType};
+use serde_json::{Value as Json, json};
+
+use crate::{
+    chromium::emulate,
+    picker_page::{Site, on_the_site},
+};
+
+const HEADLINE: &str = "() => document.querySelector('h1').textContent";
+const ORIGINAL: &str = "Coffee, roasted this morning";
+
+/// Pictures for people, in `screenshots` of the build directory.
+async fn photograph(site: &Site, name: &str, sizes: &[(u32, u64)]) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
+    fs::create_dir_all(&folder).unwrap();
+    for &(width, height) in sizes {
+        for scheme in ["light", "dark"] {
+            emulate(&site.page, width, height, scheme).await;
+            // Two frames: the outlines follow the page.
+            let frames = "const done = arguments[0];
+                requestAnimationFrame(() => requestAnimationFrame(() => done(null)));";
+            site.page.execute_async(frames, Vec::new()).await.unwrap();
+            let png = site.page.screenshot().await.unwrap();
+            fs::write(
+                folder.join(format!("picker-{name}-{width}-{scheme}.png")),
+                png,
+            )
+            .unwrap();
+        }
+    }
+    emulate(&site.page, 1280, 800, "light").await;
+}
+
+const BOTH: [(u32, u64); 2] = [(1280, 800), (390, 844)];
+
+#[tokio::test]
+async fn a_variant_is_made_on_the_page_and_saved() {
+    on_the_site(async |site| {
+        site.open(&site.link(&site.shop).await).await;
+        site.wait_for("h2", "Hero of the start page").await;
+        site.wait_for("main", "Point at something").await;
+        let address = site.in_page("() => location.href").await;
+        assert_eq!(address, site.shop, "the token is out of the address");
+        site.in_page(
+            "() => { window.heard = 0; for (const type of ['click', 'mousedown', 'keydown', 'focusin'])
+                document.body.addEventListener(type, () => window.heard++); }",
+        )
+        .await;
+
+        site.hover("h1").await;
+        site.wait_for(".frame.hover + .tag", "headline <h1>").await;
+        photograph(site, "pointing", &BOTH).await;
+        site.pick("a.btn").await;
+        site.wait_for("main", "Button").await;
+        assert_eq!(site.in_page("() => location.pathname").await, "/", "no link was followed");
+        site.pick("h1").await;
+        site.wait_for(".what", "Headline").await;
+        let found = site.text(".selectors").await;
+        assert!(found.contains("h1.hero-title") && found.contains("1 match"), "{found}");
+        assert!(!found.contains("css-"), "{found}");
+
+        // In place.
+        site.pick("h1").await;
+        site.type_text("Fresh coffee, today").await;
+        photograph(site, "editing", &BOTH).await;
+        site.key("Enter").await;
+        assert_eq!(site.in_page(HEADLINE).await, "Fresh coffee, today");
+        let text = site.in_picker("textarea", "function() { return this.value }").await;
+        assert_eq!(text, "Fresh coffee, today");
+        site.press("footer button").await;
+        assert_eq!(site.in_page(HEADLINE).await, ORIGINAL, "the preview is off");
+        site.press("footer button").await;
+        assert_eq!(site.in_page(HEADLINE).await, "Fresh coffee, today");
+        site.fill("[name=variant]", "Fresh").await;
+        site.press("footer .primary").await;
+        site.wait_for(".status", "Saved “Fresh”").await;
+        assert_eq!(site.in_page(HEADLINE).await, ORIGINAL);
+        assert_eq!(site.in_page("() => window.heard").await, 0, "the page heard of nothing");
+
+        let stored = site.stored().await;
+        assert_eq!(stored.elements.len(), 1, "the placeholder made way");
+        let element = &stored.elements[0];
+        let css = |value: &str| Selector { kind: SelectorType::Css, value: value.to_owned() };
+        assert_eq!(element.selector, Some(css("h1.hero-title")));
+        assert!(!element.fallback_selectors.is_empty());
+        assert_eq!(element.element_type, Some(ElementType::Headline));
+        assert_eq!(element.original_content, Some(json!({"text": ORIGINAL})));
+        assert_eq!(element.variants[0].content, json!({}));
+        assert_eq!(element.variants[1].name, "Fresh");
+        assert_eq!(element.variants[1].content, json!({"text": "Fresh coffee, today"}));
+
+        // Another variant of the same, in the panel.
+        site.pick("h1").await;
+        site.wait_for("main", "Found as the saved element").await;
+        site.fill("textarea", "Good morning").await;
+        site.fill("[name=variant]", "Warm").await;
+        site.press("footer .primary").await;
+        site.wait_for(".status", "Saved “Warm”").await;
+        assert_eq!(site.stored().await.elements[0].variants.len(), 3);
+
+        // What is saved can be looked at.
+        site.press(".saved ul li:nth-child(2) button").await;
+        assert_eq!(site.in_page(HEADLINE).await, "Good morning");
+        site.press(".saved ul li:nth-child(1) button").await;
+        assert_eq!(site.in_page(HEADLINE).await, "Fresh coffee, today");
+        photograph(site, "saved", &BOTH).await;
+        site.press(".saved ul li:nth-child(1) button").await;
+        assert_eq!(site.in_page(HEADLINE).await, ORIGINAL);
+        site.press(".saved ul li:nth-child(1) button:last-child").await;
+        assert_eq!(site.stored().await.elements[0].variants.len(), 3, "asked first");
+        site.press(".saved ul li:nth-child(1) button:last-child").await;
+        site.wait_for(".status", "Deleted “Fresh”").await;
+        assert_eq!(site.stored().await.elements[0].variants.len(), 2);
+
+        // What the page holds is as it was.
+        site.press(".leave").await;
+        samplit_tests::eventually(async || {
+            site.in_page("() => !document.querySelector('samplit-picker')").await == true
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn images_links_colours_and_visibility_can_be_changed() {
+    on_the_site(async |site| {
+        site.open(&site.link(&site.shop).await).await;
+        site.wait_for("main", "Point at something").await;
+        // The panel is in its way.
+        site.press(".side").await;
+        site.pick(".hero img").await;
+        site.wait_for(".what", "Image").await;
+        site.fill("[name=src]", "/bag.svg").await;
+        site.fill("[name=alt]", "A bag").await;
+        let image = "() => [document.images[0].getAttribute('src'), document.images[0].alt]";
+        assert_eq!(site.in_page(image).await, json!(["/bag.svg", "A bag"]));
+        photograph(site, "image", &BOTH).await;
+        site.press("footer .primary").await;
+        site.wait_for(".status", "Saved").await;
+        assert_eq!(site.in_page(image).await, json!(["/cup.svg", "A cup"]));
+
+        site.press(".side").await;
+        site.pick("a.btn").await;
+        site.wait_for(".what", "Button").await;
+        site.fill("[name=href]", "javascript:alert(1)").await;
+        let link = "() => document.querySelector('a.btn').getAttribute('href')";
+        assert_eq!(site.in_page(link).await, "/order", "that is no link");
+        site.fill("[name=href]", "/order?now").await;
+        let colour =
+            "function() { this.value = '#00ff00'; this.dispatchEvent(new Event('input')) }";
+        site.in_picker("[name=background-color]", colour).await;
+        assert_eq!(site.in_page(link).await, "/order?now");
+        let shown = "() => { const style = getComputedStyle(document.querySelector('a.btn'));
+            return [style.backgroundColor, style.display]; }";
+        assert_eq!(
+            site.in_page(shown).await,
+            json!(["rgb(0, 255, 0)", "inline-block"])
+        );
+        site.press("[name=hidden]").await;
+        assert_eq!(site.in_page(shown).await[1], "none");
+        site.press("[name=hidden]").await;
+        site.press("footer .primary").await;
+        site.wait_for(".status", "Saved").await;
+        let stored = site.stored().await;
+        let contents: Vec<&Json> = stored
+            .elements
+            .iter()
+            .map(|e| &e.variants[1].content)
+            .collect();
+        assert_eq!(
+            contents,
+            [
+                &json!({"src": "/bag.svg", "alt": "A bag"}),
+                &json!({"href": "/order?now", "style": {"background-color": "#00ff00"}}),
+            ]
+        );
+        assert_eq!(
+            stored.elements[1].selector.as_ref().unwrap().value,
+            "a[data-testid=\"order\"]"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn everything_can_be_reached_by_keys() {
+    on_the_site(async |site| {
+        site.open(&site.link(&site.shop).await).await;
+        site.wait_for("main", "Point at something").await;
+        site.pick("h1").await;
+        let tag = ".frame.selected + .tag";
+        for (key, expected) in [
+            ("ArrowRight", "text <p>"),
+            ("ArrowRight", "button <a>"),
+            ("ArrowUp", "text <div>"),
+            ("ArrowDown", "headline <h1>"),
+        ] {
+            site.key(key).await;
+            site.wait_for(tag, expected).await;
+        }
+        site.key("Enter").await;
+        site.type_text("By keys").await;
+        site.key("Escape").await;
+        assert_eq!(site.in_page(HEADLINE).await, "By keys");
+        site.key("Tab").await;
+        let focused = site
+            .in_picker("main :focus", "function() { return this.title }")
+            .await;
+        assert_eq!(focused, "Parent");
+        site.key("Escape").await;
+        site.wait_for("main", "Point at something").await;
+        assert_eq!(
+            site.in_page(HEADLINE).await,
+            ORIGINAL,
+            "what was not saved is gone"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bad_links_open_nothing_and_say_why() {
+    on_the_site(async |site| {
+        site.open(&site.expired_link()).await;
+        site.wait_for(".status.bad", "This link has expired").await;
+        photograph(site, "expired", &[(1280, 800)]).await;
+        let good = site.link(&site.shop).await;
+        let forged = format!("{}x", &good[..good.len() - 1]);
+        for link in [forged, site.link(&site.foreign).await] {
+            site.open(&link).await;
+            site.wait_for(".status.bad", "does not let this page in")
+                .await;
+            site.pick("h1").await;
+            assert_eq!(site.text("main").await, "");
+        }
+        site.start_experiment().await;
+        site.open(&good).await;
+        site.wait_for(".status.bad", "The experiment was started")
+            .await;
+        site.pick("h1").await;
+        site.fill("textarea", "Late").await;
+        let disabled = site.in_picker("footer .primary", "function() { return this.disabled }");
+        assert_eq!(disabled.await, true);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn selectors_find_their_element_and_hold_nothing_that_is_made_anew() {
+    on_the_site(async |site| {
+        site.open(&format!("{}awkward", site.shop)).await;
+        let script = concat!(
+            include_str!("../../crates/samplit-http/assets/picker/selectors.js"),
+            include_str!("pages/awkward.js"),
+        );
+        let said = site.in_page(&format!("() => {{ {script} }}")).await;
+        let expected: Json = serde_json::from_str(include_str!("pages/awkward.json")).unwrap();
+        for (name, expected) in expected.as_object().unwrap() {
+            assert_eq!(said[name], *expected, "{name}");
+        }
+        assert_eq!(said["wrong"], json!([]));
+    })
+    .await;
+}
