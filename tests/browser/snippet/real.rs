@@ -11,6 +11,8 @@ use samplit_http::{Drain, HttpConfig, Listeners, serve, snippet_source};
 use serde_json::json;
 use tokio::{net::TcpListener, sync::oneshot};
 
+use crate::chromium::clear_cache;
+
 use super::site::{PATIENT, Site, on_a_site, open, until, value};
 
 /// A browser, a site with `head` and the snippet on its pages, and the experiment that runs on it.
@@ -99,6 +101,7 @@ async fn first_visit(page: &Client, site: &Site) {
         .execute("localStorage.clear(); sessionStorage.clear()", Vec::new())
         .await;
     page.delete_all_cookies().await.unwrap();
+    clear_cache(page).await;
     value(page, "(window.ready_ = undefined)").await;
     open(page, site, "/", READY).await;
 }
