@@ -169,3 +169,9 @@ pub(crate) async fn emulate(client: &Client, width: u32, height: u64, scheme: &s
         devtools(client, cmd, params).await;
     }
 }
+
+/// Forgets every file that the browser has loaded.
+pub(crate) async fn clear_cache(client: &Client) {
+    let command = DevTools(json!({ "cmd": "Network.clearBrowserCache", "params": {} }));
+    client.issue_cmd(command).await.expect("Chromium knows it");
+}

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use samplit_http::snippet_source;
 use serde_json::json;
 
-use super::site::{experiment, on_a_site, open, until, value, with_trigger};
+use super::site::{PATIENT, experiment, on_a_site, open, until, value, with_trigger};
 
 const LISTEN: &str = "<script>
     document.addEventListener('samplit:ready', (event) => window.ready_ = event.detail);
@@ -156,9 +157,9 @@ async fn a_server_that_is_down_or_refuses_leaves_the_page_as_it_is() {
         // Nobody listens there: neither for the file nor for the question.
         site.set("api", json!("http://127.0.0.1:9"));
         open(page, site, "/", &format!("window.ready_ && {is_shown}")).await;
-        let gone = "<script>window.samplit = undefined</script>";
-        let stub = samplit_http::snippet_source::stub("http://127.0.0.1:9/s/pk_test.js", 1000);
-        site.page("/gone", gone, &format!("<h1 data-samplit>Control</h1>{stub}"));
+        let stub = snippet_source::stub("http://127.0.0.1:9/s/pk_test.js", 500);
+        let html = format!("<!doctype html>{PATIENT}{stub}<h1 data-samplit>Control</h1>");
+        site.plain_page("/gone", html);
         open(page, site, "/gone", is_shown).await;
         assert_eq!(site.events().len(), 0);
     })

@@ -44,7 +44,14 @@ async fn without_consent_nothing_is_sent_or_kept_until_it_is_given() {
             assert_eq!(value(page, TEXT).await, "Control");
             assert_eq!(value(page, KEPT).await, json!([]));
             value(page, "(samplit.convert('goal'), history.pushState(null, '', '/next'))").await;
-            assert_eq!(site.asked().len(), 1);
+            // Had anything been sent meanwhile, it would be there before this.
+            value(page, "(window.ready_ = undefined, samplit.consent('granted'))").await;
+            until(page, READY).await;
+            let urls: Vec<_> = site.asked().iter().map(|asked| asked["url"].clone()).collect();
+            let at = |path: &str| json!(format!("{}{path}", site.origin));
+            assert_eq!(urls, [at("/"), at("/next")]);
+            let before = usize::from(answer == "pending");
+            assert_eq!(site.events_of("conversion").len(), before);
         })
         .await;
     }
@@ -63,6 +70,7 @@ async fn global_privacy_control_is_kept_where_the_site_keeps_it() {
 
         site.set("gpc", json!(false));
         open(page, site, "/", READY).await;
+        assert_eq!(site.asked().len(), 1);
         assert_eq!(value(page, TEXT).await, "Variant");
     })
     .await;

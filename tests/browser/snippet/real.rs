@@ -11,10 +11,12 @@ use samplit_http::{Drain, HttpConfig, Listeners, serve, snippet_source};
 use serde_json::json;
 use tokio::{net::TcpListener, sync::oneshot};
 
-use super::site::{Site, on_a_site, open, until, value};
+use crate::chromium::clear_cache;
 
-/// A browser, a site with the snippet, and the experiment that runs on it.
-async fn with_server(test: impl AsyncFnOnce(&Client, &Site, &Engine, &Experiment)) {
+use super::site::{PATIENT, Site, on_a_site, open, until, value};
+
+/// A browser, a site with `head` and the snippet on its pages, and the experiment that runs on it.
+async fn with_server(head: &str, test: impl AsyncFnOnce(&Client, &Site, &Engine, &Experiment)) {
     let database = samplit_tests::database().await;
     let engine = samplit_tests::engine(database.url(), 1).await;
     let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -39,11 +41,11 @@ async fn with_server(test: impl AsyncFnOnce(&Client, &Site, &Engine, &Experiment
         let body = "<h1>Control</h1><a id=buy href=/thanks>Buy</a>";
         site.plain_page(
             "/",
-            format!("<!doctype html><head>{LISTEN}{stub}</head><body>{body}</body>"),
+            format!("<!doctype html><head>{head}{LISTEN}{stub}</head><body>{body}</body>"),
         );
         site.plain_page(
             "/thanks",
-            format!("<!doctype html><head>{LISTEN}{stub}</head><body>Thanks</body>"),
+            format!("<!doctype html><head>{head}{LISTEN}{stub}</head><body>Thanks</body>"),
         );
         let experiment = run(&engine, &owner, site).await;
         test(page, site, &engine, &experiment).await;
@@ -99,13 +101,14 @@ async fn first_visit(page: &Client, site: &Site) {
         .execute("localStorage.clear(); sessionStorage.clear()", Vec::new())
         .await;
     page.delete_all_cookies().await.unwrap();
+    clear_cache(page).await;
     value(page, "(window.ready_ = undefined)").await;
     open(page, site, "/", READY).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_real_server_decides_is_shown_and_counted() {
-    with_server(async |page, site, engine, experiment| {
+    with_server(PATIENT, async |page, site, engine, experiment| {
         let me = Principal::system();
         for visit in 0..4 {
             first_visit(page, site).await;
@@ -155,18 +158,22 @@ async fn what_the_real_server_decides_is_shown_and_counted() {
 #[ignore = "measures, and asserts nothing"]
 #[expect(clippy::print_stdout, reason = "what it is for")]
 async fn time_to_applied_variant() {
-    with_server(async |page, site, _, _| {
+    with_server("", async |page, site, _, _| {
         for kind in ["first", "return"] {
             let mut times = Vec::new();
             let mut painted = Vec::new();
-            for _ in 0..100 {
+            let mut late = 0;
+            while times.len() < 100 {
                 if kind == "first" {
                     first_visit(page, site).await;
                 } else {
                     value(page, "(window.ready_ = undefined)").await;
                     open(page, site, "/", READY).await;
                 }
-                assert_eq!(value(page, "ready_.in_time").await, true);
+                if value(page, "ready_.in_time").await == false {
+                    late += 1;
+                    continue;
+                }
                 times.push(value(page, "at_").await.as_f64().unwrap());
                 let paint = "performance.getEntriesByName('first-contentful-paint')[0]";
                 until(page, paint).await;
@@ -177,6 +184,7 @@ async fn time_to_applied_variant() {
                         .unwrap(),
                 );
             }
+            println!("{kind} visit: {late} more were late");
             for (what, mut times) in [("applied", times), ("painted", painted)] {
                 times.sort_by(f64::total_cmp);
                 println!(

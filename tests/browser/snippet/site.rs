@@ -32,6 +32,11 @@ use crate::chromium::{PATIENCE, with_impatient_browser};
 
 /// Where a page waits for its gate before it goes on.
 const PAUSE: &str = "<!--pause-->";
+/// Makes the page wait ten minutes for the server, so that a busy machine is not a slow server.
+pub(crate) const PATIENT: &str = "<script nonce=n1>
+    const later_ = setTimeout;
+    window.setTimeout = (then, ms) => later_(then, ms === 500 ? 600_000 : ms);
+</script>";
 /// Where the stub goes.
 const STUB: &str = "<!--stub-->";
 
@@ -105,14 +110,22 @@ impl Site {
         site
     }
 
-    /// A page with the stub in its head. `head` stands before the stub.
+    /// A page with the stub in its head, and `head` before it. It waits for the server.
     pub(crate) fn page(&self, path: &str, head: &str, body: &str) {
         self.page_with_policy(path, head, body, None);
     }
 
-    pub(crate) fn page_with_policy(&self, path: &str, head: &str, body: &str, csp: Option<&str>) {
+    /// The same, which waits as long as it does for visitors.
+    pub(crate) fn page_by_the_clock(&self, path: &str, head: &str, body: &str) {
         let html =
             format!("<!doctype html><html><head>{head}{STUB}</head><body>{body}</body></html>");
+        self.plain_page(path, html);
+    }
+
+    pub(crate) fn page_with_policy(&self, path: &str, head: &str, body: &str, csp: Option<&str>) {
+        let html = format!(
+            "<!doctype html><html><head>{PATIENT}{head}{STUB}</head><body>{body}</body></html>"
+        );
         let csp = csp.map(|csp| csp.replace("{api}", &self.api));
         self.state.lock().pages.insert(path.to_owned(), (html, csp));
     }

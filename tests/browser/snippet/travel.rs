@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::flicker::{SAMPLER, shown};
 use super::site::{experiment, on_a_site, open, until, value};
 
 /// A small single-page app: every page has the same headline node, and a view that is made anew.
@@ -153,6 +154,37 @@ async fn a_page_that_fights_back_wins_and_nothing_goes_round_for_ever() {
         assert_eq!(value(page, "document.querySelector('h1').textContent").await, "Control");
         let fights = value(page, "fights_").await.as_u64().unwrap();
         assert!((2..=20).contains(&fights), "{fights}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_frame_of_a_navigation_shows_control() {
+    on_a_site(async |page, site| {
+        site.set(
+            "selectors",
+            json!([{"url": format!("{}/two", site.origin), "css": ["h1"]}]),
+        );
+        site.answers(&[]);
+        site.answers_at(
+            "/two",
+            &[experiment("e", &["css:h1"], json!({"text": "Variant"}))],
+        );
+        site.page("/", SAMPLER, APP);
+        open(page, site, "/", "window.visits_?.length === 1").await;
+        site.hold("answer");
+        value(
+            page,
+            "(go_('/two', 'Two'), setTimeout(() => fetch('/release/answer'), 100))",
+        )
+        .await;
+        until(
+            page,
+            "visits_.length === 2 && frames_.at(-1).text === 'Variant'",
+        )
+        .await;
+        let seen = ["Home visible", "Two hidden", "Variant visible"];
+        assert_eq!(shown(page).await, seen);
     })
     .await;
 }

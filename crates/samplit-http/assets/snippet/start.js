@@ -53,7 +53,7 @@ const loadPicker = () => {
   document.head.append(picker);
 };
 
-const calls = early.q ?? [];
+const calls = (early.q ??= []);
 Object.assign(early, api);
 window.samplit = early;
 keep("queue");
