@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use samplit_domain::{Assign, ExclusionKind, ManualClock, from_micros};
 use samplit_engine::{Engine, EngineConfig, NewExclusion, NotRecorded};
-use samplit_tests::{config, database, engine_with, eventually};
+use samplit_tests::{config, connect, database, engine, engine_with, eventually};
 use time::Duration;
 
 use crate::pages::{account, on_page, run};
@@ -52,4 +52,40 @@ async fn another_engine_knows_a_rule_once_it_reads_again() {
     .await;
     // Whoever was counted stays.
     assert_eq!(ask(&other, "before").await, None);
+}
+
+#[tokio::test]
+async fn of_too_many_excluded_sessions_the_newest_stay() {
+    let database = database().await;
+    let engine = engine(database.url(), 1).await;
+    let owner = account(&engine, "owner@example.org").await;
+    let experiment = run(&engine, &owner, on_page("pricing")).await;
+    let rule = NewExclusion {
+        experiment_id: Some(experiment.id),
+        kind: ExclusionKind::Visitor,
+        value: "ann".to_owned(),
+        is_active: true,
+    };
+    engine.create_exclusion(&owner, rule).await.unwrap();
+    let client = connect(database.url()).await;
+    let made_up = "INSERT INTO excluded_sessions (experiment_id, session_id, reason, excluded_at) \
+        SELECT $1, n::text, 'excluded', '2001-01-01'::timestamptz + n * interval '1 s' \
+        FROM generate_series(1, 10004) AS n";
+    client.execute(made_up, &[&experiment.id.0]).await.unwrap();
+    let ann = || Assign {
+        visitor: "ann".to_owned(),
+        ..Assign::default()
+    };
+    for _ in 0..2 {
+        let assigned = engine.assign(&owner, experiment.id, ann()).await.unwrap();
+        assert_eq!(assigned.reason, Some(NotRecorded::Excluded));
+    }
+    let kept = "SELECT count(*), min(session_id::int)::bigint, \
+        count(*) FILTER (WHERE user_identifier = 'ann') FROM excluded_sessions";
+    eventually(async || {
+        let row = client.query_one(kept, &[]).await.unwrap();
+        let (all, oldest, anns): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
+        (all, oldest, anns) == (10_000, 6, 1)
+    })
+    .await;
 }
