@@ -112,6 +112,8 @@ fn capabilities(loads: &str) -> Capabilities {
     // A container has no sandbox for root, and a small /dev/shm.
     let args = [
         "--headless=new",
+        // As a browser that somebody sits before: the server takes a headless one for a program.
+        "--user-agent=Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
         "--no-sandbox",
         "--disable-dev-shm-usage",
         "--disable-gpu",
