@@ -49,6 +49,11 @@ CREATE TABLE selector_misses (
     PRIMARY KEY (experiment_id, element_id, page)
 );
 
+-- Whoever wrote into this table before had no rule to keep.
+DELETE FROM excluded_sessions later USING excluded_sessions earlier
+    WHERE later.experiment_id = earlier.experiment_id
+        AND coalesce(later.session_id, later.user_identifier) = coalesce(earlier.session_id, earlier.user_identifier)
+        AND (later.excluded_at, later.id) > (earlier.excluded_at, earlier.id);
 -- One row per visit and experiment. What is left of an erased visitor is none any more.
 CREATE UNIQUE INDEX idx_excluded_sessions_once
     ON excluded_sessions (experiment_id, coalesce(session_id, user_identifier));

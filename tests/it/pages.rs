@@ -467,3 +467,91 @@ async fn a_page_and_an_assign_decide_alike() {
     assert!((1..40).contains(&outside), "{outside}");
     engine.shutdown().await;
 }
+
+/// A hold passes: what is told to be final now is never sent again.
+#[tokio::test]
+async fn what_a_held_trail_cannot_count_is_not_given_up_and_holds_up_nothing_else() {
+    let database = database().await;
+    let engine = engine(database.url(), 1).await;
+    let owner = account(&engine, "owner@example.org").await;
+    let site = install(&engine, &owner).await;
+    let held = run(&engine, &owner, on_page("held")).await;
+    let other = run(&engine, &owner, on_page("other")).await;
+    show(&engine, &site, "v").await;
+    let client = connect(database.url()).await;
+    client
+        .execute(
+            "UPDATE audit_heads SET hold = 'a test' WHERE experiment_id = $1",
+            &[&held.id.0],
+        )
+        .await
+        .unwrap();
+    let conversion = |experiment: &Experiment| PageEvent {
+        id: format!("conversion-{}", experiment.id),
+        experiment_id: experiment.id,
+        what: Happened::Conversion {
+            goal: None,
+            value: None,
+        },
+    };
+    let events = [conversion(&held), conversion(&other), exposure(&other)];
+    let refused = engine.page_events(&site, &visit("v"), &events).await;
+    assert!(matches!(
+        refused.unwrap_err().kind(),
+        ErrorKind::OnHold { .. }
+    ));
+    client
+        .execute("UPDATE audit_heads SET hold = NULL", &[])
+        .await
+        .unwrap();
+    let outcomes = report(&engine, &site, "v", &events).await;
+    assert!(
+        matches!(
+            outcomes[..],
+            [
+                EventOutcome::Recorded,
+                // The same event again: it counted, and so it is told.
+                EventOutcome::Recorded | EventOutcome::Duplicate,
+                EventOutcome::Duplicate
+            ]
+        ),
+        "{outcomes:?}"
+    );
+    sound(&engine, held.id).await;
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn who_asks_not_to_be_tracked_is_shown_the_winner_as_such() {
+    let database = database().await;
+    let engine = engine(database.url(), 1).await;
+    let owner = account(&engine, "owner@example.org").await;
+    let site = install(&engine, &owner).await;
+    let running = run(&engine, &owner, on_page("running")).await;
+    let over = run(&engine, &owner, on_page("over")).await;
+    let winner = (over.elements[0].id, over.elements[0].variants[1].id);
+    let complete = engine.transition(&owner, over.id, Transition::Complete, [winner].into(), None);
+    complete.await.unwrap();
+    let private = Visit {
+        gpc: true,
+        visitor: "",
+        ..visit("")
+    };
+    let view = engine.page(&site, &private, &Default::default()).await;
+    let shown = view.unwrap().experiments;
+    for (id, reason) in [
+        (running.id, NotRecorded::Privacy),
+        (over.id, NotRecorded::Completed),
+    ] {
+        let found = shown.iter().find(|shown| shown.experiment_id == id);
+        assert_eq!(found.unwrap().reason, Some(reason));
+    }
+    let long = format!("https://shop.test/?{}", "x".repeat(8_192));
+    let visit = Visit {
+        url: Some(&long),
+        ..visit("v")
+    };
+    let refused = engine.page(&site, &visit, &Default::default()).await;
+    assert!(matches!(refused.unwrap_err().kind(), ErrorKind::Invalid(_)));
+    engine.shutdown().await;
+}

@@ -12,6 +12,9 @@ use crate::assign::{Asking, Assigned, NotRecorded, outside};
 use crate::live::Live;
 use crate::{Engine, Error, ErrorKind, Principal, Role, Scope};
 
+/// The longest address of a page, in characters. Every pattern and rule of the account looks at it.
+const MAX_URL: usize = 8_192;
+
 /// What a page shows.
 #[derive(Clone, Debug)]
 pub struct PageView {
@@ -43,7 +46,7 @@ impl Engine {
     /// ([`NotRecorded::Privacy`]).
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for a visitor, a session or a context that cannot be.
+    /// [`ErrorKind::Invalid`] for a visitor, a session, a context or an address that cannot be.
     pub async fn page(
         &self,
         installation: &Installation,
@@ -60,11 +63,9 @@ impl Engine {
             request.check()?;
         }
         let url = visit.url.unwrap_or_default();
-        if url.is_empty() {
-            let mut violations = Violations::default();
-            violations.add("/url", "required", "must not be empty");
-            return Err(violations.into());
-        }
+        let mut violations = Violations::default();
+        violations.text("/url", url, MAX_URL);
+        violations.into_result(())?;
         self.installation_seen(installation.id);
         let who = owner_of(installation);
         let running = self.running(installation).await;
@@ -102,9 +103,13 @@ impl Engine {
         asking: &Asking<'_>,
         is_private: bool,
     ) -> Option<Assigned> {
-        // Of one that is over everybody sees the winner, and nothing is recorded anyway.
-        if is_private && live.experiment.status != Status::Completed {
-            let private = Ok(outside(live, NotRecorded::Privacy));
+        if is_private {
+            // Of one that is over everybody sees the winner, and nothing is recorded anyway.
+            let reason = match live.experiment.status {
+                Status::Completed => NotRecorded::Completed,
+                _ => NotRecorded::Privacy,
+            };
+            let private = Ok(outside(live, reason));
             self.core.meter.assigned(Instant::now(), &private);
             return private.ok();
         }

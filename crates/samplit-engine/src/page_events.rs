@@ -70,18 +70,30 @@ impl Engine {
         let found = events.iter().map(|event| self.look(&who, visit, event));
         let mut outcomes = Vec::with_capacity(events.len());
         let (mut exposures, mut misses) = (Vec::new(), Vec::new());
+        let mut passing = None;
         for found in join_all(found).await {
-            outcomes.push(match found? {
-                Found::Done(outcome) => outcome,
-                Found::Miss(miss) => {
+            outcomes.push(match found {
+                Ok(Found::Done(outcome)) => outcome,
+                Ok(Found::Miss(miss)) => {
                     misses.push(miss);
                     EventOutcome::Recorded
                 }
-                Found::Exposure(exposure) => {
+                Ok(Found::Exposure(exposure)) => {
                     exposures.push((outcomes.len(), exposure));
                     EventOutcome::Recorded
                 }
+                Err(error) => {
+                    passing.get_or_insert(error);
+                    continue;
+                }
             });
+        }
+        if let Some(error) = passing {
+            // The report comes again: what counts once by itself need not wait for that.
+            let exposures = exposures.into_iter().map(|(_, exposure)| exposure);
+            self.store_page_events(exposures.collect(), Vec::new())
+                .await?;
+            return Err(error);
         }
         let (places, exposures): (Vec<usize>, Vec<_>) = exposures.into_iter().unzip();
         let is_new = self.store_page_events(exposures, misses).await?;
@@ -174,7 +186,8 @@ impl Engine {
             return Err(ErrorKind::NotAssigned.into());
         }
         let digest = Digest::new(id, visit.visitor);
-        let known = match self.core.visitors.get(&digest) {
+        let known = self.core.visitors.get(&digest);
+        let known = match known.filter(|known| live.believes(known)) {
             Some(known) => known,
             None => {
                 let found = self.find(&live, digest, visit.visitor).await?;
@@ -216,10 +229,15 @@ impl Engine {
     }
 }
 
-/// Whether the same event may be counted when it comes again.
+/// Whether the same event may be counted when it comes again. A hold passes, and so may a fault of
+/// ours: what is called final here is never sent again.
 pub(crate) const fn is_passing(error: &Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::Overloaded | ErrorKind::Unavailable { .. } | ErrorKind::OutcomeUnknown
+        ErrorKind::Overloaded
+            | ErrorKind::Unavailable { .. }
+            | ErrorKind::OutcomeUnknown
+            | ErrorKind::OnHold { .. }
+            | ErrorKind::Internal
     )
 }

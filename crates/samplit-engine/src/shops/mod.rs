@@ -20,7 +20,7 @@ use time::Duration;
 
 use crate::page::owner_of;
 use crate::page_events::is_passing;
-use crate::{Engine, Error, ErrorKind, Secret};
+use crate::{Engine, Error, Secret};
 
 pub use grant::{GrantBegun, GrantQuery};
 pub use hooks::ShopifyHook;
@@ -164,7 +164,7 @@ impl Engine {
         };
         match self.convert(&owner_of(installation), id, request).await {
             Ok(converted) => Ok(!converted.duplicate),
-            Err(error) if is_passing(&error) || *error.kind() == ErrorKind::Internal => Err(error),
+            Err(error) if is_passing(&error) => Err(error),
             Err(error) => {
                 tracing::debug!(experiment = %id, error = %error, "an order does not count");
                 Ok(false)

@@ -51,34 +51,44 @@ pub(crate) fn read_page(body: Json) -> Result<PageBody, Problem> {
     violations.into_result(page).map_err(Problem::invalid)
 }
 
-/// Reads the body of `/v1/events`.
+/// One event of a report, or the id, if it has one, of what is none.
+pub(crate) type Reported = Result<PageEvent, String>;
+
+/// Reads the body of `/v1/events`. What is wrong with one event, which some page has put together by
+/// itself, spoils no other.
 ///
 /// # Errors
-/// 422 with every bad field.
-pub(crate) fn read_events(body: Json) -> Result<(Asker, Vec<PageEvent>), Problem> {
+/// 422 with every bad field but those of the events.
+pub(crate) fn read_events(body: Json) -> Result<(Asker, Vec<Reported>), Problem> {
     let mut violations = Violations::default();
     let (asker, events) = Fields::read(body, String::new(), &mut violations, |fields| {
-        (Asker::read(fields), fields.required_list("events", event))
+        fields.require("events");
+        let events: Vec<Json> = fields.optional("events").unwrap_or_default();
+        (Asker::read(fields), events)
     });
     let mut rules = Violations::default();
-    let is_given = !violations.0.iter().any(|noted| noted.pointer == "/events");
-    if is_given && !(1..=MAX_PAGE_EVENTS).contains(&events.len()) {
+    if !(1..=MAX_PAGE_EVENTS).contains(&events.len()) {
         let detail = format!(
             "has {} events, 1 to {MAX_PAGE_EVENTS} are allowed",
             events.len()
         );
         rules.add("/events", "out_of_range", detail);
     }
-    for (index, event) in events.iter().enumerate() {
-        if let Some(event) = event {
-            event.check(&format!("/events/{index}"), &mut rules);
-        }
-    }
     merge(&mut violations, rules);
-    let events = events.into_iter().flatten().collect();
+    let events = events.into_iter().map(reported).collect();
     violations
         .into_result((asker, events))
         .map_err(Problem::invalid)
+}
+
+fn reported(body: Json) -> Reported {
+    let id = body["event_id"].as_str().unwrap_or_default().to_owned();
+    let mut violations = Violations::default();
+    let event = Fields::read(body, String::new(), &mut violations, event);
+    if let Some(event) = &event {
+        event.check("", &mut violations);
+    }
+    event.filter(|_| violations.0.is_empty()).ok_or(id)
 }
 
 /// `None` where something is wrong, which is noted then.
@@ -149,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_field_of_a_report_is_named() {
+    fn one_bad_event_spoils_no_other() {
         let report = |events: Json| json!({"token": "pk_1", "visitor_id": "v", "events": events});
         let good = json!([
             {"type": "exposure", "experiment_id": ID, "event_id": "1"},
@@ -157,26 +167,29 @@ mod tests {
             {"type": "no_match", "experiment_id": ID, "event_id": "3", "element_id": ID,
                 "url": "https://a.test/"},
         ]);
-        assert_eq!(read_events(report(good)).unwrap().1.len(), 3);
-        let bad = json!([
+        let read = |events: Json| read_events(report(events)).unwrap().1;
+        assert!(read(good).iter().all(Result::is_ok));
+        let mixed = read(json!([
             {"type": "seen", "experiment_id": ID, "event_id": "1"},
             {"type": "exposure", "experiment_id": "x"},
-            {"type": "no_match", "experiment_id": ID, "event_id": "", "element_id": ID, "url": "a"},
+            {"type": "conversion", "experiment_id": ID, "event_id": "3", "value": "59.90"},
+            {"type": "exposure", "experiment_id": ID, "event_id": "4"},
+            {"type": "no_match", "experiment_id": ID, "event_id": "5", "element_id": ID, "url": "a"},
+            {"type": "exposure", "experiment_id": ID, "event_id": 6},
             {},
-        ]);
-        assert_eq!(
-            errors(read_events(report(bad))),
-            [
-                "/events/0/type unknown_value",
-                "/events/1/event_id required",
-                "/events/1/experiment_id unknown_value",
-                "/events/3/type required",
-                "/events/3/experiment_id required",
-                "/events/3/event_id required",
-                "/events/2/event_id required",
-                "/events/2/url malformed",
-            ]
-        );
+            7,
+        ]));
+        let ids = mixed.iter().map(|event| match event {
+            Ok(event) => format!("good {}", event.id),
+            Err(id) => id.clone(),
+        });
+        let ids: Vec<String> = ids.collect();
+        assert_eq!(ids, ["1", "", "3", "good 4", "5", "", "", ""]);
+    }
+
+    #[test]
+    fn a_report_has_events_and_not_too_many() {
+        let report = |events: Json| json!({"token": "pk_1", "visitor_id": "v", "events": events});
         assert_eq!(
             errors(read_events(report(json!([])))),
             ["/events out_of_range"]

@@ -36,6 +36,9 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
+/// What is looked at of what the browser says it is, in bytes.
+const MAX_USER_AGENT: usize = 1_024;
+
 const SEC_GPC: HeaderName = HeaderName::from_static("sec-gpc");
 
 /// `POST /v1/page`
@@ -95,9 +98,20 @@ async fn count(call: &mut Call, cors: &mut Cors) -> Result<Reply, Problem> {
         ..visit
     };
     let engine = &call.app.engine;
-    let outcomes = engine.page_events(&installation, &visit, &events).await?;
-    let results = events.iter().zip(outcomes);
-    let results = results.map(|(event, outcome)| EventReply::new(&event.id, outcome));
+    let good: Vec<_> = events.iter().flatten().cloned().collect();
+    let outcomes = engine.page_events(&installation, &visit, &good).await?;
+    let mut outcomes = outcomes.into_iter();
+    let results = events.iter().map(|event| match event {
+        Ok(event) => {
+            let outcome = outcomes.next().expect("one outcome for each good event");
+            EventReply::new(&event.id, outcome)
+        }
+        Err(id) => EventReply {
+            event_id: id,
+            status: "ignored",
+            code: Some("invalid"),
+        },
+    });
     let reply = EventsReply {
         results: results.collect(),
     };
@@ -122,7 +136,10 @@ fn visit<'a>(call: &'a Call, asker: &'a Asker) -> Visit<'a> {
         visitor: "",
         session: asker.session.as_deref(),
         ip: Some(call.client_address()),
-        user_agent: call.header(&hyper::header::USER_AGENT),
+        // The beginning tells, and every rule of the account looks at it.
+        user_agent: call
+            .header(&hyper::header::USER_AGENT)
+            .map(|agent| agent.get(..MAX_USER_AGENT).unwrap_or(agent)),
         url: None,
         cookies: call.header(&hyper::header::COOKIE),
         gpc: call.header(&SEC_GPC) == Some("1"),
