@@ -121,6 +121,9 @@ impl Engine {
         let id = InstallationId(self.core.ids.next());
         let token = new_token(&self.core, "pk_");
         let mut installation = draft.check(id, token, self.core.config.clock.now())?;
+        if installation.platform == Platform::Shopify {
+            return Err(only_by_grant("/platform").into());
+        }
         installation.user_id = Some(account(who)?);
         let insert = self.core.database.run_tx("create_installation", |session| {
             let installation = installation.clone();
@@ -274,6 +277,14 @@ fn visible(who: &Principal, found: Option<Installation>) -> Result<Installation,
         .ok_or_else(|| ErrorKind::NotFound("installation").into())
 }
 
+/// A shop is who it says it is because it has said so to us, and not because an account does.
+fn only_by_grant(pointer: &str) -> Violations {
+    let mut violations = Violations::default();
+    let detail = "shops of Shopify connect by a link: POST /integrations/shopify/install";
+    violations.add(pointer, "conflict", detail);
+    violations
+}
+
 fn apply(current: Installation, change: &InstallationChange) -> Result<Installation, Violations> {
     let change = change.clone();
     let origins = || current.origins.iter().map(ToString::to_string).collect();
@@ -290,6 +301,13 @@ fn apply(current: Installation, change: &InstallationChange) -> Result<Installat
     };
     let checked = draft.check(current.id, current.token, current.created_at)?;
     let is_same_site = checked.domain == current.domain;
+    let is_shop = [checked.platform, current.platform].contains(&Platform::Shopify);
+    if is_shop && checked.platform != current.platform {
+        return Err(only_by_grant("/platform"));
+    }
+    if is_shop && !is_same_site {
+        return Err(only_by_grant("/domain"));
+    }
     let status = change.status.unwrap_or(current.status);
     if status == InstallationStatus::Uninstalled && status != current.status {
         let mut violations = Violations::default();

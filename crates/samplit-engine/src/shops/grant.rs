@@ -45,7 +45,7 @@ const TOPICS: [(&str, &[&str]); 2] = [
             "landing_site",
         ],
     ),
-    ("APP_UNINSTALLED", &["id"]),
+    ("APP_UNINSTALLED", &["id", "myshopify_domain"]),
 ];
 
 /// What a link says.

@@ -7,7 +7,7 @@
 use samplit_domain::{Installation, InstallationStatus, Platform};
 use samplit_store::{installations, shops};
 use serde::Deserialize;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
@@ -65,6 +65,17 @@ struct RedactJson {
     orders_to_redact: Vec<u64>,
 }
 
+/// Whether what was signed can be what the headers, which are not signed, say: a JSON object, unlike the
+/// query that ends a grant and is signed with the same secret, and where it names its shop, that one.
+fn is_about(hook: &ShopifyHook<'_>) -> bool {
+    let body: Option<Map<String, Json>> = serde_json::from_slice(hook.body).ok();
+    body.is_some_and(|body| {
+        let named = ["myshopify_domain", "shop_domain"].map(|name| body.get(name));
+        let mut named = named.into_iter().flatten();
+        named.all(|shop| shop.as_str().is_none_or(|shop| shop == hook.shop))
+    })
+}
+
 impl Engine {
     /// Takes in what a shop tells.
     ///
@@ -73,7 +84,7 @@ impl Engine {
     /// such as [`ErrorKind::Unavailable`].
     pub async fn shopify_hook(&self, hook: ShopifyHook<'_>) -> Result<(), Error> {
         let secret = &self.shopify()?.client_secret;
-        let is_genuine = signature::is_of_body(secret, hook.body, hook.hmac);
+        let is_genuine = signature::is_of_body(secret, hook.body, hook.hmac) && is_about(&hook);
         if !is_genuine || !is_shop(hook.shop) || hook.delivery.is_empty() {
             return Err(ErrorKind::BadSignature.into());
         }

@@ -142,6 +142,10 @@ impl ShopifyApp {
     }
 
     async fn post(&self, request: ShopRequest<'_>) -> Result<Json, Error> {
+        // Whatever a row says: our secret and the tokens of shops go to shops, and nowhere else.
+        if !is_shop(request.shop) {
+            return Err(Error::shop_failed("that host is no shop"));
+        }
         let answer = self.client.post(request).await;
         let answer = answer.map_err(Error::shop_failed)?;
         if !(200..300).contains(&answer.status) {

@@ -118,8 +118,12 @@ const CONTENT = {
 
 const KINDS = { style: "object", class: "object", attributes: "object", hidden: "boolean" };
 
+// What runs, loads or redirects by itself is no content.
+const ACTIVE = /^(script|style|iframe|frame|object|embed|base|meta|link|template|animate|set)$/i;
+
 // The changes of `content`, made. Content that is not ours makes none.
 const changesOf = (element, content) => {
+  if (!settings.raw_html && ACTIVE.test(element.localName)) return [];
   if (typeof content === "string") content = { text: content };
   if (!content || typeof content !== "object") return [];
   return Object.keys(CONTENT).flatMap((name) => {

@@ -99,6 +99,8 @@ const startView = async ({ isFirst, isQuiet } = {}) => {
   if (consent !== "granted" || Date.now() < askNotBefore) {
     restore();
     show();
+    // Shops forget whom they have noted.
+    if (consent !== "granted") tell("ready", { visitor_id: null, in_time: false, variants: [] });
     return;
   }
   mine.timeUp = () => {

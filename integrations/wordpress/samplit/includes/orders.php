@@ -15,6 +15,9 @@ const SAMPLIT_RETRIES = array( 60, 300, 1800, 7200, 21600, 43200, 86400 );
 
 /** The visitor of this request, from the cookie that the snippet leaves; empty where there is none. */
 function samplit_visitor(): string {
+	if ( isset( $_SERVER['HTTP_SEC_GPC'] ) && '1' === $_SERVER['HTTP_SEC_GPC'] ) {
+		return '';
+	}
 	$visitor = isset( $_COOKIE['samplit_order_visitor'] ) ? wp_unslash( $_COOKIE['samplit_order_visitor'] ) : '';
 	$visitor = is_string( $visitor ) ? sanitize_text_field( $visitor ) : '';
 	return strlen( $visitor ) <= 255 ? $visitor : '';
