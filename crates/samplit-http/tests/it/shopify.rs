@@ -529,3 +529,44 @@ async fn without_an_app_or_a_secret_it_says_what_to_set() {
         .await;
     assert_eq!(answer.summary(), "409 no_shopify");
 }
+
+/// The query that ends a grant is signed with the secret that signs hooks, and headers are not signed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_is_about_the_shop_that_it_was_signed_for() {
+    let stage = stage().await;
+    stage.connect().await;
+    let query = "code=c0de&shop=other.myshopify.com&state=s&timestamp=1";
+    let of_another = r#"{"id": 1, "myshopify_domain": "other.myshopify.com"}"#;
+    for (delivery, body) in [("x1", query), ("x2", of_another), ("x3", "[]")] {
+        let mac = STANDARD.encode(mac(body.as_bytes()));
+        let told = stage
+            .tell_signed("app/uninstalled", delivery, body, &mac)
+            .await;
+        assert_eq!(told.summary(), "401 bad_signature", "{body}");
+    }
+    assert_eq!(stage.installation().await["status"], "active");
+}
+
+/// Only its grant makes an installation that of a shop, and nothing but the end takes it away.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_says_of_himself_to_be_a_shop() {
+    let stage = stage().await;
+    let site = stage.connect().await;
+    let body = json!({"name": "Mine", "domain": "victim.myshopify.com", "platform": "shopify"});
+    let made = stage.server.post("/v1/installations", &body).await;
+    assert_eq!(made.summary(), "422 invalid /platform:conflict");
+    let path = format!("/v1/installations/{}", site["id"].as_str().unwrap());
+    for (change, expected) in [
+        (
+            json!({"domain": "mine.test"}),
+            "422 invalid /domain:conflict",
+        ),
+        (
+            json!({"platform": "custom"}),
+            "422 invalid /platform:conflict",
+        ),
+        (json!({"name": "Snow"}), "200"),
+    ] {
+        assert_eq!(stage.server.patch(&path, &change).await.summary(), expected);
+    }
+}
