@@ -40,7 +40,9 @@ impl Engine {
     /// trail that is not what was exported of it.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// When the database does not answer, and
+    /// [`ErrorKind::DirectoryUnavailable`](crate::ErrorKind::DirectoryUnavailable) where the directory
+    /// of exported checkpoints is configured and cannot be read.
     pub async fn start(database: Database, config: EngineConfig) -> Result<Self, Error> {
         let engine = Self::open(database.clone(), config).await?;
         engine.hold_restored().await?;
@@ -73,7 +75,9 @@ impl Engine {
     /// engine that was [opened](Self::open) to write.
     ///
     /// # Errors
-    /// When the database fails.
+    /// When the database fails, and
+    /// [`ErrorKind::DirectoryUnavailable`](crate::ErrorKind::DirectoryUnavailable) where the directory
+    /// of exported checkpoints is configured and cannot be read.
     pub async fn hold_restored(&self) -> Result<(), Error> {
         self.guard().await
     }

@@ -229,3 +229,21 @@ async fn fallbacks_are_taken_in_order_and_only_once_the_page_is_read() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_runs_by_itself_takes_no_content() {
+    on_a_site(async |page, site| {
+        let data = "<script type='application/ld+json'>{}</script>";
+        site.page("/", LISTEN, data);
+        let content = json!({
+            "attributes": {"type": "text/javascript", "src": "data:text/javascript,window.ran=1"},
+            "text": "window.ran = 1",
+        });
+        site.answers(&[experiment("e", &["css:script[type*=ld]"], content)]);
+        open(page, site, "/", READY).await;
+        let left = "[window.ran ?? null, document.querySelector('script[type*=ld]')?.outerHTML]";
+        let data = data.replace('\'', "\"");
+        assert_eq!(value(page, left).await, json!([null, data]));
+    })
+    .await;
+}

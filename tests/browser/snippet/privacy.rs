@@ -52,6 +52,8 @@ async fn without_consent_nothing_is_sent_or_kept_until_it_is_given() {
             assert_eq!(urls, [at("/"), at("/next")]);
             let before = usize::from(answer == "pending");
             assert_eq!(site.events_of("conversion").len(), before);
+            // Whoever comes back is somebody new, and sees it for the first time.
+            site.until(|site| site.events_of("exposure").len() == 2).await;
         })
         .await;
     }

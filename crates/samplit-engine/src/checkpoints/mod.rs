@@ -97,7 +97,7 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::NotRunning`] before the start,
     /// [`ErrorKind::Conflict`] (`no_signing_key`) without a key, [`ErrorKind::OnHold`] when the trail
-    /// does not lead to what was signed before.
+    /// does not lead to what was signed before, [`ErrorKind::DirectoryUnavailable`].
     pub async fn sign_checkpoint(
         &self,
         who: &Principal,

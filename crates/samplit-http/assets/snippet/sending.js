@@ -48,11 +48,15 @@ const schedule = (wait) => {
 };
 
 const flush = async () => {
-  if (isSending || consent !== "granted" || !recall("visitor")) return;
+  const visitor = recall("visitor");
+  if (isSending || consent !== "granted" || !visitor) return;
+  // Else the answer is about somebody who has asked to be forgotten meanwhile.
+  const isStill = () => consent === "granted" && recall("visitor") === visitor;
   const events = queue.splice(0, MOST_AT_ONCE);
   if (!events.length) return;
   isSending = true;
   const again = (wait) => {
+    if (!isStill()) return;
     if (++tries < MOST_TRIES) {
       queue.unshift(...events);
       notBefore = Date.now() + wait;
@@ -64,7 +68,8 @@ const flush = async () => {
     const response = await post("/v1/events", { ...asker(), events }, { keepalive: true });
     if (response.ok) {
       tries = 0;
-      noteResults(events, (await response.json()).results);
+      const { results } = await response.json();
+      if (isStill()) noteResults(events, results);
     } else if (response.status === 429 || response.status >= 500)
       again(Math.max(jitter, response.headers.has("Retry-After") ? retryAfter(response) : 0));
   } catch {

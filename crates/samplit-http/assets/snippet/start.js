@@ -14,6 +14,7 @@ const api = {
     if (consent === "denied") {
       queue = [];
       forget();
+      startAfresh();
     }
     if (isStarted) begin();
   },

@@ -91,7 +91,7 @@ const restore = (isKept = () => false) => {
 const sight = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries)
     if (isIntersecting)
-      for (const one of treated) if (one.target === target) see(one.experiment);
+      for (const one of treated) if (one.target === target && !one.isLost) see(one.experiment);
 });
 
 const watchForView = (one) => {

@@ -5,6 +5,12 @@ let view = {};
 let shown = [];
 const seen = new Set();
 
+// Somebody else, as far as anybody may know.
+const startAfresh = () => {
+  seen.clear();
+  underWay.clear();
+};
+
 const tell = (name, detail) =>
   document.dispatchEvent(new CustomEvent("samplit:" + name, { detail }));
 
@@ -57,7 +63,10 @@ let asking = Promise.resolve();
 
 const learn = ({ visitor_id, experiments, selectors }) => {
   const known = recall("visitor");
-  if (known && visitor_id && visitor_id !== known) keep("goals");
+  if (known && visitor_id && visitor_id !== known) {
+    keep("goals");
+    startAfresh();
+  }
   keep("visitor", visitor_id ?? known);
   hints = selectors;
   rememberGoals(experiments.filter(({ reason }) => !reason));
@@ -83,7 +92,7 @@ const showAll = (experiments) => {
 // What may still be found by a fallback only, when the page has been read, stays hidden so long.
 const showFound = () => {
   const open = treated.filter(({ node }) => !node);
-  if (document.readyState === "loading" && !view.isUp && open.length)
+  if (PATIENCE && document.readyState === "loading" && !view.isUp && open.length)
     hide(open.flatMap(({ selectors }) => selectors.map(cssOf)).filter(Boolean));
   else show();
 };

@@ -12,6 +12,7 @@ mod installations;
 mod ofrep;
 mod ofrep_providers;
 mod outage;
+mod page_events;
 mod pages;
 mod privacy;
 mod proofs;
