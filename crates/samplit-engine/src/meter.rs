@@ -330,7 +330,7 @@ fn describe() {
     );
     describe_gauge!(
         "samplit_webhook_pending",
-        "Deliveries of webhooks that wait, retries that are not due yet among them"
+        "Deliveries of webhooks that wait, up to 100,000, retries that are not due yet among them"
     );
     describe_gauge!(
         "samplit_webhook_overdue_seconds",

@@ -1,8 +1,8 @@
 //! What nobody does and is told once: that a rule is met, and that visitors are not split as they should.
 
 use samplit_engine::{
-    Experiment, ExperimentDraft, Principal, Status, Stopping, StoppingRule, Strategy,
-    Transition, WebhookEvent,
+    Experiment, ExperimentDraft, Principal, Status, Stopping, StoppingRule, Strategy, Transition,
+    WebhookEvent,
 };
 use samplit_tests::{connect, database, draft, engine_with, eventually};
 use serde_json::json;
