@@ -24,6 +24,7 @@ mod results;
 mod seal;
 mod statements;
 mod tamper;
+mod webhooks;
 
 use samplit_engine::{Assign, Convert, Engine, ExperimentId, Principal, Report};
 

@@ -13,7 +13,12 @@ use serde_json::{Map, json};
 use crate::{conversion, visitor};
 
 /// Sends visitors in waves; the share `rates[arm]` of an arm's visitors converts, the first ones.
-async fn traffic(engine: &Engine, experiment: &Experiment, visitors: usize, rates: &[f64]) {
+pub(crate) async fn traffic(
+    engine: &Engine,
+    experiment: &Experiment,
+    visitors: usize,
+    rates: &[f64],
+) {
     let me = Principal::system();
     let mut seen = vec![0.0; rates.len()];
     let mut converted = vec![0.0; rates.len()];

@@ -16,11 +16,13 @@ mod ope;
 mod output;
 mod page_fetcher;
 mod private_cluster;
+mod public_client;
 mod serve;
 mod settings;
 mod shops;
 mod signals;
 mod webhook;
+mod webhook_sender;
 
 use std::process::ExitCode;
 

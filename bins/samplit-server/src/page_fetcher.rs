@@ -1,30 +1,17 @@
 //! Fetches a page that a customer names, to find the snippet on it.
-//!
-//! Somebody who may name an address must not be able to look into our network through it. So the name
-//! is resolved here, every address that is not public is refused, and what is connected to is one
-//! that was looked at: a name that stands for something else a moment later gains nothing.
 
-use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, HOST, USER_AGENT};
-use hyper::{Request, Response, Uri};
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use samplit_http::{FetchFailure, FetchedPage, PageFetcher, is_public_address};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, lookup_host};
-use tokio_rustls::TlsConnector;
+use http_body_util::Full;
+use hyper::Request;
+use hyper::header::ACCEPT;
+use samplit_http::{FetchFailure, FetchedPage, PageFetcher};
+use tokio::time::{Instant, timeout_at};
 
-use crate::fetch::tls_config;
+use crate::public_client::{AddressRefused, Besides, PublicClient, beginning};
 
 /// How long all of it may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,113 +20,47 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_PAGE: usize = 1024 * 1024;
 
 /// Fetches pages from public addresses.
-pub(crate) struct PublicFetcher {
-    tls: TlsConnector,
-    /// For tests: whether sites of this machine count as public.
-    allow_loopback: bool,
-}
-
-impl std::fmt::Debug for PublicFetcher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PublicFetcher").finish_non_exhaustive()
-    }
-}
+#[derive(Debug)]
+pub(crate) struct PublicFetcher(PublicClient);
 
 impl PublicFetcher {
-    /// Believes the certificate authorities of the operating system.
+    /// Believes the certificate authorities of the operating system. `allow_loopback`, for tests:
+    /// whether sites of this machine count as public.
     pub(crate) fn new(allow_loopback: bool) -> anyhow::Result<Self> {
-        Ok(Self {
-            tls: Arc::new(tls_config()?).into(),
-            allow_loopback,
-        })
+        let besides = if allow_loopback {
+            Besides::Loopback
+        } else {
+            Besides::Nothing
+        };
+        Ok(Self(PublicClient::new(besides)?))
     }
 
     async fn get(&self, url: &str) -> anyhow::Result<FetchedPage> {
-        let uri: Uri = url.parse()?;
-        let host = uri.host().context("a URL without a host")?;
-        let is_secure = uri.scheme_str() == Some("https");
-        let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
-        let stream = self.connect(host, port).await?;
-        let request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
-            .header(
-                HOST,
-                uri.authority().map_or(host, |authority| authority.as_str()),
-            )
-            .header(USER_AGENT, concat!("samplit/", env!("CARGO_PKG_VERSION")))
-            .header(ACCEPT, "text/html")
-            .body(Empty::new())?;
-        let answer = if is_secure {
-            let name = host.trim_start_matches('[').trim_end_matches(']');
-            let name = ServerName::try_from(name.to_owned())?;
-            ask(self.tls.connect(name, stream).await?, request).await?
-        } else {
-            ask(stream, request).await?
-        };
+        let deadline = Instant::now() + TIMEOUT;
+        let too_late = || anyhow!("no answer within {} s", TIMEOUT.as_secs());
+        let request = Request::get(url).header(ACCEPT, "text/html");
+        let asking = self.0.send(request.body(Full::<Bytes>::default())?);
+        let answer = timeout_at(deadline, asking).await;
+        let answer = answer.map_err(|_elapsed| too_late())??;
         let status = answer.status().as_u16();
-        let body = beginning(answer.into_body()).await?;
+        let (body, broken) = beginning(answer.into_body(), MAX_PAGE, deadline).await;
+        if let Some(error) = broken {
+            return Err(error);
+        }
         let body = String::from_utf8_lossy(&body).into_owned();
         Ok(FetchedPage { status, body })
     }
-
-    async fn connect(&self, host: &str, port: u16) -> anyhow::Result<TcpStream> {
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
-        // One among them that is ours is reason enough: nobody's site has one.
-        if !addresses.iter().all(|address| self.is_allowed(*address)) {
-            return Err(FetchFailure::AddressRefused.into());
-        }
-        let mut failure = anyhow!("the name has no address");
-        for address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => failure = error.into(),
-            }
-        }
-        Err(failure)
-    }
-
-    fn is_allowed(&self, address: SocketAddr) -> bool {
-        let address = address.ip().to_canonical();
-        is_public_address(address) || (self.allow_loopback && address.is_loopback())
-    }
-}
-
-async fn ask(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    request: Request<Empty<Bytes>>,
-) -> anyhow::Result<Response<Incoming>> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // Ends with the answer, or when nobody waits for it any more.
-    tokio::spawn(connection);
-    Ok(sender.send_request(request).await?)
-}
-
-/// As much of a body as is read; the rest is never asked for.
-async fn beginning(mut body: Incoming) -> io::Result<Vec<u8>> {
-    let mut page = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(io::Error::other)?;
-        if let Some(data) = frame.data_ref() {
-            let room = MAX_PAGE - page.len();
-            page.extend_from_slice(&data[..data.len().min(room)]);
-        }
-        if page.len() == MAX_PAGE {
-            break;
-        }
-    }
-    Ok(page)
 }
 
 impl PageFetcher for PublicFetcher {
     fn fetch<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<FetchedPage, FetchFailure>> {
         Box::pin(async move {
-            let page = match tokio::time::timeout(TIMEOUT, self.get(url)).await {
-                Ok(page) => page,
-                Err(_elapsed) => Err(anyhow!("no answer within {} s", TIMEOUT.as_secs())),
-            };
-            page.map_err(|error| match error.downcast() {
-                Ok(failure) => failure,
-                Err(error) => FetchFailure::Unreachable(format!("{error:#}")),
+            self.get(url).await.map_err(|error| {
+                if error.is::<AddressRefused>() {
+                    FetchFailure::AddressRefused
+                } else {
+                    FetchFailure::Unreachable(format!("{error:#}"))
+                }
             })
         })
     }

@@ -81,3 +81,15 @@ id!(
     /// A row of `excluded_sessions`.
     ExcludedSessionId
 );
+id!(
+    /// A row of `webhook_endpoints`.
+    WebhookId
+);
+id!(
+    /// A row of `webhook_messages`.
+    WebhookMessageId
+);
+id!(
+    /// A row of `webhook_deliveries`.
+    WebhookDeliveryId
+);

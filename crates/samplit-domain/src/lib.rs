@@ -21,6 +21,7 @@ mod stopping;
 mod trigger;
 mod violation;
 mod visit;
+mod webhook;
 
 pub use allocation::{Allocation, Mode, PolicyKind, Strategy};
 pub use arms::{Arm, ArmSet, MAX_ARMS, arm_sets};
@@ -33,7 +34,7 @@ pub use facts::Visit;
 pub use hypothesis::Hypothesis;
 pub use ids::{
     ApiKeyId, AssignmentId, ElementId, EntryId, ExcludedSessionId, ExclusionId, ExperimentId,
-    GoalId, InstallationId, UserId, VariantId,
+    GoalId, InstallationId, UserId, VariantId, WebhookDeliveryId, WebhookId, WebhookMessageId,
 };
 pub use installation::{
     Installation, InstallationDraft, InstallationStatus, MAX_HIDE_TIMEOUT_MS, Platform,
@@ -49,6 +50,9 @@ pub use trigger::GoalTrigger;
 pub use violation::{Violation, Violations, json_pointer};
 pub use visit::{
     Assign, Convert, DEFAULT_CONVERSION_VALUE, ERASED_PREFIX, MAX_CONVERSION_VALUE, MAX_IDENTIFIER,
+};
+pub use webhook::{
+    Webhook, WebhookAttempt, WebhookDelivery, WebhookDeliveryStatus, WebhookEvent, WebhookOff,
 };
 
 /// A value outside the closed set of words that a column or field allows.

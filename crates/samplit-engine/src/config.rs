@@ -11,6 +11,7 @@ use crate::checkpoints::CheckpointSink;
 use crate::secret::Secret;
 use crate::shops::ShopifyApp;
 use crate::source::{Entropy, SystemClock, SystemEntropy};
+use crate::webhooks::WebhookSender;
 
 /// The settings of an [`Engine`](crate::Engine).
 #[derive(Clone, Debug)]
@@ -29,7 +30,8 @@ pub struct EngineConfig {
     pub cache_capacity: u64,
     /// How often changed experiments are looked for where no notification arrived.
     pub refresh_every: Duration,
-    /// How often the stopping rules of experiments are asked that complete by themselves.
+    /// How often the stopping rules of experiments are asked that complete by themselves, or whose
+    /// winner an endpoint is to hear of.
     pub complete_every: Duration,
     /// The least time between two reallocations of one experiment; zero: before every batch.
     pub reallocate_every: Duration,
@@ -49,6 +51,10 @@ pub struct EngineConfig {
     pub secret: Option<Secret>,
     /// The app at Shopify that shops install; none: what needs it is refused as `no_shopify`.
     pub shopify: Option<ShopifyApp>,
+    /// Posts what endpoints are to hear; none, and without a secret: it waits for another engine.
+    pub webhook_sender: Option<Arc<dyn WebhookSender>>,
+    /// How often it is looked for what endpoints are to hear; what happens here is said at once.
+    pub webhook_every: Duration,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where keys and identifiers come from.
@@ -76,6 +82,8 @@ impl EngineConfig {
             shutdown_timeout: Duration::from_secs(10),
             secret: None,
             shopify: None,
+            webhook_sender: None,
+            webhook_every: Duration::from_secs(2),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::default()),
         }

@@ -21,6 +21,7 @@ use crate::remembered::Remembered;
 use crate::site::Site;
 use crate::source::IdSource;
 use crate::visitor::{Digest, KnownVisitor};
+use crate::webhooks::Postman;
 
 /// The most API keys remembered, and the most installations.
 const MAX_KEYS: u64 = 10_000;
@@ -51,6 +52,7 @@ pub(crate) struct Core {
     pub(crate) sinks: Sinks,
     pub(crate) rounds: Rounds,
     pub(crate) turns: Turns,
+    pub(crate) postman: Postman,
 }
 
 impl Core {
@@ -73,6 +75,7 @@ impl Core {
             sinks: Sinks::start(&config.checkpoint_sinks),
             rounds: Rounds::default(),
             turns: turns(),
+            postman: Postman::default(),
             database,
             config,
         }

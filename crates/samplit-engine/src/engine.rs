@@ -36,7 +36,7 @@ impl Engine {
     }
 
     /// Opens an engine and lets it work: it follows changes made by other processes, completes
-    /// experiments that registered so, seals and signs. Before it answers anything, it holds every
+    /// experiments that registered so, seals, signs, and delivers webhooks. Before it answers anything, it holds every
     /// trail that is not what was exported of it.
     ///
     /// # Errors
@@ -51,6 +51,10 @@ impl Engine {
         let checkpoint = config.checkpoint_every;
         let (refresh, complete) = (config.refresh_every, config.complete_every);
         let core = Arc::downgrade(&engine.core);
+        if config.webhook_sender.is_some() && config.secret.is_some() {
+            let every = config.webhook_every;
+            engine.core.postman.start(Weak::clone(&core), every);
+        }
         engine.tasks.lock().extend([
             tokio::spawn(live::follow(Weak::clone(&core), database, refresh)),
             tokio::spawn(auto_complete::watch(
@@ -83,8 +87,8 @@ impl Engine {
     }
 
     /// Takes no more requests, answers those that wait, and stops. An engine that was started signs
-    /// what grew since the last round; what waits for the sinks is handed over. Both together take
-    /// at most [`EngineConfig::shutdown_timeout`].
+    /// what grew since the last round; what waits for the sinks is handed over, and webhooks under way
+    /// are brought to their end. All of it takes at most [`EngineConfig::shutdown_timeout`].
     pub async fn shutdown(&self) {
         self.writer.drain().await;
         let tasks = std::mem::take(&mut *self.tasks.lock());
@@ -95,16 +99,23 @@ impl Engine {
             let _ = task.await;
         }
         let deadline = Instant::now() + self.core.config.shutdown_timeout;
-        if was_started {
-            match timeout_at(deadline, Box::pin(self.sign_all())).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::warn!(error = ?error, "the last entries are not signed");
-                }
-                Err(_elapsed) => tracing::warn!("not all of the last entries were signed in time"),
+        let signing = async {
+            if was_started {
+                self.sign_last(deadline).await;
             }
+            self.core.sinks.close(deadline).await;
+        };
+        tokio::join!(signing, self.core.postman.close(deadline));
+    }
+
+    async fn sign_last(&self, deadline: Instant) {
+        match timeout_at(deadline, Box::pin(self.sign_all())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(error = ?error, "the last entries are not signed");
+            }
+            Err(_elapsed) => tracing::warn!("not all of the last entries were signed in time"),
         }
-        self.core.sinks.close(deadline).await;
     }
 
     /// The database underneath.

@@ -7,6 +7,7 @@ use samplit_store::{BreakerState, PoolStatus};
 
 use crate::core::Core;
 use crate::meter::Sight;
+use crate::webhooks::WebhookStatus;
 use crate::{Engine, Error};
 
 /// What each part of an engine looks like now.
@@ -21,6 +22,8 @@ pub struct Health {
     pub pool: PoolStatus,
     /// What the checkpointer does.
     pub checkpointer: CheckpointerStatus,
+    /// How webhooks are delivered; `None`: not by this process.
+    pub webhooks: Option<WebhookStatus>,
 }
 
 /// What is known of the checkpointer.
@@ -58,6 +61,7 @@ impl Engine {
                 every: self.core.config.checkpoint_every,
                 on_hold: self.core.rounds.on_hold(),
             },
+            webhooks: self.core.postman.status(self.core.config.clock.now()),
         }
     }
 
@@ -76,6 +80,7 @@ impl Core {
             visitors: self.visitors.entry_count(),
             round_age: self.rounds.age(),
             on_hold: self.rounds.on_hold(),
+            webhooks: self.postman.status(self.config.clock.now()),
             ..Sight::default()
         };
         let now_us = to_micros(self.config.clock.now());

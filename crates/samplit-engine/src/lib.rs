@@ -46,6 +46,7 @@ mod start;
 mod trail;
 mod trail_reader;
 mod visitor;
+mod webhooks;
 mod writer;
 
 pub use access::{CreatedApiKey, NewApiKey, Principal, Role, Scope};
@@ -85,6 +86,10 @@ pub use shops::{
 };
 pub use source::{Entropy, SeededEntropy, SystemClock, SystemEntropy};
 pub use trail_reader::TrailEntry;
+pub use webhooks::{
+    NewWebhook, WebhookAnswer, WebhookChange, WebhookFailure, WebhookRequest, WebhookSender,
+    WebhookStatus, WebhookWithSecret,
+};
 
 // What a caller of the engine needs of the crates below it.
 pub use samplit_audit::{

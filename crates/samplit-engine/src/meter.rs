@@ -13,6 +13,7 @@ use metrics::{
 use tokio::time::Instant;
 
 use crate::assign::{Assigned, NotRecorded};
+use crate::webhooks::{self, WebhookStatus};
 use crate::{Error, ErrorKind};
 
 /// The metrics of one engine.
@@ -36,6 +37,8 @@ pub(crate) struct Meter {
     visitors: Gauge,
     round_age: Gauge,
     on_hold: Gauge,
+    webhooks_pending: Gauge,
+    webhooks_overdue: Gauge,
 }
 
 /// What an assign that is answered may come to.
@@ -73,6 +76,8 @@ pub(crate) struct Sight {
     pub(crate) round_age: Duration,
     /// Trails on hold.
     pub(crate) on_hold: u64,
+    /// How webhooks are delivered, where they are.
+    pub(crate) webhooks: Option<WebhookStatus>,
 }
 
 impl Meter {
@@ -100,6 +105,8 @@ impl Meter {
             visitors: gauge!("samplit_visitors_in_memory"),
             round_age: gauge!("samplit_checkpoint_round_age_seconds"),
             on_hold: gauge!("samplit_trails_on_hold"),
+            webhooks_pending: gauge!("samplit_webhook_pending"),
+            webhooks_overdue: gauge!("samplit_webhook_overdue_seconds"),
         }
     }
 
@@ -151,6 +158,11 @@ impl Meter {
         self.visitors.set(small(sight.visitors));
         self.round_age.set(sight.round_age.as_secs_f64());
         self.on_hold.set(small(sight.on_hold));
+        let webhooks = sight.webhooks;
+        let pending = webhooks.map_or(0, |webhooks| webhooks.pending);
+        let overdue = webhooks.map_or(Duration::ZERO, |webhooks| webhooks.overdue);
+        self.webhooks_pending.set(small(pending));
+        self.webhooks_overdue.set(overdue.as_secs_f64());
     }
 }
 
@@ -205,6 +217,7 @@ fn begin_at_zero() {
     }
     counter!("samplit_checkpoint_panics_total").increment(0);
     gauge!("samplit_checkpoint_unsigned_seconds").increment(0);
+    webhooks::begin_at_zero();
 }
 
 /// The one list of the engine's metrics.
@@ -297,6 +310,32 @@ fn describe() {
         "samplit_weights_age_seconds",
         Unit::Seconds,
         "Age of the oldest weights in force, of the adaptive experiments in memory that run"
+    );
+    describe_counter!(
+        "samplit_webhook_attempts_total",
+        "Attempts to deliver a webhook, by outcome: delivered, refused (an answer that is not 2xx), failed (none)"
+    );
+    describe_histogram!(
+        "samplit_webhook_attempt_seconds",
+        Unit::Seconds,
+        "Time until the receiver of a webhook answered, or until nobody waited any more"
+    );
+    describe_counter!(
+        "samplit_webhook_dead_letters_total",
+        "Deliveries of webhooks that were given up"
+    );
+    describe_counter!(
+        "samplit_webhooks_switched_off_total",
+        "Webhooks that were switched off, by reason: gone (410), failing (nothing else for five days)"
+    );
+    describe_gauge!(
+        "samplit_webhook_pending",
+        "Deliveries of webhooks that wait, up to 100,000, retries that are not due yet among them"
+    );
+    describe_gauge!(
+        "samplit_webhook_overdue_seconds",
+        Unit::Seconds,
+        "Time for which the oldest delivery of a webhook should have been tried"
     );
     describe_gauge!("samplit_experiments_in_memory", "Experiments in memory");
     describe_gauge!(

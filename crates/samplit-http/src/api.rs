@@ -22,4 +22,5 @@ pub(crate) mod shops;
 pub(crate) mod timeline;
 mod visit;
 pub(crate) mod visits;
+pub(crate) mod webhooks;
 pub(crate) mod what_if;

@@ -9,7 +9,10 @@ use hyper::{
     header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, IF_MATCH, IF_NONE_MATCH},
     http::request::Parts,
 };
-use samplit_domain::{ExclusionId, ExperimentId, Installation, InstallationId, Origin, VariantId};
+use samplit_domain::{
+    ExclusionId, ExperimentId, Installation, InstallationId, Origin, VariantId, WebhookDeliveryId,
+    WebhookId,
+};
 use samplit_engine::{Error, ErrorKind, Principal};
 use serde_json::Value as Json;
 
@@ -159,6 +162,18 @@ impl Call {
     pub(crate) fn exclusion_id(&self) -> ExclusionId {
         let exclusion = self.ids.exclusion;
         exclusion.expect("the pattern of the route has {exclusion_id}")
+    }
+
+    /// The webhook of the path.
+    pub(crate) fn webhook_id(&self) -> WebhookId {
+        let webhook = self.ids.webhook;
+        webhook.expect("the pattern of the route has {webhook_id}")
+    }
+
+    /// The delivery of the path.
+    pub(crate) fn delivery_id(&self) -> WebhookDeliveryId {
+        let delivery = self.ids.delivery;
+        delivery.expect("the pattern of the route has {delivery_id}")
     }
 
     /// The flag of the path.

@@ -215,6 +215,27 @@ impl<'v> Fields<'v> {
         Some(items.into_iter().enumerate().map(text).collect())
     }
 
+    /// A field that holds an array of words of a closed set; one that is none is left out.
+    pub(crate) fn words<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<Vec<T>> {
+        let items: Vec<Json> = self.optional(name)?;
+        let at = json_pointer(&self.at, name);
+        let word = |(index, item): (usize, Json)| {
+            let pointer = format!("{at}/{index}");
+            let Some(text) = String::from_json(item) else {
+                self.violations
+                    .add(pointer, "wrong_type", "must be a string");
+                return None;
+            };
+            let word = text.parse();
+            word.map_err(|error: T::Err| {
+                self.violations
+                    .add(pointer, "unknown_value", error.to_string());
+            })
+            .ok()
+        };
+        Some(items.into_iter().enumerate().filter_map(word).collect())
+    }
+
     /// A field that holds an object, read by `read`.
     pub(crate) fn object<T>(
         &mut self,

@@ -63,8 +63,8 @@ fn is_current(version: Option<i32>, expected: Option<i32>) -> bool {
 }
 
 /// Every part with its state. Breaker and pool explain and do not decide: the one closes as soon as
-/// the database answers, and the other is full for a moment in every burst. Nor does the checkpointer,
-/// which no answer waits for, or a trail on hold, beside which all others work.
+/// the database answers, and the other is full for a moment in every burst. Nor do the checkpointer
+/// and webhooks, which no answer waits for, or a trail on hold, beside which all others work.
 fn verbose(is_draining: bool, expected: Option<i32>, health: Option<&Health>) -> Reply {
     let version = health.and_then(|health| health.schema_version.as_ref().ok());
     let is_schema_current = version.is_some_and(|version| is_current(*version, expected));
@@ -97,6 +97,12 @@ fn verbose(is_draining: bool, expected: Option<i32>, health: Option<&Health>) ->
             "trails": health.map(|health| json!({
                 "ok": health.checkpointer.on_hold == 0,
                 "on_hold": health.checkpointer.on_hold,
+            })),
+            "webhooks": health.and_then(|health| health.webhooks).map(|webhooks| json!({
+                "ok": !webhooks.is_late(),
+                "round_age_seconds": webhooks.round_age.as_secs_f64(),
+                "pending": webhooks.pending,
+                "overdue_seconds": webhooks.overdue.as_secs_f64(),
             })),
             "drain": {
                 "ok": !is_draining,

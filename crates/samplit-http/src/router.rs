@@ -4,7 +4,9 @@
 use futures_util::future::BoxFuture;
 use hyper::{Method, header::HeaderValue};
 use percent_encoding::percent_decode_str;
-use samplit_domain::{ExclusionId, ExperimentId, InstallationId, VariantId, Violations};
+use samplit_domain::{
+    ExclusionId, ExperimentId, InstallationId, VariantId, Violations, WebhookDeliveryId, WebhookId,
+};
 
 use crate::{call::Call, meter::Meter, problem::Problem, response::Reply};
 
@@ -38,6 +40,10 @@ pub(crate) struct PathIds {
     pub(crate) visitor: Option<String>,
     /// `{token}`, of an installation
     pub(crate) token: Option<String>,
+    /// `{webhook_id}`
+    pub(crate) webhook: Option<WebhookId>,
+    /// `{delivery_id}`
+    pub(crate) delivery: Option<WebhookDeliveryId>,
 }
 
 /// A pattern with everything that answers it.
@@ -129,6 +135,8 @@ impl PathRoutes {
                 .get("key")
                 .map(|key| percent_decode_str(key).decode_utf8_lossy().into_owned()),
             token: params.get("token").map(str::to_owned),
+            webhook: id(params, "webhook_id", "webhook")?,
+            delivery: id(params, "delivery_id", "delivery")?,
             visitor: params.get("visitor").map(visitor).transpose()?,
         };
         Ok((route, ids))

@@ -7,7 +7,7 @@ use crate::{
     api::{
         audit, custody, editor, exclusions, experiments, forecast, installations, ofrep, pages,
         preview, proofs, registration, results, segments, selector_misses, shops, timeline, visits,
-        what_if,
+        webhooks, what_if,
     },
     cors, page, picker,
     router::{Handler, Route, Router},
@@ -208,6 +208,30 @@ fn table() -> Vec<Route> {
         get("/v1/experiments/{id}/excluded-sessions", |call| {
             Box::pin(exclusions::excluded(call))
         }),
+        post("/v1/webhooks", |call| Box::pin(webhooks::create(call))),
+        get("/v1/webhooks", |call| Box::pin(webhooks::list(call))),
+        get("/v1/webhooks/{webhook_id}", |call| {
+            Box::pin(webhooks::show(call))
+        }),
+        patch("/v1/webhooks/{webhook_id}", |call| {
+            Box::pin(webhooks::update(call))
+        }),
+        delete("/v1/webhooks/{webhook_id}", |call| {
+            Box::pin(webhooks::delete(call))
+        }),
+        post("/v1/webhooks/{webhook_id}/rotate", |call| {
+            Box::pin(webhooks::rotate(call))
+        }),
+        untimed(post("/v1/webhooks/{webhook_id}/test", |call| {
+            Box::pin(webhooks::test(call))
+        })),
+        get("/v1/webhooks/{webhook_id}/deliveries", |call| {
+            Box::pin(webhooks::deliveries(call))
+        }),
+        post(
+            "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/replay",
+            |call| Box::pin(webhooks::replay(call)),
+        ),
         post("/ofrep/v1/evaluate/flags/{key}", |call| {
             Box::pin(ofrep::evaluate(call))
         }),
@@ -320,6 +344,8 @@ mod tests {
                 .replace("{visitor}", "$VISITOR")
                 .replace("{installation_id}", "$SITE")
                 .replace("{exclusion_id}", "$RULE")
+                .replace("{webhook_id}", "$HOOK")
+                .replace("{delivery_id}", "$DELIVERY")
                 .replace("{key}", "$FLAG")
                 .replace("{token}", "$TOKEN");
             assert!(

@@ -28,6 +28,8 @@ mod statement;
 pub mod statistics;
 mod tls;
 pub mod trail;
+pub mod webhook_outbox;
+pub mod webhooks;
 
 pub use breaker::{Admission, BreakerState, CircuitBreaker, Epoch};
 pub use database::{Connection, Database, PoolStatus, TxError};
@@ -58,6 +60,8 @@ pub fn statements() -> Vec<Statement> {
         shops::STATEMENTS,
         statistics::STATEMENTS,
         trail::STATEMENTS,
+        webhook_outbox::STATEMENTS,
+        webhooks::STATEMENTS,
     ]
     .concat()
 }

@@ -1,4 +1,5 @@
-//! What links, tokens and shops need: the secret of the server, and its app at Shopify.
+//! What links, tokens, shops and webhooks need: the secret of the server, its app at Shopify, and where
+//! webhooks may go.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,13 +13,14 @@ use serde::Serialize;
 use super::secret::Secret;
 use crate::fetch::web_address;
 use crate::shops::Shops;
+use crate::webhook_sender::PublicSender;
 
 /// The secret of the server, and its app at Shopify.
 #[derive(Clone, Debug, Args, Serialize)]
 #[command(next_help_heading = "Integrations")]
 pub(crate) struct IntegrationSettings {
-    /// Seals what shops entrust to the server, and signs its links: at least 32 bytes, base64 or
-    /// hexadecimal. Several are set apart by commas: the first seals and signs, every one opens. The
+    /// Seals what shops entrust to the server and what webhooks are signed with, and signs its links: at
+    /// least 32 bytes, base64 or hexadecimal. Several are set apart by commas: the first seals and signs, every one opens. The
     /// environment or a file is the better place.
     #[arg(
         long,
@@ -53,6 +55,11 @@ pub(crate) struct IntegrationSettings {
     #[arg(long, env = "SAMPLIT_SHOPIFY_ADDRESS", hide = true, value_parser = web_address)]
     #[serde(skip)]
     shopify_address: Option<Uri>,
+
+    /// Let webhooks go to addresses that are not public, and over http: to receivers in a network of
+    /// your own. Whoever has an account may then reach what this server reaches.
+    #[arg(long, env = "SAMPLIT_WEBHOOK_ALLOW_PRIVATE")]
+    webhook_allow_private: bool,
 }
 
 impl IntegrationSettings {
@@ -83,9 +90,11 @@ impl IntegrationSettings {
                 "--shopify-client-id and --shopify-client-secret: one needs the other"
             ),
         };
+        let sender = PublicSender::new(self.webhook_allow_private)?;
         Ok(EngineConfig {
             secret,
             shopify,
+            webhook_sender: Some(Arc::new(sender)),
             ..config
         })
     }

@@ -18,3 +18,4 @@ mod support;
 #[path = "../../../../crates/samplit-audit/tests/support/tamper.rs"]
 mod tamper;
 mod watch;
+mod webhooks;

@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 /// Headers, by lower-case name, and body of the request that comes in.
-fn receive(stream: &TcpStream) -> (HashMap<String, String>, String) {
+pub(crate) fn receive(stream: &TcpStream) -> (HashMap<String, String>, String) {
     let mut reader = BufReader::new(stream);
     let mut headers = HashMap::new();
     loop {
@@ -31,7 +31,7 @@ fn receive(stream: &TcpStream) -> (HashMap<String, String>, String) {
     (headers, String::from_utf8(body).unwrap())
 }
 
-fn answer(mut stream: TcpStream, status: &str) {
+pub(crate) fn answer(mut stream: TcpStream, status: &str) {
     let reply = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     stream.write_all(reply.as_bytes()).unwrap();
 }

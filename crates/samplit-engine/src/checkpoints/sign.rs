@@ -4,7 +4,7 @@ use std::io;
 
 use samplit_audit::checkpoint::{Checkpoint, SignedCheckpoint, sign};
 use samplit_audit::{Hash, merkle::Frontier};
-use samplit_domain::ExperimentId;
+use samplit_domain::{ExperimentId, UserId};
 use samplit_store::checkpoints::{self, CheckpointRow};
 use samplit_store::heads::{self, HeadRow};
 use samplit_store::trail;
@@ -12,7 +12,7 @@ use samplit_store::trail;
 use super::StoredCheckpoint;
 use super::sinks::failed;
 use crate::trail::{signed, unsigned};
-use crate::{Engine, Error, ErrorKind};
+use crate::{Engine, Error, ErrorKind, webhooks};
 
 /// Hashes read at once.
 pub(crate) const HASHES: u64 = 16_384;
@@ -118,7 +118,8 @@ impl Engine {
         // Exported first: what nobody outside has seen can be signed again, and what somebody has
         // seen must be where the guard finds it.
         self.file(&StoredCheckpoint::from_row(row.clone())?).await?;
-        let (row, is_new) = self.store(row).await?;
+        let owner = live.experiment.user_id;
+        let (row, is_new) = self.store(owner, row).await?;
         let stored = StoredCheckpoint::from_row(row)?;
         self.core.sinks.publish(&stored);
         Ok((stored, is_new))
@@ -233,15 +234,23 @@ impl Engine {
     }
 
     /// Stores a checkpoint, and says whether it is new. Where another engine was first, theirs stays.
-    async fn store(&self, row: CheckpointRow) -> Result<(CheckpointRow, bool), Refusal> {
-        let stored = self.core.database.run(|session| {
+    async fn store(
+        &self,
+        owner: Option<UserId>,
+        row: CheckpointRow,
+    ) -> Result<(CheckpointRow, bool), Refusal> {
+        let core = &*self.core;
+        let stored = core.database.run_tx("store_checkpoint", |session| {
             let row = row.clone();
             Box::pin(async move {
                 if checkpoints::insert(session, &row).await? {
+                    let signed = StoredCheckpoint::from_row(row)?;
+                    webhooks::post_checkpoint(core, session, owner, &signed).await?;
                     return Ok(None);
                 }
                 let (id, incarnation, size) = (row.experiment_id, row.incarnation, row.size);
-                checkpoints::read(session, id, incarnation, size).await
+                let other = checkpoints::read(session, id, incarnation, size).await?;
+                Ok::<_, Error>(other)
             })
         });
         match stored.await? {

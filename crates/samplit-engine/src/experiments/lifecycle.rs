@@ -8,6 +8,7 @@ use samplit_domain::{
 use samplit_store::keys;
 
 use super::change::Edit;
+use crate::webhooks::{self, News};
 use crate::{Engine, Error, Principal, Scope, registration, start};
 
 impl Engine {
@@ -72,7 +73,7 @@ impl Engine {
             }
             Ok(next)
         };
-        self.edit(who, edit, change, |core, session, next, trail| {
+        let done = self.edit(who, edit, change, |core, session, next, trail| {
             Box::pin(async move {
                 if trail.is_none() && next.status == Status::Active {
                     start::begin(core, session, next).await?;
@@ -82,10 +83,12 @@ impl Engine {
                     // id that a row shares with its entry, as long as the row has its identifier.
                     keys::destroy_pid(session, id).await?;
                 }
-                Ok(())
+                webhooks::post(core, session, &News::of_step(next, transition)).await
             })
-        })
-        .await
+        });
+        let done = done.await?;
+        self.core.postman.wake();
+        Ok(done)
     }
 }
 

@@ -20,4 +20,5 @@ mod registration;
 mod shopify;
 mod support;
 mod walk;
+mod webhooks;
 mod wordpress;
