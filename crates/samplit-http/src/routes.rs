@@ -18,6 +18,13 @@ pub(crate) fn router() -> Router {
     Router::new(table())
 }
 
+/// Method and pattern of every public route, for whoever wants to be sure of all of them.
+#[must_use]
+pub fn routes() -> Vec<(Method, &'static str)> {
+    let routes = table().into_iter();
+    routes.map(|route| (route.method, route.pattern)).collect()
+}
+
 fn get(pattern: &'static str, handler: Handler) -> Route {
     Route {
         method: Method::GET,
