@@ -93,3 +93,15 @@ id!(
     /// A row of `webhook_deliveries`.
     WebhookDeliveryId
 );
+id!(
+    /// A row of `sessions`.
+    SessionId
+);
+id!(
+    /// A row of `account_links`.
+    LinkId
+);
+id!(
+    /// A row of `activity_log`.
+    ActivityId
+);

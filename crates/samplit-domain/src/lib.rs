@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod account;
+mod activity;
 mod allocation;
 mod arms;
 mod cidr;
@@ -23,6 +25,10 @@ mod violation;
 mod visit;
 mod webhook;
 
+pub use account::{
+    AccountSession, ApiKey, LinkKind, MAX_PASSWORD, MIN_PASSWORD, Role, Scope, User,
+};
+pub use activity::{Action, Activity, Actor, ActorKind};
 pub use allocation::{Allocation, Mode, PolicyKind, Strategy};
 pub use arms::{Arm, ArmSet, MAX_ARMS, arm_sets};
 pub use cidr::{Cidr, MalformedCidr};
@@ -33,8 +39,9 @@ pub use experiment::{Element, Experiment, ExperimentType, Goal, GoalKind, Varian
 pub use facts::Visit;
 pub use hypothesis::Hypothesis;
 pub use ids::{
-    ApiKeyId, AssignmentId, ElementId, EntryId, ExcludedSessionId, ExclusionId, ExperimentId,
-    GoalId, InstallationId, UserId, VariantId, WebhookDeliveryId, WebhookId, WebhookMessageId,
+    ActivityId, ApiKeyId, AssignmentId, ElementId, EntryId, ExcludedSessionId, ExclusionId,
+    ExperimentId, GoalId, InstallationId, LinkId, SessionId, UserId, VariantId, WebhookDeliveryId,
+    WebhookId, WebhookMessageId,
 };
 pub use installation::{
     Installation, InstallationDraft, InstallationStatus, MAX_HIDE_TIMEOUT_MS, Platform,

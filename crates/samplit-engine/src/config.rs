@@ -7,6 +7,7 @@ use std::time::Duration;
 use samplit_audit::{KeyRing, Signer};
 use samplit_domain::Clock;
 
+use crate::accounts::Mailing;
 use crate::checkpoints::CheckpointSink;
 use crate::secret::Secret;
 use crate::shops::ShopifyApp;
@@ -55,6 +56,8 @@ pub struct EngineConfig {
     pub webhook_sender: Option<Arc<dyn WebhookSender>>,
     /// How often it is looked for what endpoints are to hear; what happens here is said at once.
     pub webhook_every: Duration,
+    /// What mails links to people; none: whoever makes a link hands it on.
+    pub mail: Option<Mailing>,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where keys and identifiers come from.
@@ -84,6 +87,7 @@ impl EngineConfig {
             shopify: None,
             webhook_sender: None,
             webhook_every: Duration::from_secs(2),
+            mail: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::default()),
         }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+mod accounts;
 mod assign;
 mod auto_complete;
 mod bots;
@@ -49,7 +50,11 @@ mod visitor;
 mod webhooks;
 mod writer;
 
-pub use access::{CreatedApiKey, NewApiKey, Principal, Role, Scope};
+pub use access::{CreatedApiKey, NewApiKey, Principal};
+pub use accounts::{
+    AccountChange, Device, Link, LinkInfo, Mail, MailSender, Mailing, NewKey, NewSession, NewUser,
+    Password, Redeem, SignedIn, SignedInToken, UserChange, UserFilter, in_request,
+};
 pub use assign::{Assigned, NotRecorded};
 pub use checkpoints::{CheckpointSink, StoredCheckpoint};
 pub use config::EngineConfig;

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod access;
+pub mod account_links;
+pub mod activity;
 pub mod assignments;
 mod breaker;
 mod cause;
@@ -22,12 +24,14 @@ mod notify;
 pub mod schema;
 pub mod selector_misses;
 mod server;
+pub mod sessions;
 mod settings;
 pub mod shops;
 mod statement;
 pub mod statistics;
 mod tls;
 pub mod trail;
+pub mod users;
 pub mod webhook_outbox;
 pub mod webhooks;
 
@@ -44,6 +48,8 @@ pub use statement::{Session, Statement};
 pub fn statements() -> Vec<Statement> {
     [
         access::STATEMENTS,
+        account_links::STATEMENTS,
+        activity::STATEMENTS,
         assignments::STATEMENTS,
         checkpoints::STATEMENTS,
         doctor::STATEMENTS,
@@ -57,11 +63,13 @@ pub fn statements() -> Vec<Statement> {
         keys::STATEMENTS,
         schema::STATEMENTS,
         selector_misses::STATEMENTS,
+        sessions::STATEMENTS,
         shops::STATEMENTS,
         statistics::STATEMENTS,
         trail::STATEMENTS,
         webhook_outbox::STATEMENTS,
         webhooks::STATEMENTS,
+        users::STATEMENTS,
     ]
     .concat()
 }

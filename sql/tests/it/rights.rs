@@ -60,9 +60,12 @@ async fn the_server_writes_but_only_appends_to_the_trail() {
         "UPDATE experiment_elements SET name = ''",
         "UPDATE goals SET is_primary = FALSE",
         "UPDATE variant_statistics SET arm = 1",
-        "UPDATE users SET role = 'admin'",
-        "UPDATE users SET password_hash = ''",
+        "UPDATE users SET created_at = now()",
         "DELETE FROM users",
+        "UPDATE sessions SET expires_at = now()",
+        "UPDATE account_links SET expires_at = now()",
+        "UPDATE activity_log SET actor_kind = 'system'",
+        "DELETE FROM activity_log",
         "UPDATE api_keys SET scopes = '{manage}'",
         "DELETE FROM api_keys",
         "INSERT INTO roles (name) VALUES ('root')",
@@ -195,6 +198,7 @@ async fn without_the_right_to_make_roles_the_rest_works_and_grants_can_follow() 
         "V13__proof_rights",
         "V14__proof_limits",
         "V16__on_the_page_rights",
+        "V18__accounts_rights",
         "V20__webhooks_rights",
     ] {
         let file = std::fs::read_to_string(file(&format!("migrations/{name}.sql"))).unwrap();

@@ -1,7 +1,7 @@
 //! What links, tokens, shops and webhooks need: the secret of the server, its app at Shopify, and where
 //! webhooks may go.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
@@ -10,7 +10,7 @@ use hyper::Uri;
 use samplit_engine::{EngineConfig, Secret as EngineSecret, ShopifyApp};
 use serde::Serialize;
 
-use super::secret::Secret;
+use super::secret::{Secret, given};
 use crate::fetch::web_address;
 use crate::shops::Shops;
 use crate::webhook_sender::PublicSender;
@@ -97,12 +97,5 @@ impl IntegrationSettings {
             webhook_sender: Some(Arc::new(sender)),
             ..config
         })
-    }
-}
-
-fn given(text: Option<&Secret>, file: Option<&Path>) -> anyhow::Result<Option<Secret>> {
-    match (text, file) {
-        (Some(text), _) => Ok(Some(text.clone())),
-        (None, file) => file.map(Secret::read).transpose(),
     }
 }
