@@ -161,6 +161,12 @@ impl Call {
         exclusion.expect("the pattern of the route has {exclusion_id}")
     }
 
+    /// The file of the path.
+    pub(crate) fn asset(&self) -> &str {
+        let asset = self.ids.asset.as_deref();
+        asset.expect("the pattern of the route has {asset}")
+    }
+
     /// The flag of the path.
     pub(crate) fn flag(&self) -> &str {
         let flag = self.ids.flag.as_deref();
@@ -212,6 +218,14 @@ impl Call {
     pub(crate) async fn json_bytes(&mut self) -> Result<Bytes, Problem> {
         if !self.is_of_type("application/json") {
             return Err(Problem::unsupported_media_type());
+        }
+        self.bytes().await
+    }
+
+    /// The bytes of a body that has to be a form.
+    pub(crate) async fn form_bytes(&mut self) -> Result<Bytes, Problem> {
+        if !self.is_of_type("application/x-www-form-urlencoded") {
+            return Err(Problem::not_a_form());
         }
         self.bytes().await
     }
