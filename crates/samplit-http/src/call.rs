@@ -355,7 +355,7 @@ impl Call {
 }
 
 /// Whether a token looks like one of ours: its prefix and 32 bytes in URL-safe Base64 without padding.
-fn is_well_formed(token: &str, prefix: &str) -> bool {
+pub(crate) fn is_well_formed(token: &str, prefix: &str) -> bool {
     token.strip_prefix(prefix).is_some_and(|secret| {
         let is_symbol = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
         secret.len() == 43 && secret.bytes().all(is_symbol)

@@ -117,8 +117,9 @@ impl Service {
 fn complete(headers: &mut HeaderMap, request_id: &RequestId) {
     headers.insert(X_REQUEST_ID, request_id.header());
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    if let Entry::Vacant(entry) = headers.entry(CACHE_CONTROL) {
-        entry.insert(HeaderValue::from_static("no-store"));
+    for (name, value) in [(REFERRER_POLICY, "no-referrer"), (CACHE_CONTROL, "no-store")] {
+        if let Entry::Vacant(entry) = headers.entry(name) {
+            entry.insert(HeaderValue::from_static(value));
+        }
     }
 }

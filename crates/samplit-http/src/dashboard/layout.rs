@@ -3,9 +3,9 @@
 use askama::Template;
 use hyper::{
     StatusCode,
-    header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue},
+    header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY},
 };
-use samplit_engine::Role;
+use samplit_engine::{Role, SignedIn};
 use time::OffsetDateTime;
 
 use super::{format::Moment, notice};
@@ -107,6 +107,17 @@ pub(crate) struct Viewer {
     pub(crate) name: String,
     pub(crate) email: String,
     pub(crate) role: Role,
+}
+
+impl From<&SignedIn> for Viewer {
+    fn from(who: &SignedIn) -> Self {
+        let name = who.user.name.as_deref().filter(|name| !name.is_empty());
+        Self {
+            name: name.unwrap_or(&who.user.email).to_owned(),
+            email: who.user.email.clone(),
+            role: who.user.role,
+        }
+    }
 }
 
 impl Viewer {
@@ -237,6 +248,8 @@ pub(super) fn protect(reply: &mut Reply) {
     let headers = reply.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, POLICY);
     headers.insert(OPENER, HeaderValue::from_static("same-origin"));
+    // Without it forms would come from nowhere: browsers would not say that they are from here.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
 }
 
 /// `path`, if it leads to a page of this server and nowhere else.

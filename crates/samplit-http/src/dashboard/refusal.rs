@@ -14,7 +14,10 @@ use super::{
     layout::{Frame, Viewer, protect, rendered},
     notice,
 };
-use crate::{app::App, problem::Problem, request_id::RequestId, response::Reply};
+use crate::{
+    app::App, call::is_well_formed, problem::Problem, request_id::RequestId, response::Reply,
+    session_cookie,
+};
 
 /// A request for a page, as far as a refusal needs to know it.
 #[derive(Debug)]
@@ -22,6 +25,7 @@ pub(crate) struct Asked {
     app: Arc<App>,
     /// Where to come back to after signing in; only what was asked for by GET is there to come back to.
     place: Option<String>,
+    session_token: Option<String>,
     request_id: RequestId,
 }
 
@@ -37,10 +41,13 @@ struct RefusalPage<'a> {
 
 impl Asked {
     pub(crate) fn of<B>(app: &Arc<App>, request: &Request<B>, request_id: &RequestId) -> Self {
+        let token = session_cookie::read(request.headers());
+        let token = token.filter(|token| is_well_formed(token, "ss_"));
         let place = request.uri().path_and_query().map(ToString::to_string);
         Self {
             app: Arc::clone(app),
             place: place.filter(|_| matches!(*request.method(), Method::GET | Method::HEAD)),
+            session_token: token.map(str::to_owned),
             request_id: request_id.clone(),
         }
     }
@@ -78,8 +85,11 @@ impl Asked {
         }
     }
 
+    /// Who is signed in, if that can be told.
     async fn viewer(&self) -> Option<Viewer> {
-        None
+        let token = self.session_token.as_deref()?;
+        let signed_in = self.app.engine.session(token).await.ok()?;
+        Some(Viewer::from(&signed_in))
     }
 }
 
