@@ -221,6 +221,11 @@ impl Call {
         token.expect("the pattern of the route has {token}")
     }
 
+    /// The token of the link of the path.
+    pub(crate) fn link_token(&self) -> &str {
+        self.installation_token()
+    }
+
     /// The exclusion rule of the path.
     pub(crate) fn exclusion_id(&self) -> ExclusionId {
         let exclusion = self.ids.exclusion;

@@ -152,7 +152,10 @@ impl Form {
         if beyond {
             return Err(problem);
         }
-        self.note = Some(if problem.errors.is_empty() {
+        self.note = Some(if problem.code == "sign_in_throttled" {
+            let seconds = problem.retry_after().unwrap_or("60");
+            format!("Too many passwords were tried. Wait {seconds} seconds, then try again.")
+        } else if problem.errors.is_empty() {
             sentence(&problem.detail)
         } else {
             "Some fields need another look. Nothing was saved.".to_owned()

@@ -5,10 +5,13 @@
 #![expect(dead_code, reason = "the pages that use the frame come next")]
 
 pub(crate) mod assets;
+mod door;
 pub(crate) mod field;
 pub(crate) mod form;
 pub(crate) mod format;
+mod join;
 pub(crate) mod layout;
 pub(crate) mod notice;
+mod overview;
 pub(crate) mod refusal;
 pub(crate) mod routes;

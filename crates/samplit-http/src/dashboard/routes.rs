@@ -2,6 +2,7 @@
 
 use hyper::Method;
 
+use super::{door, join, overview};
 use crate::router::{Handler, Route};
 
 /// A page.
@@ -24,5 +25,14 @@ fn sent(pattern: &'static str, handler: Handler) -> Route {
 }
 
 pub(crate) fn table() -> Vec<Route> {
-    vec![]
+    vec![
+        shown("/", |call| Box::pin(overview::show(call))),
+        shown("/login", |call| Box::pin(door::login(call))),
+        sent("/login", |call| Box::pin(door::sign_in(call))),
+        sent("/logout", |call| Box::pin(door::sign_out(call))),
+        shown("/forgot", |call| Box::pin(door::forgot(call))),
+        sent("/forgot", |call| Box::pin(door::send_link(call))),
+        shown("/join/{token}", |call| Box::pin(join::show(call))),
+        sent("/join/{token}", |call| Box::pin(join::join(call))),
+    ]
 }
