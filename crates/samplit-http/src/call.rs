@@ -224,6 +224,11 @@ impl Call {
         token.expect("the pattern of the route has {token}")
     }
 
+    /// The token of the link of the path.
+    pub(crate) fn link_token(&self) -> &str {
+        self.installation_token()
+    }
+
     /// The exclusion rule of the path.
     pub(crate) fn exclusion_id(&self) -> ExclusionId {
         let exclusion = self.ids.exclusion;
@@ -240,6 +245,12 @@ impl Call {
     pub(crate) fn delivery_id(&self) -> WebhookDeliveryId {
         let delivery = self.ids.delivery;
         delivery.expect("the pattern of the route has {delivery_id}")
+    }
+
+    /// The file of the path.
+    pub(crate) fn asset(&self) -> &str {
+        let asset = self.ids.asset.as_deref();
+        asset.expect("the pattern of the route has {asset}")
     }
 
     /// The account of the path.
@@ -315,6 +326,14 @@ impl Call {
         self.bytes().await
     }
 
+    /// The bytes of a body that has to be a form.
+    pub(crate) async fn form_bytes(&mut self) -> Result<Bytes, Problem> {
+        if !self.is_of_type("application/x-www-form-urlencoded") {
+            return Err(Problem::not_a_form());
+        }
+        self.bytes().await
+    }
+
     /// A body of JSON that a page sends, perhaps as text: of other origins that goes without asking
     /// before, and as the page is being left.
     pub(crate) async fn page_json(&mut self) -> Result<Json, Problem> {
@@ -374,7 +393,7 @@ impl Call {
 }
 
 /// Whether a token looks like one of ours: its prefix and 32 bytes in URL-safe Base64 without padding.
-fn is_well_formed(token: &str, prefix: &str) -> bool {
+pub(crate) fn is_well_formed(token: &str, prefix: &str) -> bool {
     token.strip_prefix(prefix).is_some_and(|secret| {
         let is_symbol = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
         secret.len() == 43 && secret.bytes().all(is_symbol)
