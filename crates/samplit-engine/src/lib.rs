@@ -3,6 +3,7 @@
 mod access;
 mod assign;
 mod auto_complete;
+mod backtest;
 mod bots;
 mod checkpoints;
 mod config;
@@ -42,6 +43,7 @@ mod segments;
 mod shops;
 mod site;
 mod source;
+mod standing;
 mod start;
 mod trail;
 mod trail_reader;
@@ -50,6 +52,10 @@ mod writer;
 
 pub use access::{CreatedApiKey, NewApiKey, Principal, Role, Scope};
 pub use assign::{Assigned, NotRecorded};
+pub use backtest::{
+    Backtest, BacktestReport, BacktestRow, MalformedOldTests, OldArm, OldTest, OldTestColumns,
+    RecordedOutcomes, read_old_tests,
+};
 pub use checkpoints::{CheckpointSink, StoredCheckpoint};
 pub use config::EngineConfig;
 pub use convert::Converted;
@@ -84,6 +90,7 @@ pub use shops::{
     WordPressOrders,
 };
 pub use source::{Entropy, SeededEntropy, SystemClock, SystemEntropy};
+pub use standing::{Leader, Standing};
 pub use trail_reader::TrailEntry;
 
 // What a caller of the engine needs of the crates below it.
