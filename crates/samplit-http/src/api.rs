@@ -2,10 +2,10 @@
 
 pub(crate) mod audit;
 pub(crate) mod custody;
-mod draft;
+pub(crate) mod draft;
 pub(crate) mod editor;
 pub(crate) mod exclusions;
-mod experiment_json;
+pub(crate) mod experiment_json;
 pub(crate) mod experiments;
 pub(crate) mod forecast;
 pub(crate) mod installations;

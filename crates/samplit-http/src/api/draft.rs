@@ -249,7 +249,7 @@ fn trigger_selector(fields: &mut Fields<'_>) -> Selector {
 }
 
 /// An experiment as the draft that would make it again.
-pub(super) fn to_draft(experiment: &Experiment) -> ExperimentDraft {
+pub(crate) fn to_draft(experiment: &Experiment) -> ExperimentDraft {
     let weights = &experiment.allocation.weights;
     let weight = |element: usize, variant: usize| weights.get(element)?.get(variant).copied();
     let elements = experiment.elements.iter().enumerate();
