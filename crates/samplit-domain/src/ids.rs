@@ -81,3 +81,15 @@ id!(
     /// A row of `excluded_sessions`.
     ExcludedSessionId
 );
+id!(
+    /// A row of `sessions`.
+    SessionId
+);
+id!(
+    /// A row of `account_links`.
+    LinkId
+);
+id!(
+    /// A row of `activity_log`.
+    ActivityId
+);

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod account;
+mod activity;
 mod allocation;
 mod arms;
 mod cidr;
@@ -22,6 +24,10 @@ mod trigger;
 mod violation;
 mod visit;
 
+pub use account::{
+    AccountSession, ApiKey, LinkKind, MAX_PASSWORD, MIN_PASSWORD, Role, Scope, User,
+};
+pub use activity::{Action, Activity, Actor, ActorKind};
 pub use allocation::{Allocation, Mode, PolicyKind, Strategy};
 pub use arms::{Arm, ArmSet, MAX_ARMS, arm_sets};
 pub use cidr::{Cidr, MalformedCidr};
@@ -32,8 +38,8 @@ pub use experiment::{Element, Experiment, ExperimentType, Goal, GoalKind, Varian
 pub use facts::Visit;
 pub use hypothesis::Hypothesis;
 pub use ids::{
-    ApiKeyId, AssignmentId, ElementId, EntryId, ExcludedSessionId, ExclusionId, ExperimentId,
-    GoalId, InstallationId, UserId, VariantId,
+    ActivityId, ApiKeyId, AssignmentId, ElementId, EntryId, ExcludedSessionId, ExclusionId,
+    ExperimentId, GoalId, InstallationId, LinkId, SessionId, UserId, VariantId,
 };
 pub use installation::{
     Installation, InstallationDraft, InstallationStatus, MAX_HIDE_TIMEOUT_MS, Platform,

@@ -1,12 +1,14 @@
-//! Who may do what: API keys, roles and scopes.
+//! Who may do what: principals, and the API keys by which programs come in.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use samplit_domain::{ApiKeyId, UserId, Violations};
+use samplit_domain::{Action, ApiKeyId, Role, Scope, UserId, Violations};
 use samplit_store::access::{self, ApiKeyRow};
+use samplit_store::activity;
+use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::core::Core;
@@ -19,85 +21,6 @@ pub(crate) const BELIEVED_FOR: time::Duration = time::Duration::seconds(30);
 /// How long a key is remembered for the time when the database is away.
 pub(crate) const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// What a token may be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scope {
-    /// Create and change experiments; includes `read`.
-    Manage,
-    /// Assign visitors and report conversions.
-    Assign,
-    /// See experiments, results and trails.
-    Read,
-}
-
-/// What an account may see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Everybody's experiments.
-    Admin,
-    /// Its own.
-    Client,
-}
-
-impl Scope {
-    /// Every scope.
-    pub const ALL: [Self; 3] = [Self::Manage, Self::Assign, Self::Read];
-
-    /// The word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Manage => "manage",
-            Self::Assign => "assign",
-            Self::Read => "read",
-        }
-    }
-}
-
-impl Role {
-    /// The word for it, as in `users.role`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::Client => "client",
-        }
-    }
-}
-
-impl std::fmt::Display for Scope {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::str::FromStr for Scope {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.into_iter().find(|scope| scope.as_str() == word);
-        found.ok_or_else(|| format!("`{word}` is not one of `manage`, `assign`, `read`"))
-    }
-}
-
-impl std::str::FromStr for Role {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        match word {
-            "admin" => Ok(Self::Admin),
-            "client" => Ok(Self::Client),
-            _ => Err(format!("`{word}` is not one of `admin`, `client`")),
-        }
-    }
-}
-
 /// Somebody who was let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
@@ -107,6 +30,8 @@ pub struct Principal {
     pub role: Role,
     /// What it may do.
     pub scopes: Vec<Scope>,
+    /// The API key that it came in by; `None`: by signing in, or it is the process itself.
+    pub key: Option<ApiKeyId>,
 }
 
 impl Principal {
@@ -117,6 +42,7 @@ impl Principal {
             user_id: None,
             role: Role::Admin,
             scopes: Scope::ALL.to_vec(),
+            key: None,
         }
     }
 
@@ -180,7 +106,7 @@ impl std::fmt::Debug for CreatedApiKey {
 /// A key as it was last read.
 #[derive(Debug)]
 pub(crate) struct KnownKey {
-    principal: Principal,
+    pub(crate) principal: Principal,
     expires_at: Option<OffsetDateTime>,
 }
 
@@ -263,15 +189,16 @@ impl Engine {
         violations.into_result(())?;
 
         let token = new_token(&self.core, "sk_");
-        let prefix = token[..11].to_owned();
+        let prefix = prefix_of(&token);
         let id = ApiKeyId(self.core.ids.next());
         let fresh_user = UserId(self.core.ids.next());
         let now = self.core.config.clock.now();
-        let user_id = self
-            .core
+        let core = &self.core;
+        let user_id = core
             .database
             .run_tx("create_api_key", |session| {
                 let (new, hash, prefix) = (new.clone(), hash_of(&token), prefix.clone());
+                let core = Arc::clone(core);
                 Box::pin(async move {
                     let role = new.role.as_str();
                     let (user_id, found) =
@@ -294,6 +221,10 @@ impl Engine {
                         expires_at: new.expires_at,
                     };
                     access::insert_api_key(session, &key).await?;
+                    let system = Principal::system();
+                    let mut entry = core.activity(&system, Some(user_id), Action::KeyCreated, id);
+                    entry.detail = json!({ "name": key.name, "scopes": key.scopes });
+                    activity::insert(session, &entry).await?;
                     Ok(user_id)
                 })
             })
@@ -319,15 +250,22 @@ fn principal(row: &ApiKeyRow) -> Result<Principal, Error> {
     let scopes = row
         .scopes
         .iter()
-        .map(|word| word.parse())
+        .map(|word| word.parse::<Scope>())
         .collect::<Result<_, _>>();
     Ok(Principal {
         user_id: Some(row.user_id),
-        role: row.role.parse().map_err(Error::internal)?,
+        role: row.role.parse::<Role>().map_err(Error::internal)?,
         scopes: scopes.map_err(Error::internal)?,
+        key: Some(row.id),
     })
 }
 
-fn hash_of(token: &str) -> String {
+/// The first characters of a key, to recognise it by.
+pub(crate) fn prefix_of(token: &str) -> String {
+    token.chars().take(11).collect()
+}
+
+/// What is stored of a token.
+pub(crate) fn hash_of(token: &str) -> String {
     samplit_audit::Hash::of(token.as_bytes()).to_string()
 }

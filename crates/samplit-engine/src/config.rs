@@ -7,6 +7,7 @@ use std::time::Duration;
 use samplit_audit::{KeyRing, Signer};
 use samplit_domain::Clock;
 
+use crate::accounts::Mailing;
 use crate::checkpoints::CheckpointSink;
 use crate::secret::Secret;
 use crate::shops::ShopifyApp;
@@ -49,6 +50,8 @@ pub struct EngineConfig {
     pub secret: Option<Secret>,
     /// The app at Shopify that shops install; none: what needs it is refused as `no_shopify`.
     pub shopify: Option<ShopifyApp>,
+    /// What mails links to people; none: whoever makes a link hands it on.
+    pub mail: Option<Mailing>,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where keys and identifiers come from.
@@ -76,6 +79,7 @@ impl EngineConfig {
             shutdown_timeout: Duration::from_secs(10),
             secret: None,
             shopify: None,
+            mail: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::default()),
         }

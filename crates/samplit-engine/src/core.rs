@@ -9,6 +9,7 @@ use samplit_store::Database;
 
 use crate::EngineConfig;
 use crate::access::{KnownKey, REMEMBERED_FOR};
+use crate::accounts::{KnownSession, Passwords, Throttle};
 use crate::checkpoints::{Directory, Rounds, Sinks, Turns, Unfiled, turns};
 use crate::excluded::Excluded;
 use crate::exclusions::Rules;
@@ -34,6 +35,11 @@ pub(crate) struct Core {
     pub(crate) meter: Meter,
     pub(crate) visitors: Cache<Digest, KnownVisitor>,
     pub(crate) api_keys: Cache<String, Arc<Remembered<KnownKey>>>,
+    /// By the hash of the token.
+    pub(crate) sessions: Cache<String, KnownSession>,
+    pub(crate) passwords: Passwords,
+    /// How often passwords may be tried.
+    pub(crate) throttle: Throttle,
     /// By token.
     pub(crate) installations: Cache<String, Arc<Remembered<Arc<Installation>>>>,
     /// What is on the pages of an account.
@@ -61,6 +67,9 @@ impl Core {
             meter: Meter::new(),
             visitors: Cache::new(config.cache_capacity),
             api_keys: remembering(REMEMBERED_FOR),
+            sessions: remembering(REMEMBERED_FOR),
+            passwords: Passwords::default(),
+            throttle: Throttle::new(Arc::clone(&config.clock)),
             installations: remembering(REMEMBERED_FOR),
             sites: remembering(REMEMBERED_FOR),
             rules: remembering(REMEMBERED_FOR),

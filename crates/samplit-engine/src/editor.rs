@@ -74,6 +74,7 @@ impl Engine {
             user_id: Some(edit.u),
             role: Role::Client,
             scopes: vec![Scope::Manage],
+            key: None,
         };
         let installation = self.installation(&who, edit.i).await;
         let installation = installation.map_err(|error| match error.kind() {

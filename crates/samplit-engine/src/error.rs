@@ -50,6 +50,17 @@ pub enum ErrorKind {
     DirectoryUnavailable,
     /// The token is unknown, expired or revoked.
     Unauthenticated,
+    /// Email or password is wrong, or the account is disabled.
+    WrongCredentials,
+    /// Too many passwords were tried, by email or address.
+    Throttled {
+        /// When there may be one more.
+        retry_in: Duration,
+    },
+    /// The link was used, is too old, or never was.
+    LinkOver,
+    /// Only admins may do it.
+    AdminOnly,
     /// The token of an installation is unknown, over, or turned off.
     UnknownInstallation,
     /// It is not signed by whom it says it comes from, or too old.
@@ -197,6 +208,10 @@ impl std::fmt::Display for Error {
                 f.write_str("the directory of exported checkpoints cannot be used")
             }
             ErrorKind::Unauthenticated => f.write_str("the token is unknown, expired or revoked"),
+            ErrorKind::WrongCredentials => f.write_str("the email or the password is wrong"),
+            ErrorKind::Throttled { .. } => f.write_str("too many passwords were tried"),
+            ErrorKind::LinkOver => f.write_str("the link was used, is too old, or never was"),
+            ErrorKind::AdminOnly => f.write_str("only admins may do this"),
             ErrorKind::BadSignature => f.write_str("the signature is missing, wrong or too old"),
             ErrorKind::ShopFailed => f.write_str("the shop did not do what was asked of it"),
             ErrorKind::UnknownInstallation => {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+mod accounts;
 mod assign;
 mod auto_complete;
 mod backtest;
@@ -50,7 +51,11 @@ mod trail_reader;
 mod visitor;
 mod writer;
 
-pub use access::{CreatedApiKey, NewApiKey, Principal, Role, Scope};
+pub use access::{CreatedApiKey, NewApiKey, Principal};
+pub use accounts::{
+    AccountChange, Device, Link, LinkInfo, Mail, MailSender, Mailing, NewKey, NewSession, NewUser,
+    Password, Redeem, SignedIn, SignedInToken, UserChange, UserFilter,
+};
 pub use assign::{Assigned, NotRecorded};
 pub use backtest::{
     Backtest, BacktestReport, BacktestRow, MalformedOldTests, OldArm, OldTest, OldTestColumns,

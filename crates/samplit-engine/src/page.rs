@@ -133,6 +133,7 @@ pub(crate) fn owner_of(installation: &Installation) -> Principal {
         user_id: installation.user_id,
         role: Role::Client,
         scopes: vec![Scope::Assign],
+        key: None,
     }
 }
 

@@ -27,6 +27,11 @@ impl<T> Remembered<T> {
         now - self.read_at >= believed_for && !self.is_asked.swap(true, Ordering::Relaxed)
     }
 
+    /// Whether it was read less than `believed_for` ago.
+    pub(crate) fn is_younger_than(&self, believed_for: Duration, now: OffsetDateTime) -> bool {
+        now - self.read_at < believed_for
+    }
+
     /// It could not be read again; the next caller has to.
     pub(crate) fn ask_again(&self) {
         self.is_asked.store(false, Ordering::Relaxed);

@@ -5,20 +5,24 @@ use std::{net::IpAddr, sync::Arc};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::{
+    Method,
     body::{Body as _, Incoming},
-    header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, IF_MATCH, IF_NONE_MATCH},
+    header::{
+        AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, IF_MATCH, IF_NONE_MATCH, ORIGIN, USER_AGENT,
+    },
     http::request::Parts,
 };
 use samplit_domain::{ExclusionId, ExperimentId, Installation, InstallationId, Origin, VariantId};
-use samplit_engine::{Error, ErrorKind, Principal};
+use samplit_engine::{Device, Error, ErrorKind, Principal, SignedIn};
 use serde_json::Value as Json;
 
 use crate::{
     address::client_address, app::App, fields::no_fields, json::StrictJson, problem::Problem,
-    query::Query, request_id::RequestId, router::PathIds,
+    query::Query, request_id::RequestId, router::PathIds, session_cookie,
 };
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -38,9 +42,71 @@ impl Call {
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
 
-    /// The holder of the request's API key.
+    /// Who asks: the holder of the request's API key, else whoever is signed in.
     pub(crate) async fn principal(&self) -> Result<Principal, Problem> {
-        self.let_in(self.bearer()).await
+        if self.head.headers.contains_key(AUTHORIZATION) {
+            return self.let_in(self.bearer()).await;
+        }
+        Ok(self.signed_in().await?.principal)
+    }
+
+    /// Who is signed in. A browser sends its cookie along with whatever any page makes it send, so what
+    /// changes something has to come from a page of our own.
+    pub(crate) async fn signed_in(&self) -> Result<SignedIn, Problem> {
+        let token = self.session_token().ok_or_else(Problem::unauthenticated)?;
+        let is_safe = matches!(
+            self.head.method,
+            Method::GET | Method::HEAD | Method::OPTIONS
+        );
+        if !is_safe {
+            self.require_own_page()?;
+        }
+        let signed_in = self.app.engine.session(token).await?;
+        if let Some(limit) = &self.app.limit {
+            limit.check(token).map_err(Problem::rate_limited)?;
+        }
+        Ok(signed_in)
+    }
+
+    /// The token in the cookie of a session, if there is one that looks like ours.
+    pub(crate) fn session_token(&self) -> Option<&str> {
+        session_cookie::read(&self.head.headers).filter(|token| is_well_formed(token, "ss_"))
+    }
+
+    /// Refuses what no page of this server asked for, as far as the browser says. For what changes
+    /// something in the name of a cookie.
+    pub(crate) fn require_own_page(&self) -> Result<(), Problem> {
+        match self.comes_from_us() {
+            Some(true) => Ok(()),
+            Some(false) | None => Err(Problem::cross_site()),
+        }
+    }
+
+    /// Refuses what a page of somebody else makes a browser send. For what needs no cookie, and so may
+    /// also come from programs, which say nothing about pages.
+    pub(crate) fn refuse_other_sites(&self) -> Result<(), Problem> {
+        match self.comes_from_us() {
+            Some(false) => Err(Problem::cross_site()),
+            Some(true) | None => Ok(()),
+        }
+    }
+
+    /// Whether the request comes from a page of this server, as far as the browser says.
+    fn comes_from_us(&self) -> Option<bool> {
+        if let Some(site) = self.head.headers.get(SEC_FETCH_SITE) {
+            return Some(site == "same-origin");
+        }
+        let origin = self.head.headers.get(ORIGIN)?;
+        let origin: Option<Origin> = origin.to_str().ok().and_then(|text| text.parse().ok());
+        Some(origin.is_some() && origin == self.public_url())
+    }
+
+    /// With what somebody signs in.
+    pub(crate) fn device(&self) -> Device {
+        Device {
+            address: Some(self.client_address()),
+            user_agent: self.header(&USER_AGENT).map(str::to_owned),
+        }
     }
 
     /// The holder of the request's API key, which may stand in `X-API-Key` as well.

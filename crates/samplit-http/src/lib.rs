@@ -24,6 +24,7 @@ mod router;
 mod routes;
 mod server;
 mod service;
+mod session_cookie;
 mod snippet;
 pub mod snippet_source;
 mod verify_page;

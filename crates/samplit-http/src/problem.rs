@@ -92,7 +92,7 @@ impl Problem {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "unauthenticated",
-            "send a valid API key as `Authorization: Bearer sk_...`",
+            "send a valid API key as `Authorization: Bearer sk_...`, or sign in",
         )
         .with(
             WWW_AUTHENTICATE,
@@ -106,6 +106,15 @@ impl Problem {
             StatusCode::FORBIDDEN,
             "origin_not_allowed",
             "the installation does not allow the origin of this page",
+        )
+    }
+
+    /// 403: a browser sends its cookie along with something that no page of ours asked for.
+    pub(crate) fn cross_site() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "cross_site",
+            "whoever is signed in may change something from a page of this server only",
         )
     }
 
@@ -281,6 +290,27 @@ impl From<Error> for Problem {
                 )
             }
             ErrorKind::Unauthenticated => Self::unauthenticated(),
+            ErrorKind::WrongCredentials => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "wrong_credentials",
+                "the email or the password is wrong",
+            ),
+            ErrorKind::Throttled { retry_in } => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "sign_in_throttled",
+                "too many passwords were tried; wait as long as Retry-After says",
+            )
+            .with(RETRY_AFTER, retry_in.as_secs() + 1),
+            ErrorKind::LinkOver => Self::new(
+                StatusCode::GONE,
+                "link_over",
+                "the link was used, is too old, or never was; ask for a new one",
+            ),
+            ErrorKind::AdminOnly => Self::new(
+                StatusCode::FORBIDDEN,
+                "admin_only",
+                "only admins may do this",
+            ),
             ErrorKind::BadSignature => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "bad_signature",

@@ -6,8 +6,8 @@ use samplit_domain::Transition;
 use crate::{
     api::{
         audit, custody, editor, exclusions, experiments, forecast, installations, ofrep, pages,
-        preview, proofs, registration, results, segments, selector_misses, shops, timeline, visits,
-        what_if,
+        preview, proofs, registration, results, segments, selector_misses, session, shops,
+        timeline, visits, what_if,
     },
     cors, page, picker,
     router::{Handler, Route, Router},
@@ -279,6 +279,10 @@ fn table() -> Vec<Route> {
             Box::pin(editor::remove(call))
         }),
         editor_options("/v1/editor/variants/{variant_id}"),
+        post("/v1/session", |call| Box::pin(session::sign_in(call))),
+        get("/v1/session", |call| Box::pin(session::show(call))),
+        delete("/v1/session", |call| Box::pin(session::sign_out(call))),
+        post("/v1/links/redeem", |call| Box::pin(session::redeem(call))),
         get("/s/{token}.js", |call| Box::pin(snippet::script(call))),
         get("/experiments/{id}", |call| Box::pin(page::live(call))),
         get("/verify", |_call| {

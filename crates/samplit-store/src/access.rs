@@ -1,19 +1,27 @@
 //! `users` and `api_keys`: who may come in.
 
-use samplit_domain::{ApiKeyId, UserId};
+use samplit_domain::{ApiKey, ApiKeyId, Scope, UserId};
 use time::OffsetDateTime;
+use tokio_postgres::Row;
 
 use crate::Error;
 use crate::columns::Columns;
 use crate::statement::{Session, statements};
 
+/// What [`key_from_row`] reads.
+macro_rules! key_columns {
+    () => {
+        "id, name, key_prefix, scopes, created_at, nullif(expires_at, 'infinity'), last_used_at"
+    };
+}
+
 statements! {
-    /// A key that is neither revoked nor expired, with its owner. An operator may have written that
-    /// it never expires as `infinity`.
+    /// A key that is neither revoked nor expired, with its owner, who is not disabled. An operator may
+    /// have written that it never expires as `infinity`.
     FIND_API_KEY = "SELECT k.id, k.user_id, u.role, k.scopes, \
         nullif(k.expires_at, 'infinity') FROM api_keys k \
         JOIN users u ON u.id = k.user_id WHERE k.key_hash = $1 AND k.revoked_at IS NULL \
-        AND (k.expires_at IS NULL OR k.expires_at > $2)";
+        AND u.disabled_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)";
     /// A new key. Each scope is stored once, in the order in which they were named first.
     INSERT_API_KEY = "INSERT INTO api_keys (id, user_id, name, key_prefix, key_hash, scopes, \
         created_at, expires_at) VALUES ($1, $2, $3, $4, $5, ARRAY(SELECT scope \
@@ -22,6 +30,19 @@ statements! {
     /// The last use, at most once a minute, so that a busy key does not write on every request.
     TOUCH_API_KEY = "UPDATE api_keys SET last_used_at = $2 WHERE id = $1 \
         AND (last_used_at IS NULL OR last_used_at < $2::timestamptz - interval '1 minute')";
+    /// The keys of one account that are not revoked, newest first.
+    LIST_API_KEYS = concat!("SELECT ", key_columns!(), " FROM api_keys \
+        WHERE user_id = $1 AND revoked_at IS NULL ORDER BY created_at DESC, id DESC LIMIT $2");
+    /// One key of an account that is not revoked, locked against other changes of it.
+    LOCK_API_KEY = concat!("SELECT ", key_columns!(), ", key_hash FROM api_keys \
+        WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL FOR NO KEY UPDATE");
+    /// How many keys of an account are neither revoked nor expired.
+    COUNT_API_KEYS = "SELECT count(*) FROM api_keys WHERE user_id = $1 AND revoked_at IS NULL \
+        AND (expires_at IS NULL OR expires_at > $2)";
+    /// Ends a key for good.
+    REVOKE_API_KEY = "UPDATE api_keys SET revoked_at = $2 WHERE id = $1";
+    /// Lets a key end by itself.
+    EXPIRE_API_KEY = "UPDATE api_keys SET expires_at = $2 WHERE id = $1";
     /// The account with an email, whatever its case. Where several differ by case alone, the one that
     /// is spelled as asked for, else the oldest.
     FIND_USER = "SELECT id, role FROM users WHERE lower(email) = lower($1) \
@@ -128,6 +149,94 @@ pub async fn insert_api_key(session: &Session<'_>, key: &NewApiKey) -> Result<()
         )
         .await
         .map(drop)
+}
+
+/// The keys of an account that are not revoked, newest first, `limit` at most.
+///
+/// # Errors
+/// When PostgreSQL fails or a row breaks a rule that code relies on.
+pub async fn list_api_keys(
+    session: &Session<'_>,
+    user: UserId,
+    limit: i64,
+) -> Result<Vec<ApiKey>, Error> {
+    let rows = session.query(LIST_API_KEYS, &[&user.0, &limit]).await?;
+    rows.iter().map(key_from_row).collect()
+}
+
+/// One key of an account that is not revoked, and what its token hashes to; locked until the transaction
+/// ends.
+///
+/// # Errors
+/// When PostgreSQL fails or the row breaks a rule that code relies on.
+pub async fn lock_api_key(
+    session: &Session<'_>,
+    id: ApiKeyId,
+    user: UserId,
+) -> Result<Option<(ApiKey, String)>, Error> {
+    let row = session.query_opt(LOCK_API_KEY, &[&id.0, &user.0]).await?;
+    let found = row.map(|row| {
+        let hash = Columns::new(&row, "api_keys").get(7, "key_hash")?;
+        Ok((key_from_row(&row)?, hash))
+    });
+    found.transpose()
+}
+
+/// How many keys of an account are good at `now`.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn count_api_keys(
+    session: &Session<'_>,
+    user: UserId,
+    now: OffsetDateTime,
+) -> Result<i64, Error> {
+    let row = session.query_one(COUNT_API_KEYS, &[&user.0, &now]).await?;
+    Columns::new(&row, "api_keys").get(0, "count")
+}
+
+/// Ends a key for good.
+///
+/// # Errors
+/// When it is gone, or PostgreSQL fails.
+pub async fn revoke_api_key(
+    session: &Session<'_>,
+    id: ApiKeyId,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    let revoked = session.execute(REVOKE_API_KEY, &[&id.0, &now]).await?;
+    Error::expect_rows(REVOKE_API_KEY.name, 1, revoked)
+}
+
+/// Lets a key end at `expires_at`.
+///
+/// # Errors
+/// When it is gone, or PostgreSQL fails.
+pub async fn expire_api_key(
+    session: &Session<'_>,
+    id: ApiKeyId,
+    expires_at: OffsetDateTime,
+) -> Result<(), Error> {
+    let changed = session
+        .execute(EXPIRE_API_KEY, &[&id.0, &expires_at])
+        .await?;
+    Error::expect_rows(EXPIRE_API_KEY.name, 1, changed)
+}
+
+fn key_from_row(row: &Row) -> Result<ApiKey, Error> {
+    let of = Columns::new(row, "api_keys");
+    let scopes: Vec<&str> = of.get(3, "scopes")?;
+    let scopes = scopes.into_iter().map(str::parse::<Scope>);
+    let scopes = scopes.collect::<Result<_, _>>();
+    Ok(ApiKey {
+        id: ApiKeyId(of.get(0, "id")?),
+        name: of.get(1, "name")?,
+        prefix: of.get(2, "key_prefix")?,
+        scopes: scopes.map_err(|error| of.wrong("scopes", error))?,
+        created_at: of.get(4, "created_at")?,
+        expires_at: of.get(5, "expires_at")?,
+        last_used_at: of.get(6, "last_used_at")?,
+    })
 }
 
 /// The account with `email`, whatever its case, and its role; made with `id` and `role`, and with the

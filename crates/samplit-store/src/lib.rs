@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod access;
+pub mod account_links;
+pub mod activity;
 pub mod assignments;
 mod breaker;
 mod cause;
@@ -22,12 +24,14 @@ mod notify;
 pub mod schema;
 pub mod selector_misses;
 mod server;
+pub mod sessions;
 mod settings;
 pub mod shops;
 mod statement;
 pub mod statistics;
 mod tls;
 pub mod trail;
+pub mod users;
 
 pub use breaker::{Admission, BreakerState, CircuitBreaker, Epoch};
 pub use database::{Connection, Database, PoolStatus, TxError};
@@ -42,6 +46,8 @@ pub use statement::{Session, Statement};
 pub fn statements() -> Vec<Statement> {
     [
         access::STATEMENTS,
+        account_links::STATEMENTS,
+        activity::STATEMENTS,
         assignments::STATEMENTS,
         checkpoints::STATEMENTS,
         doctor::STATEMENTS,
@@ -55,9 +61,11 @@ pub fn statements() -> Vec<Statement> {
         keys::STATEMENTS,
         schema::STATEMENTS,
         selector_misses::STATEMENTS,
+        sessions::STATEMENTS,
         shops::STATEMENTS,
         statistics::STATEMENTS,
         trail::STATEMENTS,
+        users::STATEMENTS,
     ]
     .concat()
 }

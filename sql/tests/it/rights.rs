@@ -60,9 +60,12 @@ async fn the_server_writes_but_only_appends_to_the_trail() {
         "UPDATE experiment_elements SET name = ''",
         "UPDATE goals SET is_primary = FALSE",
         "UPDATE variant_statistics SET arm = 1",
-        "UPDATE users SET role = 'admin'",
-        "UPDATE users SET password_hash = ''",
+        "UPDATE users SET created_at = now()",
         "DELETE FROM users",
+        "UPDATE sessions SET expires_at = now()",
+        "UPDATE account_links SET expires_at = now()",
+        "UPDATE activity_log SET actor_kind = 'system'",
+        "DELETE FROM activity_log",
         "UPDATE api_keys SET scopes = '{manage}'",
         "DELETE FROM api_keys",
         "INSERT INTO roles (name) VALUES ('root')",
@@ -132,7 +135,7 @@ async fn a_member_of_the_migrators_goes_on_where_a_superuser_began() {
     let (_database, mut client) = migrated().await;
     client
         .batch_execute(
-            "DELETE FROM refinery_schema_history WHERE version = 16;
+            "DELETE FROM refinery_schema_history WHERE version = 18;
              CREATE ROLE deploy LOGIN;
              GRANT samplit_migrator TO deploy;
              SET SESSION AUTHORIZATION deploy;
@@ -143,7 +146,7 @@ async fn a_member_of_the_migrators_goes_on_where_a_superuser_began() {
     let report = samplit_sql::up(&mut client, &Options::default())
         .await
         .unwrap();
-    assert_eq!(report.applied, ["V16__on_the_page_rights"]);
+    assert_eq!(report.applied, ["V18__accounts_rights"]);
     client
         .batch_execute("CREATE TABLE made_later (id INT)")
         .await
@@ -184,6 +187,7 @@ async fn without_the_right_to_make_roles_the_rest_works_and_grants_can_follow() 
         "V13__proof_rights",
         "V14__proof_limits",
         "V16__on_the_page_rights",
+        "V18__accounts_rights",
     ] {
         let file = std::fs::read_to_string(file(&format!("migrations/{name}.sql"))).unwrap();
         client.batch_execute(&file).await.unwrap();

@@ -175,6 +175,7 @@ impl Engine {
             user_id: Some(owner),
             role: Role::Client,
             scopes: vec![Scope::Manage],
+            key: None,
         };
         for visitor in found.await? {
             self.erase_visitor(&who, &visitor).await?;

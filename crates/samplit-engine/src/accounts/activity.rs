@@ -1,0 +1,129 @@
+//! Activity: who changed what. Each change notes itself in its own transaction, so that one is never
+//! without the other.
+
+use samplit_domain::{
+    Action, Activity, ActivityId, Actor, ActorKind, ApiKeyId, ExclusionId, ExperimentId,
+    InstallationId, UserId, Violations,
+};
+use samplit_store::activity::{self, Entry};
+use serde_json::{Map, Value as Json};
+use uuid::Uuid;
+
+use crate::core::Core;
+use crate::page_of::{Page, PageOf};
+use crate::{Engine, Error, Principal, Scope};
+
+/// What something was done to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject {
+    kind: &'static str,
+    id: Option<Uuid>,
+}
+
+impl Subject {
+    /// Something that has no id of ours.
+    pub(crate) const fn nameless(kind: &'static str) -> Self {
+        Self { kind, id: None }
+    }
+
+    /// Something of this kind.
+    pub(crate) fn of(kind: &'static str, id: impl Into<Uuid>) -> Self {
+        Self {
+            kind,
+            id: Some(id.into()),
+        }
+    }
+}
+
+impl From<ExperimentId> for Subject {
+    fn from(id: ExperimentId) -> Self {
+        Self::of("experiment", id)
+    }
+}
+
+impl From<InstallationId> for Subject {
+    fn from(id: InstallationId) -> Self {
+        Self::of("installation", id)
+    }
+}
+
+impl From<ExclusionId> for Subject {
+    fn from(id: ExclusionId) -> Self {
+        Self::of("exclusion", id)
+    }
+}
+
+impl From<UserId> for Subject {
+    fn from(id: UserId) -> Self {
+        Self::of("user", id)
+    }
+}
+
+impl From<ApiKeyId> for Subject {
+    fn from(id: ApiKeyId) -> Self {
+        Self::of("key", id)
+    }
+}
+
+impl Principal {
+    /// Who is to be named for what is done.
+    pub(crate) fn actor(&self) -> Actor {
+        let kind = match (self.user_id, self.key) {
+            (None, _) => ActorKind::System,
+            (Some(_), Some(_)) => ActorKind::Key,
+            (Some(_), None) => ActorKind::User,
+        };
+        Actor {
+            kind,
+            user_id: self.user_id,
+            key_id: self.key,
+        }
+    }
+}
+
+impl Core {
+    /// What `who` does, as [`activity::insert`] notes it; `owner` is whose account it concerns.
+    pub(crate) fn activity(
+        &self,
+        who: &Principal,
+        owner: Option<UserId>,
+        action: Action,
+        subject: impl Into<Subject>,
+    ) -> Entry {
+        let subject = subject.into();
+        Entry {
+            id: ActivityId(self.ids.next()),
+            occurred_at: self.config.clock.now(),
+            user_id: owner,
+            actor: who.actor(),
+            action,
+            subject_kind: subject.kind,
+            subject_id: subject.id,
+            detail: Json::Object(Map::new()),
+            request_id: None,
+        }
+    }
+}
+
+impl Engine {
+    /// Lists what was done, newest first: an admin sees everything, a client what concerns its account.
+    /// With `subject` only what was done to that.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a limit out of range or a cursor that is none
+    /// of ours.
+    pub async fn activity(
+        &self,
+        who: &Principal,
+        subject: Option<Uuid>,
+        page: &Page,
+    ) -> Result<PageOf<Activity>, Error> {
+        who.require(Scope::Read)?;
+        let before = page.before(Violations::default())?;
+        let (owner, limit) = (who.sees_only(), page.limit_and_one());
+        let list = self.core.database.run(|session| {
+            Box::pin(async move { activity::list(session, owner, subject, before, limit).await })
+        });
+        Ok(page.of(list.await?, |done| (done.occurred_at, done.id.0)))
+    }
+}

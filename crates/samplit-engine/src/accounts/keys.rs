@@ -1,0 +1,213 @@
+//! API keys of an account: made, listed, rotated, revoked.
+
+use std::sync::Arc;
+
+use samplit_domain::{Action, ApiKey, ApiKeyId, Scope, Violations};
+use samplit_store::{access, activity};
+use serde_json::json;
+use time::{Duration, OffsetDateTime};
+
+use crate::access::{hash_of, new_token, prefix_of};
+use crate::installations::account;
+use crate::{CreatedApiKey, Engine, Error, ErrorKind, Principal};
+
+/// The most keys of one account that are good.
+const MAX_KEYS: i64 = 100;
+
+/// How long the old key is good beside its successor, unless it is said.
+const OVERLAP: u64 = 86_400;
+
+/// The longest time for that, in seconds: 30 days.
+const MAX_OVERLAP: u64 = 30 * 86_400;
+
+/// A key to make for one's own account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewKey {
+    /// What people call it.
+    pub name: String,
+    /// What it may do: at most what whoever makes it may.
+    pub scopes: Vec<Scope>,
+    /// Until when it is good; `None`: for ever.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+impl Engine {
+    /// The keys of the account of `who` that are not revoked, newest first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] `no_account` for whoever has none.
+    pub async fn api_keys(&self, who: &Principal) -> Result<Vec<ApiKey>, Error> {
+        who.require(Scope::Read)?;
+        let user = account(who)?;
+        let list = self.core.database.run(|session| {
+            Box::pin(async move { access::list_api_keys(session, user, 1_000).await })
+        });
+        list.await
+            .map_err(|error: samplit_store::Error| error.into())
+    }
+
+    /// Makes a key for the account of `who`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a name, scopes or an expiry that cannot be, and for scopes that `who`
+    /// does not have; [`ErrorKind::Conflict`] for an account with 100 keys.
+    pub async fn create_key(&self, who: &Principal, new: NewKey) -> Result<CreatedApiKey, Error> {
+        who.require(Scope::Manage)?;
+        let (core, user) = (&self.core, account(who)?);
+        let now = core.config.clock.now();
+        let mut violations = Violations::default();
+        violations.text("/name", &new.name, 255);
+        if new.scopes.is_empty() {
+            violations.add("/scopes", "required", "must name at least one scope");
+        }
+        for (at, scope) in new.scopes.iter().enumerate() {
+            if who.require(*scope).is_err() {
+                let detail = format!("whoever makes the key does not have `{scope}`");
+                violations.add(format!("/scopes/{at}"), "beyond_own", detail);
+            }
+        }
+        if new.expires_at.is_some_and(|at| at <= now) {
+            violations.add("/expires_at", "out_of_range", "must be in the future");
+        }
+        violations.into_result(())?;
+        let (token, row) = self.fresh_key(user, &new, now);
+        core.database
+            .run_tx("create_key", |session| {
+                let (core, who, row) = (Arc::clone(core), who.clone(), row.clone());
+                Box::pin(async move {
+                    // One at a time, so that the count is right.
+                    samplit_store::users::lock(session, user).await?;
+                    if access::count_api_keys(session, user, now).await? >= MAX_KEYS {
+                        let detail = format!("an account may have {MAX_KEYS} keys; revoke one");
+                        return Err(Error::conflict("too_many_keys", detail));
+                    }
+                    access::insert_api_key(session, &row).await?;
+                    let mut entry = core.activity(&who, Some(user), Action::KeyCreated, row.id);
+                    entry.detail = json!({ "name": row.name, "scopes": row.scopes });
+                    Ok(activity::insert(session, &entry).await?)
+                })
+            })
+            .await?;
+        Ok(CreatedApiKey {
+            id: row.id,
+            token,
+            prefix: row.prefix,
+            user_id: user,
+            scopes: new.scopes,
+        })
+    }
+
+    /// Gives a key of the account of `who` a successor with the same name, scopes and life time. The old
+    /// one is good for `overlap` seconds more, 86,400 unless it is said, so that programs can be given the
+    /// new one meanwhile.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where the account has no such key, or it is revoked or over;
+    /// [`ErrorKind::Invalid`] for an overlap beyond 30 days; [`ErrorKind::Forbidden`] where the key may do
+    /// what `who` may not.
+    pub async fn rotate_key(
+        &self,
+        who: &Principal,
+        id: ApiKeyId,
+        overlap: Option<u64>,
+    ) -> Result<CreatedApiKey, Error> {
+        who.require(Scope::Manage)?;
+        let (core, user) = (&self.core, account(who)?);
+        let overlap = overlap.unwrap_or(OVERLAP);
+        let mut violations = Violations::default();
+        if overlap > MAX_OVERLAP {
+            let detail = format!("must be {MAX_OVERLAP} seconds at most");
+            violations.add("/overlap_seconds", "out_of_range", detail);
+        }
+        violations.into_result(())?;
+        let now = core.config.clock.now();
+        let overlap = i64::try_from(overlap).map_err(Error::internal)?;
+        let ends_at = now + Duration::seconds(overlap);
+        let token = new_token(core, "sk_");
+        let fresh = ApiKeyId(core.ids.next());
+        let rotated = core.database.run_tx("rotate_key", |session| {
+            let (core, who, token) = (Arc::clone(core), who.clone(), token.clone());
+            Box::pin(async move {
+                let found = access::lock_api_key(session, id, user).await?;
+                let (old, old_hash) = found
+                    .filter(|(old, _)| old.expires_at.is_none_or(|at| at > now))
+                    .ok_or(ErrorKind::NotFound("API key"))?;
+                for scope in &old.scopes {
+                    who.require(*scope)?;
+                }
+                let lasts = old.expires_at.map(|at| at - old.created_at);
+                let row = access::NewApiKey {
+                    id: fresh,
+                    user_id: user,
+                    name: old.name.clone(),
+                    prefix: prefix_of(&token),
+                    hash: hash_of(&token),
+                    scopes: old.scopes.iter().map(Scope::to_string).collect(),
+                    created_at: now,
+                    expires_at: lasts.map(|lasts| now + lasts),
+                };
+                access::insert_api_key(session, &row).await?;
+                let ends_at = old.expires_at.map_or(ends_at, |at| at.min(ends_at));
+                access::expire_api_key(session, id, ends_at).await?;
+                let mut entry = core.activity(&who, Some(user), Action::KeyRotated, id);
+                entry.detail = json!({ "name": old.name, "successor": fresh });
+                activity::insert(session, &entry).await?;
+                Ok::<_, Error>((old.scopes, old_hash))
+            })
+        });
+        let (scopes, old_hash) = rotated.await?;
+        core.api_keys.invalidate(&old_hash);
+        Ok(CreatedApiKey {
+            id: fresh,
+            prefix: prefix_of(&token),
+            token,
+            user_id: user,
+            scopes,
+        })
+    }
+
+    /// Ends a key of the account of `who`: here at once, in other processes within 30 s and one request.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where the account has no such key, or it is revoked already.
+    pub async fn revoke_key(&self, who: &Principal, id: ApiKeyId) -> Result<(), Error> {
+        who.require(Scope::Manage)?;
+        let (core, user) = (&self.core, account(who)?);
+        let now = core.config.clock.now();
+        let revoked = core.database.run_tx("revoke_key", |session| {
+            let (core, who) = (Arc::clone(core), who.clone());
+            Box::pin(async move {
+                let found = access::lock_api_key(session, id, user).await?;
+                let (key, hash) = found.ok_or(ErrorKind::NotFound("API key"))?;
+                access::revoke_api_key(session, id, now).await?;
+                let mut entry = core.activity(&who, Some(user), Action::KeyRevoked, id);
+                entry.detail = json!({ "name": key.name });
+                activity::insert(session, &entry).await?;
+                Ok::<_, Error>(hash)
+            })
+        });
+        core.api_keys.invalidate(&revoked.await?);
+        Ok(())
+    }
+
+    /// A token, and the row of its key.
+    fn fresh_key(
+        &self,
+        user_id: samplit_domain::UserId,
+        new: &NewKey,
+        now: OffsetDateTime,
+    ) -> (String, access::NewApiKey) {
+        let token = new_token(&self.core, "sk_");
+        let row = access::NewApiKey {
+            id: ApiKeyId(self.core.ids.next()),
+            user_id,
+            name: new.name.clone(),
+            prefix: prefix_of(&token),
+            hash: hash_of(&token),
+            scopes: new.scopes.iter().map(Scope::to_string).collect(),
+            created_at: now,
+            expires_at: new.expires_at,
+        };
+        (token, row)
+    }
+}

@@ -1,0 +1,446 @@
+//! Links that let somebody in once: to set the server up, to accept an invitation, to choose a new
+//! password, to sign in.
+
+use std::sync::Arc;
+
+use samplit_domain::{Action, LinkId, LinkKind, Role, Scope, User, UserId, Violations};
+use samplit_store::{Session, account_links, activity, users};
+use serde_json::json;
+use time::{Duration, OffsetDateTime};
+
+use super::sessions::{Fresh, acting, begin};
+use super::users::shut_out;
+use super::{Device, Password, SignedInToken, Subject};
+use crate::access::{hash_of, new_token};
+use crate::core::Core;
+use crate::{Engine, Error, ErrorKind, Principal};
+
+/// A link that was made.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its id.
+    pub id: LinkId,
+    /// What it lets somebody do.
+    pub kind: LinkKind,
+    /// Its path on this server, for whoever made it to hand on; `None` where it was mailed.
+    pub path: Option<String>,
+    /// Until when it is good.
+    pub expires_at: OffsetDateTime,
+    /// Whether it was mailed.
+    pub mailed: bool,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a link is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkInfo {
+    /// What it lets somebody do.
+    pub kind: LinkKind,
+    /// The email of the account; `None`: whoever sets the server up says it.
+    pub email: Option<String>,
+    /// The name of the account.
+    pub name: Option<String>,
+    /// Until when it is good.
+    pub expires_at: OffsetDateTime,
+}
+
+/// What somebody says who uses a link.
+#[derive(Clone, Debug, Default)]
+pub struct Redeem {
+    /// The email of the first admin; with a setup link only.
+    pub email: Option<String>,
+    /// The name; with a setup link or an invitation.
+    pub name: Option<String>,
+    /// The password, with every kind but `sign_in`.
+    pub password: Option<Password>,
+    /// With what.
+    pub device: Device,
+}
+
+/// How long a link is good.
+const fn lasts(kind: LinkKind) -> Duration {
+    match kind {
+        LinkKind::Setup => Duration::hours(24),
+        LinkKind::Invite => Duration::days(7),
+        LinkKind::Reset => Duration::hours(1),
+        LinkKind::SignIn => Duration::minutes(15),
+    }
+}
+
+impl Engine {
+    /// What a link is for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LinkOver`] where it was used, is too old, or never was.
+    pub async fn link(&self, token: &str) -> Result<LinkInfo, Error> {
+        let link = self.find_link(&hash_of(token)).await?;
+        Ok(LinkInfo {
+            kind: link.kind,
+            email: link.email,
+            name: link.name,
+            expires_at: link.expires_at,
+        })
+    }
+
+    /// Uses a link up, and signs its user in. With a setup link an account becomes the first admin; with
+    /// an invitation or a reset it gets a password, and all its other sessions and links end.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LinkOver`] where it was used, is too old, or never was;
+    /// [`ErrorKind::Invalid`] for what is missing, will not do, or is not asked for: the link stays good.
+    pub async fn redeem(&self, token: &str, redeem: Redeem) -> Result<SignedInToken, Error> {
+        let (core, hash) = (&self.core, hash_of(token));
+        let link = self.find_link(&hash).await?;
+        check(link.kind, &redeem, link.email.as_deref())?;
+        let password = match &redeem.password {
+            Some(password) => {
+                let hashed = core.passwords.hash(password, &*core.config.entropy);
+                Some(hashed.await?)
+            }
+            None => None,
+        };
+        let fresh_user = UserId(core.ids.next());
+        let fresh = Fresh::new(core, link.user_id.unwrap_or(fresh_user), &redeem.device);
+        let used = core.database.run_tx("redeem_link", |session| {
+            let (core, hash, redeem) = (Arc::clone(core), hash.clone(), redeem.clone());
+            let (password, mut row) = (password.clone(), fresh.row.clone());
+            Box::pin(async move {
+                let now = core.config.clock.now();
+                let taken = account_links::take(session, &hash, now).await?;
+                let (kind, user_id) = taken.ok_or(ErrorKind::LinkOver)?;
+                let user = match user_id {
+                    Some(id) => {
+                        let user = users::lock(session, id).await?;
+                        user.filter(|user| user.disabled_at.is_none())
+                    }
+                    None => Some(first_admin(&core, session, fresh_user, &redeem).await?),
+                };
+                let mut user = user.ok_or(ErrorKind::LinkOver)?;
+                if let Some(name) = redeem.name.filter(|name| !name.trim().is_empty()) {
+                    user.name = Some(name.trim().to_owned());
+                    users::update(session, &user, now).await?;
+                }
+                if let Some(password) = &password {
+                    users::set_password(session, user.id, password, now).await?;
+                    shut_out(session, user.id).await?;
+                    let mut entry = core.activity(
+                        &acting(user.id),
+                        Some(user.id),
+                        Action::PasswordChanged,
+                        user.id,
+                    );
+                    entry.detail = json!({ "link": kind });
+                    activity::insert(session, &entry).await?;
+                }
+                row.user_id = user.id;
+                let user = begin(&core, session, None, &row).await?;
+                user.ok_or_else(|| Error::from(ErrorKind::LinkOver))
+            })
+        });
+        let user = used.await?;
+        core.forget_account(user.id);
+        Ok(fresh.of(user))
+    }
+
+    /// A link by which somebody becomes the first admin. For the process itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AdminOnly`] for anybody else; [`ErrorKind::Conflict`] `already_set_up` where there is
+    /// an admin with a password.
+    pub async fn setup_link(&self, who: &Principal) -> Result<Link, Error> {
+        require_system(who)?;
+        let (link, row) = self.fresh_link(LinkKind::Setup, None);
+        let core = &self.core;
+        core.database
+            .run_tx("setup_link", |session| {
+                let (core, who, row) = (Arc::clone(core), who.clone(), row.clone());
+                Box::pin(async move {
+                    users::lock_admins(session).await?;
+                    if users::other_admins(session, None).await?.with_password > 0 {
+                        let detail = "there is an admin with a password; whoever is locked out gets a \
+                                      sign-in link";
+                        return Err(Error::conflict("already_set_up", detail));
+                    }
+                    insert(&core, session, &who, &row).await
+                })
+            })
+            .await?;
+        Ok(link)
+    }
+
+    /// Whether there is an admin with a password, so that nobody needs a setup link.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn is_set_up(&self) -> Result<bool, Error> {
+        let admins = self
+            .core
+            .database
+            .run(|session| Box::pin(users::other_admins(session, None)));
+        let admins: users::Admins = admins.await?;
+        Ok(admins.with_password > 0)
+    }
+
+    /// A link that signs somebody in without a password, for 15 minutes. For the process itself: the demo,
+    /// and an admin who is locked out.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AdminOnly`] for anybody else; [`ErrorKind::NotFound`] where there is no account with
+    /// the email, or it is disabled.
+    pub async fn sign_in_link(&self, who: &Principal, email: &str) -> Result<Link, Error> {
+        require_system(who)?;
+        let user = self.find_user(email).await?;
+        let user = user.ok_or(ErrorKind::NotFound("user"))?;
+        self.make_link(who, LinkKind::SignIn, &user).await
+    }
+
+    /// A link by which the owner of an account chooses a new password, or the first one. It takes the
+    /// place of earlier ones, and is mailed where mail is set up. For admins.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AdminOnly`]; [`ErrorKind::NotFound`]; [`ErrorKind::Conflict`] `user_disabled`.
+    pub async fn reset_link(&self, who: &Principal, id: UserId) -> Result<Link, Error> {
+        who.require_admin(Scope::Manage)?;
+        let user = self.read_user(id).await?;
+        if user.disabled_at.is_some() {
+            let detail = "the account is disabled; enable it first";
+            return Err(Error::conflict("user_disabled", detail));
+        }
+        let link = self.make_link(who, kind_for(&user), &user).await?;
+        Ok(self.deliver(link, &user.email).await)
+    }
+
+    /// Mails somebody a link to choose a new password, where mail is set up and there is such an account.
+    /// Whether there is, neither the answer tells nor the time that it takes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for what is no email, [`ErrorKind::Throttled`] after too many tries.
+    pub fn forgot(&self, email: &str, device: &Device) -> Result<(), Error> {
+        let mut violations = Violations::default();
+        violations.email("/email", email);
+        violations.into_result(())?;
+        self.core.throttle.check(email, device.address)?;
+        if self.core.config.mail.is_some() {
+            let (engine, email) = (self.clone(), email.to_owned());
+            tokio::spawn(async move {
+                if let Err(error) = engine.mail_reset(&email).await {
+                    tracing::warn!(error = ?error, "a link for a new password could not be made");
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether this server can mail links.
+    #[must_use]
+    pub fn can_mail(&self) -> bool {
+        self.core.config.mail.is_some()
+    }
+
+    async fn mail_reset(&self, email: &str) -> Result<(), Error> {
+        if let Some(user) = self.find_user(email).await? {
+            let system = Principal::system();
+            let link = self.make_link(&system, kind_for(&user), &user).await?;
+            self.deliver(link, &user.email).await;
+        }
+        Ok(())
+    }
+
+    /// The account with an email, if it is in use.
+    async fn find_user(&self, email: &str) -> Result<Option<User>, Error> {
+        let database = &self.core.database;
+        let found = database.run(|session| Box::pin(users::find_login(session, email)));
+        let found: Option<users::Login> = found.await?;
+        let user = found.map(|login| login.user);
+        Ok(user.filter(|user| user.disabled_at.is_none()))
+    }
+
+    /// Makes a link to an account in place of those it has.
+    async fn make_link(&self, who: &Principal, kind: LinkKind, user: &User) -> Result<Link, Error> {
+        let (link, row) = self.fresh_link(kind, Some(user.id));
+        let core = &self.core;
+        core.database
+            .run_tx("make_link", |session| {
+                let (core, who, row) = (Arc::clone(core), who.clone(), row.clone());
+                Box::pin(async move {
+                    account_links::forget(session, row.user_id).await?;
+                    insert(&core, session, &who, &row).await
+                })
+            })
+            .await?;
+        Ok(link)
+    }
+
+    /// A link, and its row.
+    pub(super) fn fresh_link(
+        &self,
+        kind: LinkKind,
+        user_id: Option<UserId>,
+    ) -> (Link, account_links::NewLink) {
+        let core = &self.core;
+        let token = new_token(core, "ln_");
+        let now = core.config.clock.now();
+        let link = Link {
+            id: LinkId(core.ids.next()),
+            kind,
+            path: Some(format!("/join/{token}")),
+            expires_at: now + lasts(kind),
+            mailed: false,
+        };
+        let row = account_links::NewLink {
+            id: link.id,
+            kind,
+            token_hash: hash_of(&token),
+            user_id,
+            created_at: now,
+            expires_at: link.expires_at,
+        };
+        (link, row)
+    }
+
+    /// Mails a link where mail is set up. One that could not be mailed is shown like any other.
+    pub(super) async fn deliver(&self, link: Link, to: &str) -> Link {
+        let (Some(mail), Some(path)) = (&self.core.config.mail, &link.path) else {
+            return link;
+        };
+        match mail.send_link(link.kind, to, path).await {
+            Ok(()) => Link {
+                path: None,
+                mailed: true,
+                ..link
+            },
+            Err(error) => {
+                tracing::warn!(link = %link.id, error = %error, "a link could not be mailed");
+                link
+            }
+        }
+    }
+
+    async fn find_link(&self, hash: &str) -> Result<account_links::LinkRow, Error> {
+        let now = self.core.config.clock.now();
+        let database = &self.core.database;
+        let found = database.run(|session| Box::pin(account_links::find(session, hash, now)));
+        let found: Option<account_links::LinkRow> = found.await?;
+        let link = found.ok_or(ErrorKind::LinkOver)?;
+        if link.kind == LinkKind::Setup && self.is_set_up().await? {
+            return Err(ErrorKind::LinkOver.into());
+        }
+        Ok(link)
+    }
+}
+
+/// What somebody needs who has a password, or none yet.
+const fn kind_for(user: &User) -> LinkKind {
+    if user.has_password {
+        LinkKind::Reset
+    } else {
+        LinkKind::Invite
+    }
+}
+
+fn require_system(who: &Principal) -> Result<(), Error> {
+    if *who == Principal::system() {
+        Ok(())
+    } else {
+        Err(ErrorKind::AdminOnly.into())
+    }
+}
+
+/// Whether what somebody says is what a link of this kind asks for.
+fn check(kind: LinkKind, redeem: &Redeem, email: Option<&str>) -> Result<(), Violations> {
+    let mut violations = Violations::default();
+    let email = match (kind, &redeem.email) {
+        (LinkKind::Setup, given) => {
+            let given = given.as_deref().unwrap_or_default();
+            violations.email("/email", given);
+            given
+        }
+        (_, given) => {
+            if given.is_some() {
+                violations.add(
+                    "/email",
+                    "not_asked_for",
+                    "the link is for one account already",
+                );
+            }
+            email.unwrap_or_default()
+        }
+    };
+    match (kind, &redeem.name) {
+        (LinkKind::Setup | LinkKind::Invite, Some(name)) => violations.length("/name", name, 255),
+        (LinkKind::Reset | LinkKind::SignIn, Some(_)) => {
+            violations.add("/name", "not_asked_for", "this link does not change it");
+        }
+        (_, None) => {}
+    }
+    match (kind.wants_password(), &redeem.password) {
+        (true, Some(password)) => violations.password("/password", password.expose(), email),
+        (true, None) => violations.add("/password", "required", "is missing"),
+        (false, Some(_)) => {
+            violations.add("/password", "not_asked_for", "this link does not change it");
+        }
+        (false, None) => {}
+    }
+    violations.into_result(())
+}
+
+/// Makes the first admin of an account with the email, or of a new one.
+async fn first_admin(
+    core: &Core,
+    session: &Session<'_>,
+    fresh: UserId,
+    redeem: &Redeem,
+) -> Result<User, Error> {
+    users::lock_admins(session).await?;
+    if users::other_admins(session, None).await?.with_password > 0 {
+        return Err(ErrorKind::LinkOver.into());
+    }
+    account_links::forget(session, None).await?;
+    let email = redeem.email.as_deref().unwrap_or_default();
+    let found = users::find_login(session, email).await?;
+    let user = match found {
+        Some(login) => users::lock(session, login.user.id).await?,
+        None => users::insert(session, fresh, email, Role::Admin, None).await?,
+    };
+    let user = user.ok_or(ErrorKind::LinkOver)?;
+    let admin = User {
+        role: Role::Admin,
+        disabled_at: None,
+        ..user
+    };
+    users::update(session, &admin, core.config.clock.now()).await?;
+    let mut entry = core.activity(
+        &acting(admin.id),
+        Some(admin.id),
+        Action::ServerSetUp,
+        admin.id,
+    );
+    entry.detail = json!({ "email": admin.email });
+    activity::insert(session, &entry).await?;
+    Ok(admin)
+}
+
+/// Stores a link and notes it.
+async fn insert(
+    core: &Core,
+    session: &Session<'_>,
+    who: &Principal,
+    row: &account_links::NewLink,
+) -> Result<(), Error> {
+    account_links::insert(session, row).await?;
+    let subject = row
+        .user_id
+        .map_or_else(|| Subject::nameless("server"), Subject::from);
+    let mut entry = core.activity(who, row.user_id, Action::LinkCreated, subject);
+    entry.detail = json!({ "kind": row.kind, "expires_at": row.expires_at.unix_timestamp() });
+    activity::insert(session, &entry).await?;
+    Ok(())
+}

@@ -1,0 +1,343 @@
+//! Accounts: one's own, and for admins those of others.
+
+use std::sync::Arc;
+
+use samplit_domain::{Action, LinkKind, MAX_PASSWORD, Role, Scope, User, UserId, Violations};
+use samplit_store::{Session, account_links, activity, sessions, users};
+use serde_json::json;
+
+use super::{Device, Link, Password};
+use crate::installations::account;
+use crate::page_of::{Page, PageOf};
+use crate::{Engine, Error, ErrorKind, Principal};
+
+/// What somebody changes of the own account; `None` leaves it alone, an empty text clears it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountChange {
+    /// The name.
+    pub name: Option<String>,
+    /// Where the owner works.
+    pub company: Option<String>,
+}
+
+/// Somebody to invite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewUser {
+    /// The email, by which they will sign in.
+    pub email: String,
+    /// The name.
+    pub name: Option<String>,
+    /// What they may see.
+    pub role: Role,
+}
+
+/// What an admin changes of an account; `None` leaves it alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UserChange {
+    /// What it may see.
+    pub role: Option<Role>,
+    /// Whether nobody comes in with it.
+    pub disabled: Option<bool>,
+}
+
+/// Which accounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserFilter {
+    /// With this role.
+    pub role: Option<Role>,
+    /// With this text in email, name or company, whatever its case.
+    pub text: Option<String>,
+}
+
+impl Principal {
+    /// For admins only.
+    pub(crate) fn require_admin(&self, scope: Scope) -> Result<(), Error> {
+        self.require(scope)?;
+        if self.role == Role::Admin {
+            Ok(())
+        } else {
+            Err(ErrorKind::AdminOnly.into())
+        }
+    }
+}
+
+impl Engine {
+    /// The account of `who`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] `no_account` for whoever has none.
+    pub async fn account(&self, who: &Principal) -> Result<User, Error> {
+        who.require(Scope::Read)?;
+        self.read_user(account(who)?).await
+    }
+
+    /// Changes the account of `who`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a text that is too long.
+    pub async fn update_account(
+        &self,
+        who: &Principal,
+        change: AccountChange,
+    ) -> Result<User, Error> {
+        who.require(Scope::Manage)?;
+        let id = account(who)?;
+        let mut violations = Violations::default();
+        violations.length("/name", change.name.as_deref().unwrap_or_default(), 255);
+        violations.length(
+            "/company",
+            change.company.as_deref().unwrap_or_default(),
+            255,
+        );
+        violations.into_result(())?;
+        self.change_user(who, id, "update_account", move |user| {
+            let text = |text: &String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+            if let Some(name) = &change.name {
+                user.name = text(name);
+            }
+            if let Some(company) = &change.company {
+                user.company = text(company);
+            }
+        })
+        .await
+    }
+
+    /// Changes the password of the account of `who`, who has to know the current one. Every session of the
+    /// account ends, this one too, and every link to it; its API keys stay.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a wrong current password and a new one that will not do,
+    /// [`ErrorKind::Throttled`] after too many tries.
+    pub async fn change_password(
+        &self,
+        who: &Principal,
+        current: &Password,
+        new: &Password,
+        device: &Device,
+    ) -> Result<(), Error> {
+        who.require(Scope::Manage)?;
+        let core = &self.core;
+        let user = self.read_user(account(who)?).await?;
+        let mut violations = Violations::default();
+        violations.length("/current", current.expose(), MAX_PASSWORD);
+        violations.password("/new", new.expose(), &user.email);
+        if current == new {
+            violations.add("/new", "unchanged", "is the current password");
+        }
+        violations.into_result(())?;
+        core.throttle.check(&user.email, device.address)?;
+        let id = user.id;
+        let read = core
+            .database
+            .run(|session| Box::pin(users::read_password(session, id)));
+        let stored: Option<String> = read.await?;
+        let is_right = core.passwords.verify(current, stored.clone()).await?;
+        let wrong = || {
+            let mut violations = Violations::default();
+            violations.add("/current", "wrong_password", "is not the current password");
+            Error::from(violations)
+        };
+        let stored = stored.filter(|_| is_right).ok_or_else(wrong)?;
+        let hash = core.passwords.hash(new, &*core.config.entropy).await?;
+        let changed = core.database.run_tx("change_password", |session| {
+            let (core, who) = (Arc::clone(core), who.clone());
+            let (stored, hash) = (stored.clone(), hash.clone());
+            Box::pin(async move {
+                let now = core.config.clock.now();
+                if !users::replace_password(session, id, &stored, &hash, now).await? {
+                    return Ok(false);
+                }
+                shut_out(session, id).await?;
+                let entry = core.activity(&who, Some(id), Action::PasswordChanged, id);
+                activity::insert(session, &entry).await?;
+                Ok::<_, Error>(true)
+            })
+        });
+        let changed = changed.await?;
+        core.forget_account(id);
+        if changed { Ok(()) } else { Err(wrong()) }
+    }
+
+    /// Lists accounts, newest first. For admins.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AdminOnly`]; [`ErrorKind::Invalid`] for a limit out of range or a cursor that is none
+    /// of ours.
+    pub async fn users(
+        &self,
+        who: &Principal,
+        filter: &UserFilter,
+        page: &Page,
+    ) -> Result<PageOf<User>, Error> {
+        who.require_admin(Scope::Read)?;
+        let before = page.before(Violations::default())?;
+        let (role, limit) = (filter.role, page.limit_and_one());
+        let text = filter.text.as_deref();
+        let list = self.core.database.run(|session| {
+            Box::pin(async move { users::list(session, role, text, before, limit).await })
+        });
+        Ok(page.of(list.await?, |user: &User| (user.created_at, user.id.0)))
+    }
+
+    /// One account. For admins, and for its owner.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where there is none that `who` may see.
+    pub async fn user(&self, who: &Principal, id: UserId) -> Result<User, Error> {
+        who.require(Scope::Read)?;
+        if who.role != Role::Admin && who.user_id != Some(id) {
+            return Err(ErrorKind::NotFound("user").into());
+        }
+        self.read_user(id).await
+    }
+
+    /// Makes an account without a password and a link by which its owner chooses one. For admins.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AdminOnly`]; [`ErrorKind::Invalid`] for an email or name that cannot be;
+    /// [`ErrorKind::Conflict`] `email_taken` where there is an account with the email.
+    pub async fn invite(&self, who: &Principal, new: NewUser) -> Result<(User, Link), Error> {
+        who.require_admin(Scope::Manage)?;
+        let mut violations = Violations::default();
+        violations.email("/email", &new.email);
+        violations.length("/name", new.name.as_deref().unwrap_or_default(), 255);
+        violations.into_result(())?;
+        let core = &self.core;
+        let id = UserId(core.ids.next());
+        let (link, row) = self.fresh_link(LinkKind::Invite, Some(id));
+        let user = core.database.run_tx("invite", |session| {
+            let (core, who, new, row) = (Arc::clone(core), who.clone(), new.clone(), row.clone());
+            Box::pin(async move {
+                let name = new.name.as_deref().filter(|name| !name.trim().is_empty());
+                let user = users::insert(session, id, &new.email, new.role, name).await?;
+                let user = user.ok_or_else(|| {
+                    let detail = "there is an account with this email";
+                    Error::conflict("email_taken", detail)
+                })?;
+                account_links::insert(session, &row).await?;
+                let mut entry = core.activity(&who, Some(id), Action::UserInvited, id);
+                entry.detail = json!({ "email": user.email, "role": user.role });
+                activity::insert(session, &entry).await?;
+                Ok::<_, Error>(user)
+            })
+        });
+        let user = user.await?;
+        let link = self.deliver(link, &user.email).await;
+        Ok((user, link))
+    }
+
+    /// Changes the role of an account, or whether anybody comes in with it. Disabling ends its sessions,
+    /// links and keys: here at once, in other processes within 30 s and one request. For admins.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AdminOnly`]; [`ErrorKind::NotFound`]; [`ErrorKind::Conflict`] `last_admin` where
+    /// nobody would be left who is an admin and can come in.
+    pub async fn update_user(
+        &self,
+        who: &Principal,
+        id: UserId,
+        change: UserChange,
+    ) -> Result<User, Error> {
+        who.require_admin(Scope::Manage)?;
+        let core = &self.core;
+        let updated = core.database.run_tx("update_user", |session| {
+            let (core, who) = (Arc::clone(core), who.clone());
+            Box::pin(async move {
+                users::lock_admins(session).await?;
+                let before = users::lock(session, id).await?;
+                let before = before.ok_or(ErrorKind::NotFound("user"))?;
+                let now = core.config.clock.now();
+                let role = change.role.unwrap_or(before.role);
+                let disabled_at = match change.disabled {
+                    Some(true) => before.disabled_at.or(Some(now)),
+                    Some(false) => None,
+                    None => before.disabled_at,
+                };
+                let after = User {
+                    role,
+                    disabled_at,
+                    ..before.clone()
+                };
+                if after == before {
+                    return Ok(before);
+                }
+                keep_an_admin(session, &before, &after).await?;
+                users::update(session, &after, now).await?;
+                if after.disabled_at.is_some() {
+                    shut_out(session, id).await?;
+                }
+                let action = match (before.disabled_at, after.disabled_at) {
+                    (None, Some(_)) => Action::UserDisabled,
+                    (Some(_), None) => Action::UserEnabled,
+                    _ => Action::UserChanged,
+                };
+                let mut entry = core.activity(&who, Some(id), action, id);
+                if before.role != after.role {
+                    entry.detail = json!({ "role": after.role, "role_before": before.role });
+                }
+                activity::insert(session, &entry).await?;
+                Ok::<_, Error>(after)
+            })
+        });
+        let updated = updated.await?;
+        core.forget_account(id);
+        Ok(updated)
+    }
+
+    pub(super) async fn read_user(&self, id: UserId) -> Result<User, Error> {
+        let database = &self.core.database;
+        let read = database.run(|session| Box::pin(users::read(session, id)));
+        let found: Option<User> = read.await?;
+        found.ok_or_else(|| ErrorKind::NotFound("user").into())
+    }
+
+    /// Changes an account and notes it.
+    async fn change_user(
+        &self,
+        who: &Principal,
+        id: UserId,
+        name: &'static str,
+        change: impl Fn(&mut User) + Clone + Send + Sync + 'static,
+    ) -> Result<User, Error> {
+        let core = &self.core;
+        let changed = core.database.run_tx(name, |session| {
+            let (core, who, change) = (Arc::clone(core), who.clone(), change.clone());
+            Box::pin(async move {
+                let before = users::lock(session, id).await?;
+                let before = before.ok_or(ErrorKind::NotFound("user"))?;
+                let mut after = before.clone();
+                change(&mut after);
+                if after != before {
+                    users::update(session, &after, core.config.clock.now()).await?;
+                    let entry = core.activity(&who, Some(id), Action::UserChanged, id);
+                    activity::insert(session, &entry).await?;
+                }
+                Ok::<_, Error>(after)
+            })
+        });
+        let changed = changed.await?;
+        core.forget_account(id);
+        Ok(changed)
+    }
+}
+
+/// Ends every session of an account and every link to it.
+pub(super) async fn shut_out(session: &Session<'_>, id: UserId) -> Result<(), Error> {
+    sessions::end_all(session, id).await?;
+    account_links::forget(session, Some(id)).await?;
+    Ok(())
+}
+
+/// Refuses a change after which nobody would be an admin who can come in, or no admin have a password.
+async fn keep_an_admin(session: &Session<'_>, before: &User, after: &User) -> Result<(), Error> {
+    let is_admin = |user: &User| user.role == Role::Admin && user.disabled_at.is_none();
+    if !is_admin(before) || is_admin(after) {
+        return Ok(());
+    }
+    let others = users::other_admins(session, Some(before.id)).await?;
+    if others.all > 0 && (others.with_password > 0 || !before.has_password) {
+        return Ok(());
+    }
+    let detail = "it is the last admin who can sign in; make another one first";
+    Err(Error::conflict("last_admin", detail))
+}
