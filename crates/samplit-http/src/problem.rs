@@ -174,6 +174,15 @@ impl Problem {
         )
     }
 
+    /// 415, where a page sends what was typed.
+    pub(crate) fn not_a_form() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "send a form, with `Content-Type: application/x-www-form-urlencoded`",
+        )
+    }
+
     /// 422: fields break rules.
     pub(crate) fn invalid(violations: Violations) -> Self {
         Self {
@@ -199,6 +208,13 @@ impl Problem {
     /// 503: `retry_after` seconds from now it may work.
     pub(crate) fn unavailable(code: &'static str, detail: &str, retry_after: u64) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).with(RETRY_AFTER, retry_after)
+    }
+
+    /// In how many seconds the client may try again, if it was told.
+    pub(crate) fn retry_after(&self) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        let (_, seconds) = headers.find(|(name, _)| *name == RETRY_AFTER)?;
+        seconds.to_str().ok()
     }
 
     /// The same problem inside a larger body: its pointers begin with `prefix`.
