@@ -50,7 +50,10 @@ impl Engine {
             reason: row.reason,
         };
         Ok(Overview {
-            experiments: counts.into_iter().map(count).collect::<Result<_, Error>>()?,
+            experiments: counts
+                .into_iter()
+                .map(count)
+                .collect::<Result<_, Error>>()?,
             held: held.into_iter().map(trail).collect(),
         })
     }

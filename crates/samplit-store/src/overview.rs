@@ -49,10 +49,7 @@ pub async fn count_by_status(
 ///
 /// # Errors
 /// When PostgreSQL fails or a row holds what no type of ours can.
-pub async fn held(
-    session: &Session<'_>,
-    user_id: Option<UserId>,
-) -> Result<Vec<HeldRow>, Error> {
+pub async fn held(session: &Session<'_>, user_id: Option<UserId>) -> Result<Vec<HeldRow>, Error> {
     let user: Option<Uuid> = user_id.map(|id| id.0);
     let rows = session.query(LIST_HELD, &[&user]).await?;
     let read = |row| {

@@ -69,7 +69,8 @@ pub(super) fn progress(
         visitors_per_arm: stopping.min_visitors_per_arm,
         days: stopping.min_days,
     };
-    let report = may_stop(stopping_rule(stopping), minimums, &standings, days).map_err(Error::internal)?;
+    let report =
+        may_stop(stopping_rule(stopping), minimums, &standings, days).map_err(Error::internal)?;
     let name = |arm: usize| arms[competing[arm]].name.as_str();
     Ok(StoppingProgress {
         leader: competing[report.leader],

@@ -129,7 +129,7 @@ fn experiment(fields: &mut Fields<'_>, base: ExperimentDraft) -> ExperimentDraft
 }
 
 /// The `allocation` object over `base`.
-pub(super) fn allocation(fields: &mut Fields<'_>, base: Allocation) -> Allocation {
+pub(crate) fn allocation(fields: &mut Fields<'_>, base: Allocation) -> Allocation {
     Allocation {
         policy: fields.word("policy").unwrap_or(base.policy),
         mode: fields.word("mode").unwrap_or(base.mode),

@@ -63,17 +63,23 @@ async fn perform(call: &Call, who: &Principal, form: &Form) -> Result<&'static s
     let engine = &call.app.engine;
     let wish = form.extra("do").unwrap_or_default();
     let Some((wish, rule)) = wish.split_once(' ') else {
-        engine.create_exclusion(who, read_new(form.json()?)?).await?;
+        engine
+            .create_exclusion(who, read_new(form.json()?)?)
+            .await?;
         return Ok("exclusion_added");
     };
-    let rule: ExclusionId = rule.parse().map_err(|_| Problem::not_found("exclusion rule"))?;
+    let rule: ExclusionId = rule
+        .parse()
+        .map_err(|_| Problem::not_found("exclusion rule"))?;
     Ok(match wish {
         "on" => {
             engine.update_exclusion(who, rule, None, Some(true)).await?;
             "exclusion_on"
         }
         "off" => {
-            engine.update_exclusion(who, rule, None, Some(false)).await?;
+            engine
+                .update_exclusion(who, rule, None, Some(false))
+                .await?;
             "exclusion_off"
         }
         "delete" => {
@@ -100,9 +106,14 @@ async fn page(call: &Call, signed_in: &SignedIn, form: &Form) -> Result<Reply, P
         cursor: None,
         limit: 100,
     };
-    let experiments = engine.experiments(who, &ExperimentFilter::default(), &first).await?;
+    let experiments = engine
+        .experiments(who, &ExperimentFilter::default(), &first)
+        .await?;
     let name = |id: ExperimentId| {
-        let known = experiments.data.iter().find(|experiment| experiment.id == id);
+        let known = experiments
+            .data
+            .iter()
+            .find(|experiment| experiment.id == id);
         known.map_or_else(|| "one experiment".to_owned(), |known| known.name.clone())
     };
     let rule = |rule: ExclusionRule| Rule {
@@ -119,7 +130,9 @@ async fn page(call: &Call, signed_in: &SignedIn, form: &Form) -> Result<Reply, P
         form,
         rules: found.data.into_iter().map(rule).collect(),
         is_first: list.cursor.is_none(),
-        next: found.next_cursor.map(|cursor| format!("/exclusions?cursor={cursor}")),
+        next: found
+            .next_cursor
+            .map(|cursor| format!("/exclusions?cursor={cursor}")),
         experiments: experiments
             .data
             .iter()
@@ -146,7 +159,9 @@ async fn kept_out(
         id: id.to_string(),
         visits: found.data,
         is_first: page.cursor.is_none(),
-        next: found.next_cursor.map(|cursor| format!("{first}&visits={cursor}")),
+        next: found
+            .next_cursor
+            .map(|cursor| format!("{first}&visits={cursor}")),
         first,
     })
 }
@@ -180,7 +195,10 @@ impl ExclusionsPage<'_> {
     /// All experiments, or one of them.
     fn reaches(&self) -> Vec<Choice> {
         let all = Choice::new("", "All of the account", "");
-        [all].into_iter().chain(self.experiments.iter().cloned()).collect()
+        [all]
+            .into_iter()
+            .chain(self.experiments.iter().cloned())
+            .collect()
     }
 
     /// The value of the rule that kept a visit out.

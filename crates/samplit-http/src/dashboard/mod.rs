@@ -5,13 +5,20 @@
 #![expect(dead_code, reason = "the pages that use the frame come next")]
 
 pub(crate) mod assets;
+mod backtest;
 mod door;
+mod exclusions;
+mod experiments;
 pub(crate) mod field;
 pub(crate) mod form;
 pub(crate) mod format;
+mod installations;
 mod join;
 pub(crate) mod layout;
 pub(crate) mod notice;
+mod outlook;
 mod overview;
+mod planner;
 pub(crate) mod refusal;
 pub(crate) mod routes;
+mod visitors;

@@ -70,7 +70,9 @@ impl Plan {
         let rate = rate.ok_or_else(|| missing("the conversion rate, between 0 and 100 %,"))?;
         let effect = share("/hypothesis/minimum_effect");
         let effect = effect.ok_or_else(|| missing("the smallest lift worth having"))?;
-        let visitors = form.pointer("/forecast/visitors_per_day").and_then(Json::as_u64);
+        let visitors = form
+            .pointer("/forecast/visitors_per_day")
+            .and_then(Json::as_u64);
         let visitors = visitors.filter(|visitors| *visitors > 0);
         let visitors = visitors.ok_or_else(|| missing("the visitors a day, a whole number,"))?;
         let taking_part = number("/traffic_allocation").unwrap_or(1.0).clamp(0.0, 1.0);
@@ -92,7 +94,9 @@ impl Plan {
         let best = (self.rate * (1.0 + self.effect)).min(0.999);
         let mut rates = vec![self.rate; self.arms.saturating_sub(1)];
         rates.push(best);
-        let days = HORIZON.min(MAX_VISITORS / self.visitors_per_day.max(1)).max(1);
+        let days = HORIZON
+            .min(MAX_VISITORS / self.visitors_per_day.max(1))
+            .max(1);
         ForecastRequest {
             rates,
             visitors_per_day: self.visitors_per_day,
@@ -127,7 +131,11 @@ impl Plan {
                     let first = violations.0.first();
                     Ok(Err(first.map_or_else(String::new, |violation| {
                         let field = violation.pointer.rsplit('/').next().unwrap_or_default();
-                        format!("No forecast: {} {}.", field.replace('_', " "), violation.detail)
+                        format!(
+                            "No forecast: {} {}.",
+                            field.replace('_', " "),
+                            violation.detail
+                        )
                     })))
                 }
                 _ => Err(error.into()),
@@ -304,7 +312,10 @@ mod tests {
             classical_days: Some(78.0),
         };
         let told = plan.told(&results(spread(20.0, 33.0), 1.0));
-        assert_eq!((told.days.as_str(), told.at_latest.as_str()), ("20 days", "33 days"));
+        assert_eq!(
+            (told.days.as_str(), told.at_latest.as_str()),
+            ("20 days", "33 days")
+        );
         assert_eq!(told.gained, "40 conversions");
         assert!(told.visitors.ends_with("visitors") && told.advice.is_empty());
         let told = plan.told(&results(spread(120.0, 120.0), 0.2));

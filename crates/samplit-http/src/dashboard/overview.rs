@@ -7,7 +7,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use hyper::StatusCode;
 use samplit_domain::{Experiment, Installation, InstallationStatus, Status};
 use samplit_engine::{
-    ArmResults, ElementResults, Engine, ErrorKind, ExperimentFilter, HeldTrail, Page, Principal, Results,
+    ArmResults, ElementResults, Engine, ErrorKind, ExperimentFilter, HeldTrail, Page, Principal,
+    Results,
 };
 use time::Duration;
 
@@ -143,7 +144,10 @@ async fn running(engine: &Engine, who: &Principal) -> Result<Vec<Running>, Probl
             }
         })
         .buffered(AT_ONCE);
-    results.try_filter_map(|found| async move { Ok(found) }).try_collect().await
+    results
+        .try_filter_map(|found| async move { Ok(found) })
+        .try_collect()
+        .await
 }
 
 impl Running {

@@ -59,7 +59,11 @@ pub(crate) async fn show(call: Call) -> Result<Reply, Problem> {
         form: &form,
         outlook,
         others,
-        query: if is_asked { query.to_owned() } else { String::new() },
+        query: if is_asked {
+            query.to_owned()
+        } else {
+            String::new()
+        },
     };
     Ok(html(StatusCode::OK, &page))
 }
@@ -76,7 +80,9 @@ fn usual() -> Json {
 /// The plan in the shape of the form of an experiment: with as many variants as are asked for.
 fn with_variants(form: &Json) -> Json {
     let variants = form.pointer("/forecast/variants").and_then(Json::as_u64);
-    let variants = variants.filter(|variants| *variants <= MAX_ARMS).unwrap_or(0);
+    let variants = variants
+        .filter(|variants| *variants <= MAX_ARMS)
+        .unwrap_or(0);
     let variants: Vec<Json> = (0..variants).map(|_| json!({})).collect();
     let mut form = form.clone();
     form["elements"] = json!([{ "variants": variants }]);

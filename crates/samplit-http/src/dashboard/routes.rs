@@ -2,7 +2,9 @@
 
 use hyper::Method;
 
-use super::{door, join, overview};
+use super::{
+    backtest, door, exclusions, experiments, installations, join, overview, planner, visitors,
+};
 use crate::router::{Handler, Route};
 
 /// A page.
@@ -24,6 +26,14 @@ fn sent(pattern: &'static str, handler: Handler) -> Route {
     }
 }
 
+/// It takes as long as it takes.
+fn long(route: Route) -> Route {
+    Route {
+        timed: false,
+        ..route
+    }
+}
+
 pub(crate) fn table() -> Vec<Route> {
     vec![
         shown("/", |call| Box::pin(overview::show(call))),
@@ -34,5 +44,33 @@ pub(crate) fn table() -> Vec<Route> {
         sent("/forgot", |call| Box::pin(door::send_link(call))),
         shown("/join/{token}", |call| Box::pin(join::show(call))),
         sent("/join/{token}", |call| Box::pin(join::join(call))),
+        shown("/experiments", |call| Box::pin(experiments::list(call))),
+        shown("/experiments/new", |call| Box::pin(experiments::new(call))),
+        sent("/experiments/new", |call| {
+            Box::pin(experiments::create(call))
+        }),
+        shown("/experiments/{id}/edit", |call| {
+            Box::pin(experiments::edit(call))
+        }),
+        sent("/experiments/{id}/edit", |call| {
+            Box::pin(experiments::save(call))
+        }),
+        shown("/installations", |call| Box::pin(installations::list(call))),
+        sent("/installations", |call| {
+            Box::pin(installations::create(call))
+        }),
+        shown("/installations/{installation_id}", |call| {
+            Box::pin(installations::show(call))
+        }),
+        sent("/installations/{installation_id}", |call| {
+            Box::pin(installations::change(call))
+        }),
+        shown("/exclusions", |call| Box::pin(exclusions::show(call))),
+        sent("/exclusions", |call| Box::pin(exclusions::change(call))),
+        shown("/visitors", |call| Box::pin(visitors::show(call))),
+        long(sent("/visitors", |call| Box::pin(visitors::erase(call)))),
+        shown("/forecast", |call| Box::pin(planner::show(call))),
+        shown("/backtest", |call| Box::pin(backtest::show(call))),
+        long(sent("/backtest", |call| Box::pin(backtest::run(call)))),
     ]
 }

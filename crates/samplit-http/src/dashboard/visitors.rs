@@ -32,14 +32,33 @@ enum Stage {
     /// This will happen.
     Found(Found),
     /// This has happened.
-    Erased(Erasure),
+    Erased(Erased),
 }
 
 struct Found {
     visitor: String,
     experiments: usize,
+    /// `3 experiments`
+    counted: String,
     /// Id and name of some of them.
     named: Vec<(String, String)>,
+}
+
+/// What came of it, in words.
+struct Erased {
+    is_nothing: bool,
+    rows: String,
+    experiments: String,
+}
+
+impl From<Erasure> for Erased {
+    fn from(erasure: Erasure) -> Self {
+        Self {
+            is_nothing: erasure.rows == 0,
+            rows: plural(erasure.rows as u64, "row"),
+            experiments: plural(erasure.experiments as u64, "experiment"),
+        }
+    }
 }
 
 /// `GET /visitors`
@@ -69,11 +88,21 @@ pub(crate) async fn erase(mut call: Call) -> Result<Reply, Problem> {
         return Ok(page(frame, &form, Stage::Found(found), is_everybody));
     }
     let erased = match confirmed(&form, &visitor) {
-        Ok(()) => call.app.engine.erase_visitor(who, &visitor).await.map_err(Problem::from),
+        Ok(()) => call
+            .app
+            .engine
+            .erase_visitor(who, &visitor)
+            .await
+            .map_err(Problem::from),
         Err(problem) => Err(problem),
     };
     Ok(match erased {
-        Ok(erasure) => page(frame, &Form::empty(), Stage::Erased(erasure), is_everybody),
+        Ok(erasure) => page(
+            frame,
+            &Form::empty(),
+            Stage::Erased(erasure.into()),
+            is_everybody,
+        ),
         Err(problem) => {
             let form = form.refused(problem)?;
             page(frame, &form, Stage::Found(found), is_everybody)
@@ -91,6 +120,7 @@ async fn find(call: &Call, who: &Principal, visitor: &str) -> Result<Found, Prob
     Ok(Found {
         visitor: visitor.to_owned(),
         experiments: experiments.len(),
+        counted: plural(experiments.len() as u64, "experiment"),
         named,
     })
 }

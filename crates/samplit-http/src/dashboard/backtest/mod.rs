@@ -13,7 +13,9 @@ use askama::Template;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use samplit_domain::{Allocation, Violations};
-use samplit_engine::{Backtest, BacktestReport, Engine, Error, OldTestColumns, Principal, read_old_tests};
+use samplit_engine::{
+    Backtest, BacktestReport, Engine, Error, OldTestColumns, Principal, read_old_tests,
+};
 use serde_json::{Value as Json, json};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -112,17 +114,26 @@ pub(crate) async fn run(mut call: Call) -> Result<Reply, Problem> {
 fn read(json: Json, file: &[u8]) -> Result<Asked, Problem> {
     let mut violations = Violations::default();
     let usual = OldTestColumns::default();
-    let (columns, allocation, value) = Fields::read(json, String::new(), &mut violations, |fields| {
-        let columns = fields.object("columns", |fields| OldTestColumns {
-            test: fields.optional("test").unwrap_or(usual.test.clone()),
-            arm: fields.optional("arm").unwrap_or(usual.arm.clone()),
-            impressions: fields.optional("impressions").unwrap_or(usual.impressions.clone()),
-            clicks: fields.optional("clicks").unwrap_or(usual.clicks.clone()),
+    let (columns, allocation, value) =
+        Fields::read(json, String::new(), &mut violations, |fields| {
+            let columns = fields.object("columns", |fields| OldTestColumns {
+                test: fields.optional("test").unwrap_or(usual.test.clone()),
+                arm: fields.optional("arm").unwrap_or(usual.arm.clone()),
+                impressions: fields
+                    .optional("impressions")
+                    .unwrap_or(usual.impressions.clone()),
+                clicks: fields.optional("clicks").unwrap_or(usual.clicks.clone()),
+            });
+            let given = fields.object("allocation", |fields| {
+                allocation(fields, Allocation::default())
+            });
+            let value: Option<f64> = fields.optional("value");
+            (
+                columns.unwrap_or_default(),
+                given.unwrap_or_default(),
+                value,
+            )
         });
-        let given = fields.object("allocation", |fields| allocation(fields, Allocation::default()));
-        let value: Option<f64> = fields.optional("value");
-        (columns.unwrap_or_default(), given.unwrap_or_default(), value)
-    });
     if value.is_some_and(|value| !(0.0..=1e12).contains(&value)) {
         violations.add("/value", "out_of_range", "must be between 0 and 10^12");
     }
@@ -165,7 +176,7 @@ fn work(
 ) -> impl Stream<Item = Result<Bytes, Error>> + Send + 'static {
     let Asked { backtest, value } = asked;
     let tests = backtest.tests.len();
-    let page = rendered(&WorkingPage { frame, tests });
+    let page = Bytes::from(rendered(&WorkingPage { frame, tests }));
     let [head, middle, tail] = around(&page);
     let (told, mut asked_for) = mpsc::channel(1);
     let mut before = None;
@@ -206,7 +217,11 @@ fn around(page: &Bytes) -> [Bytes; 3] {
     let text = std::str::from_utf8(page).unwrap_or_default();
     let first = text.find(PROGRESS).unwrap_or(text.len());
     let second = text.find(RESULT).unwrap_or(text.len()).max(first);
-    [page.slice(..first), page.slice(first..second), page.slice(second..)]
+    [
+        page.slice(..first),
+        page.slice(first..second),
+        page.slice(second..),
+    ]
 }
 
 /// How far it is; the last one of these is seen.
@@ -219,7 +234,7 @@ fn at(done: usize, percent: usize, tests: usize) -> Bytes {
 }
 
 fn result(report: &BacktestReport, value: Option<f64>) -> Bytes {
-    rendered(&Told::new(report, value))
+    Bytes::from(rendered(&Told::new(report, value)))
 }
 
 fn failed(problem: &Problem) -> Bytes {
@@ -246,9 +261,16 @@ mod tests {
 
     #[test]
     fn the_file_and_the_fields_are_read_together() {
-        let asked = read(json!({ "value": 2.5, "allocation": { "warm_up": 7 } }), FILE).unwrap();
+        let asked = read(
+            json!({ "value": 2.5, "allocation": { "warm_up": 7 } }),
+            FILE,
+        )
+        .unwrap();
         assert_eq!(asked.backtest.tests[0].arms[1].clicks, 20);
-        assert_eq!((asked.backtest.allocation.warm_up, asked.value), (7, Some(2.5)));
+        assert_eq!(
+            (asked.backtest.allocation.warm_up, asked.value),
+            (7, Some(2.5))
+        );
         let named = json!({ "columns": { "arm": "name" } });
         let file = b"test_id,name,impressions,clicks\na,One,100,10\na,Two,100,20\n";
         assert_eq!(read(named, file).unwrap().backtest.tests.len(), 1);
@@ -259,7 +281,10 @@ mod tests {
         assert_eq!(refused(json!({}), b""), ["/file required"]);
         assert_eq!(refused(json!({}), b"a,b\n1,2\n"), ["/file malformed"]);
         let both = json!({ "value": -1, "allocation": { "floor": 0.5 } });
-        assert_eq!(refused(both, FILE), ["/value out_of_range", "/allocation/floor out_of_range"]);
+        assert_eq!(
+            refused(both, FILE),
+            ["/value out_of_range", "/allocation/floor out_of_range"]
+        );
         let text = json!({ "allocation": { "warm_up": "few" } });
         assert_eq!(refused(text, FILE), ["/allocation/warm_up wrong_type"]);
         let crowd = b"test_id,headline,impressions,clicks\na,1,300000000,1\na,2,1,1\n";

@@ -70,11 +70,19 @@ impl Told {
             explained,
             worth: worth.map_or_else(String::new, |worth| {
                 let sign = if gained < 0.0 { "less" } else { "more" };
-                format!("Worth {} {sign}, at {} each.", value((gained * worth).abs()), value(worth))
+                format!(
+                    "Worth {} {sign}, at {} each.",
+                    value((gained * worth).abs()),
+                    value(worth)
+                )
             }),
             tests: count(report.rows.len() as u64),
             visitors: count(report.visitors),
-            better: format!("{} of {}", count(report.better() as u64), count(report.rows.len() as u64)),
+            better: format!(
+                "{} of {}",
+                count(report.better() as u64),
+                count(report.rows.len() as u64)
+            ),
             bars: [
                 (
                     "even",
@@ -94,7 +102,10 @@ impl Told {
                     "best",
                     "Always the best",
                     value(report.best_possible.round()),
-                    format!("{}, known only afterwards", change(report.best_possible_uplift())),
+                    format!(
+                        "{}, known only afterwards",
+                        change(report.best_possible_uplift())
+                    ),
                     width(report.best_possible),
                 ),
             ],
@@ -124,7 +135,11 @@ impl Told {
             let height = (mean.abs() * scale).max(1.0);
             Bar {
                 x: real(index as u64) * step + 0.1 * step,
-                y: if *mean >= 0.0 { self.zero - height } else { self.zero },
+                y: if *mean >= 0.0 {
+                    self.zero - height
+                } else {
+                    self.zero
+                },
                 width: 0.8 * step,
                 height,
                 class: if *mean >= 0.0 { "gain" } else { "loss" },
@@ -144,14 +159,27 @@ fn verdict(gained: f64, report: &BacktestReport) -> (&'static str, String, Strin
     );
     if gained.abs() < 2.0 * report.chance {
         let verdict = "No difference that chance would not make as well".to_owned();
-        let explained = format!("{difference} {} than an even split. {chance} Where variants are about as good as each other, there is nothing to win, and little to lose.", if gained < 0.0 { "less" } else { "more" });
+        let explained = format!(
+            "{difference} {} than an even split. {chance} Where variants are about as good as each other, there is nothing to win, and little to lose.",
+            if gained < 0.0 { "less" } else { "more" }
+        );
         ("info", verdict, explained)
     } else if gained > 0.0 {
         let verdict = format!("{difference} more: {}", change(report.uplift()));
-        ("good", verdict, format!("Than the even split that was run, with the same visitors. {chance}"))
+        (
+            "good",
+            verdict,
+            format!("Than the even split that was run, with the same visitors. {chance}"),
+        )
     } else {
         let verdict = format!("{difference} less: {}", change(report.uplift()));
-        ("warn", verdict, format!("Than the even split that was run. {chance} Look at the tests below: a prior that fits your rates helps where they are low."))
+        (
+            "warn",
+            verdict,
+            format!(
+                "Than the even split that was run. {chance} Look at the tests below: a prior that fits your rates helps where they are low."
+            ),
+        )
     }
 }
 
@@ -181,7 +209,10 @@ fn whole(number: f64) -> u64 {
     number.max(0.0).round() as u64
 }
 
-#[expect(clippy::cast_precision_loss, reason = "at most the visitors of a back-test")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "at most the visitors of a back-test"
+)]
 fn real(number: u64) -> f64 {
     number as f64
 }
@@ -230,10 +261,16 @@ mod tests {
         let rows: Vec<(u64, f64)> = (0..600).map(|number| (number, 300.0)).collect();
         let told = Told::new(&report(&rows), None);
         assert!(told.picture.len() <= 90);
-        assert_eq!((told.picture[0].class, told.rows.len(), told.more), ("loss", 500, 100));
+        assert_eq!(
+            (told.picture[0].class, told.rows.len(), told.more),
+            ("loss", 500, 100)
+        );
         assert_eq!(told.picture.last().map(|bar| bar.class), Some("gain"));
         let html = told.render().unwrap();
-        assert!(html.contains("&#60;a&#62;") && html.contains("and 100 more"), "{html}");
+        assert!(
+            html.contains("&#60;a&#62;") && html.contains("and 100 more"),
+            "{html}"
+        );
         assert!(Told::new(&report(&[(0, 0.0)]), None).render().is_ok());
     }
 }

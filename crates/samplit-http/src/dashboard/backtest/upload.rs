@@ -53,7 +53,11 @@ fn boundary(content_type: Option<&HeaderValue>) -> Result<String, Problem> {
     let boundary = content_type.and_then(|value| multer::parse_boundary(value).ok());
     boundary.ok_or_else(|| {
         let detail = "send a form with a file, as `multipart/form-data`";
-        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+        Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            detail,
+        )
     })
 }
 
@@ -64,23 +68,28 @@ async fn parts(body: Bytes, boundary: String) -> Result<Upload, Problem> {
     };
     let whole = stream::once(async { Ok::<_, std::convert::Infallible>(body) });
     let mut parts = multer::Multipart::new(whole, boundary);
-    let mut fields = form_urlencoded::Serializer::new(String::new());
+    let mut fields = Vec::new();
     let mut file = Bytes::new();
     let mut count = 0;
     while let Some(part) = parts.next_field().await.map_err(malformed)? {
         count += 1;
         if count > MAX_PARTS {
             let detail = format!("the form has more than {MAX_PARTS} fields");
-            return Err(Problem::new(StatusCode::BAD_REQUEST, "malformed_form", detail));
+            return Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "malformed_form",
+                detail,
+            ));
         }
         let name = part.name().unwrap_or_default().to_owned();
         if part.file_name().is_some() {
             file = part.bytes().await.map_err(malformed)?;
         } else {
-            fields.append_pair(&name, &part.text().await.map_err(malformed)?);
+            fields.push((name, part.text().await.map_err(malformed)?));
         }
     }
-    let form = Form::parse(fields.finish().as_bytes())?;
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let form = Form::parse(query.extend_pairs(fields).finish().as_bytes())?;
     Ok(Upload { form, file })
 }
 
@@ -103,9 +112,17 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_cut_off_or_has_no_end_is_refused() {
-        for body in ["", "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n2", "nonsense"] {
+        for body in [
+            "",
+            "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n2",
+            "nonsense",
+        ] {
             let refused = parts(Bytes::from(body), "x".to_owned()).await;
-            assert_eq!(refused.err().map(|problem| problem.code), Some("malformed_form"), "{body}");
+            assert_eq!(
+                refused.err().map(|problem| problem.code),
+                Some("malformed_form"),
+                "{body}"
+            );
         }
         let many = "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n2\r\n".repeat(33);
         let refused = parts(Bytes::from(format!("{many}--x--\r\n")), "x".to_owned()).await;
@@ -115,9 +132,20 @@ mod tests {
     #[test]
     fn only_forms_with_files_are_taken() {
         let of = |text: &'static str| boundary(Some(&HeaderValue::from_static(text)));
-        assert_eq!(of("multipart/form-data; boundary=x").ok().as_deref(), Some("x"));
-        for text in ["multipart/form-data", "text/csv", "application/x-www-form-urlencoded"] {
-            assert_eq!(of(text).err().map(|problem| problem.status.as_u16()), Some(415), "{text}");
+        assert_eq!(
+            of("multipart/form-data; boundary=x").ok().as_deref(),
+            Some("x")
+        );
+        for text in [
+            "multipart/form-data",
+            "text/csv",
+            "application/x-www-form-urlencoded",
+        ] {
+            assert_eq!(
+                of(text).err().map(|problem| problem.status.as_u16()),
+                Some(415),
+                "{text}"
+            );
         }
         assert!(boundary(None).is_err());
     }

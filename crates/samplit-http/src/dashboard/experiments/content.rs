@@ -63,7 +63,8 @@ fn line((name, value): (&String, &Json)) -> Option<Json> {
     };
     let is_plain = |text: &str| text.trim() == text && !text.contains(['\r', '\n']);
     let is_name = !name.is_empty() && is_plain(name) && !name.contains(':');
-    (is_name && is_plain(value) && !value.ends_with(';')).then(|| Json::from(format!("{name}: {value}").trim_end()))
+    (is_name && is_plain(value) && !value.ends_with(';'))
+        .then(|| Json::from(format!("{name}: {value}").trim_end()))
 }
 
 /// Class names with spaces between them.
@@ -119,7 +120,10 @@ fn from_field(name: &str, value: Json, at: &str, violations: &mut Violations) ->
             let mut pairs = Map::new();
             for (index, line) in lines.iter().enumerate() {
                 let line = line.as_str().unwrap_or_default();
-                match line.split_once(':').map(|(name, value)| (name.trim(), value.trim())) {
+                match line
+                    .split_once(':')
+                    .map(|(name, value)| (name.trim(), value.trim()))
+                {
                     Some((name, value)) if !name.is_empty() => {
                         // Semicolons are a habit of style sheets.
                         let value = value.strip_suffix(';').map_or(value, str::trim_end);
@@ -217,7 +221,10 @@ mod tests {
             content(pairs),
             (
                 json!({"style": {"color": "red"}}),
-                vec!["/v/content/style/1 malformed".to_owned(), "/v/content/style/2 malformed".to_owned()]
+                vec![
+                    "/v/content/style/1 malformed".to_owned(),
+                    "/v/content/style/2 malformed".to_owned()
+                ]
             )
         );
         let twice = json!({"content": {"text": "a"}, "more": {"text": "b"}});

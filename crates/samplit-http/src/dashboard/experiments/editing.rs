@@ -1,8 +1,7 @@
 //! Making an experiment and changing it.
 
-use hyper::StatusCode;
 use samplit_domain::{Experiment, ExperimentId, Status, Violations};
-use samplit_engine::Principal;
+use samplit_engine::{Principal, SignedIn};
 use serde_json::Value as Json;
 
 use super::{
@@ -53,7 +52,12 @@ pub(crate) async fn create(mut call: Call) -> Result<Reply, Problem> {
         Answer::Save(form, draft) => {
             let who = &signed_in.principal;
             match call.app.engine.create_experiment(who, *draft).await {
-                Ok(made) => return Ok(done(&format!("/experiments/{}", made.id), "experiment_created")),
+                Ok(made) => {
+                    return Ok(done(
+                        &format!("/experiments/{}", made.id),
+                        "experiment_created",
+                    ));
+                }
                 Err(error) => form.refused(error.into())?,
             }
         }
@@ -83,10 +87,14 @@ pub(crate) async fn save(mut call: Call) -> Result<Reply, Problem> {
     let experiment = engine.experiment(who, id).await?;
     let editing = Editing::new(&call, &signed_in, Purpose::Edit(&experiment));
     // The page was made from this version, so it may replace nothing newer.
-    let seen = form.extra("version").and_then(|version| version.parse().ok());
+    let seen = form
+        .extra("version")
+        .and_then(|version| version.parse().ok());
     let is_draft = experiment.status == Status::Draft;
     let answer = if is_draft {
-        editing.answer(form, |body| read_change(body, &experiment)).await?
+        editing
+            .answer(form, |body| read_change(body, &experiment))
+            .await?
     } else {
         match form.json().and_then(|body| read_change(body, &experiment)) {
             Ok(change) => Answer::Save(form, Box::new(change)),
@@ -164,7 +172,9 @@ impl<'e> Editing<'e> {
             let page = self.show(shape, wish.step().unwrap_or(1)).await?;
             return Ok(Answer::Page(Box::new(page)));
         }
-        let read = fields::to_api(typed).map_err(Problem::invalid).and_then(read);
+        let read = fields::to_api(typed)
+            .map_err(Problem::invalid)
+            .and_then(read);
         let page = match (wish, read) {
             (Wish::Save, Ok(wanted)) => return Ok(Answer::Save(form, Box::new(wanted))),
             (Wish::Save, Err(problem)) => self.refuse(&form.refused(problem)?).await?,
@@ -226,9 +236,10 @@ impl<'e> Editing<'e> {
         let frame = frame.below("Experiments", "/experiments");
         match self.purpose {
             Purpose::New { .. } => frame,
-            Purpose::Edit(experiment) => {
-                frame.below(experiment.name.clone(), format!("/experiments/{}", experiment.id))
-            }
+            Purpose::Edit(experiment) => frame.below(
+                experiment.name.clone(),
+                format!("/experiments/{}", experiment.id),
+            ),
         }
     }
 }

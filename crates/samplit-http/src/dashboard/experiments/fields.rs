@@ -37,7 +37,9 @@ pub(super) fn element(number: usize) -> Json {
 
 /// A new variant at a position among the others.
 pub(super) fn variant(position: usize) -> Json {
-    let letter = u8::try_from(position).ok().filter(|position| *position < 26);
+    let letter = u8::try_from(position)
+        .ok()
+        .filter(|position| *position < 26);
     let name = match letter {
         Some(position) => format!("Variant {}", char::from(b'A' + position)),
         None => format!("Variant {}", position + 1),
@@ -167,7 +169,10 @@ pub(super) fn to_api(mut form: Json) -> Result<Json, Violations> {
     if let Some(allocation) = form.get_mut("allocation").and_then(Json::as_object_mut)
         && let Some(days) = allocation.remove("attribution_window_days")
     {
-        allocation.insert("attribution_window_seconds".to_owned(), seconds(&days, &mut violations));
+        allocation.insert(
+            "attribution_window_seconds".to_owned(),
+            seconds(&days, &mut violations),
+        );
     }
     for (index, element) in list(&mut form, "elements").enumerate() {
         element_to_api(element, index, is_fixed, &mut violations);
@@ -185,7 +190,11 @@ fn seconds(days: &Json, violations: &mut Violations) -> Json {
     let days = days.as_f64().filter(|days| (0.0..=3_650.0).contains(days));
     let Some(days) = days else {
         let detail = "must be a number of days, 0 to 3,650";
-        violations.add("/allocation/attribution_window_days", "out_of_range", detail);
+        violations.add(
+            "/allocation/attribution_window_days",
+            "out_of_range",
+            detail,
+        );
         return Json::Null;
     };
     #[expect(
@@ -208,7 +217,10 @@ fn element_to_api(
     if selector.is_none() {
         element.remove("selector");
     }
-    if let Some(fallbacks) = element.get_mut("fallback_selectors").and_then(Json::as_array_mut) {
+    if let Some(fallbacks) = element
+        .get_mut("fallback_selectors")
+        .and_then(Json::as_array_mut)
+    {
         for fallback in fallbacks {
             *fallback = selector_of_line(fallback.as_str().unwrap_or_default());
         }
@@ -245,8 +257,15 @@ fn goal_to_api(goal: &mut Map<String, Json>) {
 
 #[cfg(test)]
 mod tests {
-    use samplit_domain::ExperimentDraft;
+    use std::collections::BTreeMap;
+
+    use samplit_domain::{
+        Element, ElementId, Experiment, ExperimentDraft, ExperimentId, ExperimentType, Goal,
+        GoalId, Status, Variant, VariantId,
+    };
     use serde_json::{Value as Json, json};
+    use time::OffsetDateTime;
+    use uuid::Uuid;
 
     use super::{blank, element, of, selector_line, selector_of_line, to_api, variant};
     use crate::api::draft::{read_new, to_draft};
@@ -257,7 +276,71 @@ mod tests {
             Ok(Err(problem)) => problem.errors,
             Err(violations) => violations.0,
         };
-        told.iter().map(|v| format!("{} {}", v.pointer, v.code)).collect()
+        told.iter()
+            .map(|v| format!("{} {}", v.pointer, v.code))
+            .collect()
+    }
+
+    /// The experiment that a draft would become.
+    fn made_of(draft: &ExperimentDraft) -> Experiment {
+        let draft = draft.clone();
+        let id = Uuid::nil();
+        let variant = |variant: samplit_domain::VariantDraft| Variant {
+            id: VariantId(id),
+            name: variant.name,
+            content: variant.content,
+            is_control: variant.is_control,
+            is_active: true,
+            total_allocations: 0,
+            total_conversions: 0,
+        };
+        let element = |element: samplit_domain::ElementDraft| Element {
+            id: ElementId(id),
+            name: element.name,
+            selector: element.selector.and_then(|selector| selector.to_selector()),
+            fallback_selectors: element
+                .fallback_selectors
+                .iter()
+                .filter_map(|selector| selector.to_selector())
+                .collect(),
+            element_type: element.element_type,
+            original_content: element.original_content,
+            variants: element.variants.into_iter().map(variant).collect(),
+        };
+        let goal = |goal: samplit_domain::GoalDraft| Goal {
+            id: GoalId(id),
+            name: goal.name,
+            is_primary: true,
+            kind: goal.kind,
+            default_value: goal.default_value,
+            trigger: goal.trigger,
+        };
+        Experiment {
+            id: ExperimentId(id),
+            user_id: None,
+            name: draft.name,
+            key: draft.key,
+            description: draft.description,
+            target_url: draft.target_url,
+            status: Status::Draft,
+            experiment_type: ExperimentType::MultiElement,
+            traffic_allocation: draft.traffic_allocation,
+            strategy: draft.strategy,
+            allocation: draft.allocation,
+            stopping: draft.stopping,
+            hypothesis: draft.hypothesis,
+            registration: None,
+            elements: draft.elements.into_iter().map(element).collect(),
+            goals: draft.goals.into_iter().map(goal).collect(),
+            declared_winner: BTreeMap::new(),
+            metadata: draft.metadata,
+            version: 1,
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            updated_at: OffsetDateTime::UNIX_EPOCH,
+            started_at: None,
+            completed_at: None,
+            archived_at: None,
+        }
     }
 
     fn read(form: Json) -> ExperimentDraft {
@@ -271,7 +354,10 @@ mod tests {
         named["name"] = json!("Headline");
         let draft = read(named);
         let expected = ExperimentDraft::new("Headline", draft.elements.clone());
-        let expected = ExperimentDraft { goals: draft.goals.clone(), ..expected };
+        let expected = ExperimentDraft {
+            goals: draft.goals.clone(),
+            ..expected
+        };
         assert_eq!(draft, expected);
         assert!(draft.elements[0].selector.is_none());
     }
@@ -281,10 +367,16 @@ mod tests {
         let mut form = blank();
         form["name"] = json!("Headline");
         form["elements"].as_array_mut().unwrap().push(element(2));
-        form["elements"][1]["variants"].as_array_mut().unwrap().push(variant(2));
+        form["elements"][1]["variants"]
+            .as_array_mut()
+            .unwrap()
+            .push(variant(2));
         let draft = read(form);
         let names = draft.elements[1].variants.iter().map(|v| v.name.as_str());
-        assert_eq!(names.collect::<Vec<_>>(), ["Original", "Variant B", "Variant C"]);
+        assert_eq!(
+            names.collect::<Vec<_>>(),
+            ["Original", "Variant B", "Variant C"]
+        );
         assert_eq!(variant(30)["name"], "Variant 31");
     }
 
@@ -377,7 +469,7 @@ mod tests {
             }],
         });
         let draft = read_new(body).unwrap();
-        let experiment = samplit_tests::of_draft(&draft);
+        let experiment = made_of(&draft);
         assert_eq!(read(of(&experiment)), draft);
         assert_eq!(to_draft(&experiment), draft);
     }

@@ -122,7 +122,9 @@ fn path(status: Option<Status>, query: Option<&str>, cursor: Option<&str>) -> St
         ("q", query),
         ("cursor", cursor),
     ];
-    let given = pairs.iter().filter_map(|&(name, value)| Some((name, value?)));
+    let given = pairs
+        .iter()
+        .filter_map(|&(name, value)| Some((name, value?)));
     let query = Serializer::new(String::new()).extend_pairs(given).finish();
     if query.is_empty() {
         "/experiments".to_owned()
@@ -190,7 +192,10 @@ fn over(experiment: &Experiment) -> String {
     }
     let winners = experiment.winners();
     let winners = winners.iter().filter_map(|id| experiment.variant(*id));
-    let winners: Vec<&str> = winners.filter(|v| !v.is_control).map(|v| v.name.as_str()).collect();
+    let winners: Vec<&str> = winners
+        .filter(|v| !v.is_control)
+        .map(|v| v.name.as_str())
+        .collect();
     if winners.is_empty() {
         "The control stays".to_owned()
     } else {

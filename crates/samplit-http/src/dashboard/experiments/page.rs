@@ -70,11 +70,11 @@ impl FormPage<'_> {
         self.form.items("/elements")
     }
 
-    fn variants(&self, element: usize) -> usize {
+    fn variants(&self, element: &usize) -> usize {
         self.form.items(&format!("/elements/{element}/variants"))
     }
 
-    fn at(element: usize, variant: usize) -> String {
+    fn at(element: &usize, variant: &usize) -> String {
         format!("/elements/{element}/variants/{variant}")
     }
 
@@ -83,8 +83,12 @@ impl FormPage<'_> {
     }
 
     /// The members that matter most for an element of its kind.
-    fn first_members(&self, element: usize) -> &'static [&'static str] {
-        match self.form.text(&format!("/elements/{element}/element_type")).as_str() {
+    fn first_members(&self, element: &usize) -> &'static [&'static str] {
+        match self
+            .form
+            .text(&format!("/elements/{element}/element_type"))
+            .as_str()
+        {
             "image" => &["src", "alt"],
             "link" => &["text", "href"],
             _ => &["text"],
@@ -92,7 +96,7 @@ impl FormPage<'_> {
     }
 
     /// All others.
-    fn other_members(&self, element: usize) -> Vec<&'static str> {
+    fn other_members(&self, element: &usize) -> Vec<&'static str> {
         let first = self.first_members(element);
         let others = MEMBERS.into_iter();
         others.filter(|member| !first.contains(member)).collect()
@@ -101,28 +105,47 @@ impl FormPage<'_> {
     fn member(&self, at: &str, member: &str) -> Field<'_> {
         let name = format!("{at}/content/{member}");
         let field = |label: &str| self.form.field(name.as_str(), label);
-        let lines = |label: &str| self.form.field(format!("{name}:lines"), label).code().area(3);
+        let lines = |label: &str| {
+            self.form
+                .field(format!("{name}:lines"), label)
+                .code()
+                .area(3)
+        };
         match member {
             "text" => field("Text").area(2),
-            "html" => field("HTML").code().area(3).hint("Made harmless before it is shown, unless the installation allows raw HTML."),
+            "html" => field("HTML")
+                .code()
+                .area(3)
+                .hint("Made harmless before it is shown, unless the installation allows raw HTML."),
             "href" => field("Link to").placeholder("/signup"),
             "src" => field("Image address").placeholder("https://…/hero-b.jpg"),
-            "alt" => field("Alternative text").hint("What the image says to those who do not see it."),
+            "alt" => {
+                field("Alternative text").hint("What the image says to those who do not see it.")
+            }
             "srcset" => field("Image sizes (srcset)").code(),
-            "hidden" => self.form.field(format!("{name}:boolean"), "Visibility").select(vec![
-                Self::choice("", "As it is", ""),
-                Self::choice("true", "Take it away", ""),
-                Self::choice("false", "Show it", ""),
-            ]),
-            "style" => lines("Styles").hint("One per line, as in a style sheet.").placeholder("color: #b00020"),
-            "class/add" => field("Classes to add").code().placeholder("button-large highlighted"),
+            "hidden" => self
+                .form
+                .field(format!("{name}:boolean"), "Visibility")
+                .select(vec![
+                    Self::choice("", "As it is", ""),
+                    Self::choice("true", "Take it away", ""),
+                    Self::choice("false", "Show it", ""),
+                ]),
+            "style" => lines("Styles")
+                .hint("One per line, as in a style sheet.")
+                .placeholder("color: #b00020"),
+            "class/add" => field("Classes to add")
+                .code()
+                .placeholder("button-large highlighted"),
             "class/remove" => field("Classes to remove").code(),
-            _ => lines("Attributes").hint("One per line; nothing behind the colon takes it away.").placeholder("title: Free for 30 days"),
+            _ => lines("Attributes")
+                .hint("One per line; nothing behind the colon takes it away.")
+                .placeholder("title: Free for 30 days"),
         }
     }
 
     /// Whether what is folded away has something to see.
-    fn is_open(&self, element: usize, at: &str) -> bool {
+    fn is_open(&self, element: &usize, at: &str) -> bool {
         let more = ["more:json", "weight:percent"];
         let others = self.other_members(element).into_iter();
         let others = others.map(|member| match member {
@@ -181,23 +204,51 @@ impl FormPage<'_> {
     fn goal_kinds() -> Vec<Choice> {
         vec![
             Self::choice("conversion", "Who converts", "Each visitor counts once."),
-            Self::choice("value", "What a visitor is worth", "Conversions bring a value, such as the amount of an order."),
+            Self::choice(
+                "value",
+                "What a visitor is worth",
+                "Conversions bring a value, such as the amount of an order.",
+            ),
         ]
     }
 
     fn strategies() -> Vec<Choice> {
         vec![
-            Self::choice("adaptive", "Follow what works", "Visitors go to the better variant more and more while the experiment runs."),
-            Self::choice("fixed", "Keep a fixed split", "Each variant keeps its share to the end."),
+            Self::choice(
+                "adaptive",
+                "Follow what works",
+                "Visitors go to the better variant more and more while the experiment runs.",
+            ),
+            Self::choice(
+                "fixed",
+                "Keep a fixed split",
+                "Each variant keeps its share to the end.",
+            ),
         ]
     }
 
     fn rules() -> Vec<Choice> {
         vec![
-            Self::choice("expected_loss", "Little is left to lose", "Choosing the leader costs next to nothing even if it is not the best. Recommended."),
-            Self::choice("p_best", "The leader is very likely the best", "With a probability of 95 %, unless another is given."),
-            Self::choice("confidence_sequence", "A difference is proven", "The interval that stays valid while you look leaves zero out. The strictest."),
-            Self::choice("visitors", "A number of visitors is reached", "Whatever they did."),
+            Self::choice(
+                "expected_loss",
+                "Little is left to lose",
+                "Choosing the leader costs next to nothing even if it is not the best. Recommended.",
+            ),
+            Self::choice(
+                "p_best",
+                "The leader is very likely the best",
+                "With a probability of 95 %, unless another is given.",
+            ),
+            Self::choice(
+                "confidence_sequence",
+                "A difference is proven",
+                "The interval that stays valid while you look leaves zero out. The strictest.",
+            ),
+            Self::choice(
+                "visitors",
+                "A number of visitors is reached",
+                "Whatever they did.",
+            ),
         ]
     }
 

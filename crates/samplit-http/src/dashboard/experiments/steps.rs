@@ -151,7 +151,9 @@ mod tests {
         assert!(Wish::AddVariant(0).reshape(&mut form));
         let names = |form: &serde_json::Value, element: usize| {
             let variants = form["elements"][element]["variants"].as_array().unwrap();
-            let names = variants.iter().map(|v| v["name"].as_str().unwrap().to_owned());
+            let names = variants
+                .iter()
+                .map(|v| v["name"].as_str().unwrap().to_owned());
             names.collect::<Vec<_>>()
         };
         assert_eq!(names(&form, 0), ["Original", "Variant B", "Variant C"]);
@@ -162,7 +164,11 @@ mod tests {
         Wish::RemoveElement(0).reshape(&mut form);
         assert_eq!(names(&form, 0), ["Original", "Variant B"]);
         // A page that is out of date asks for what is not there.
-        for wish in [Wish::RemoveElement(9), Wish::AddVariant(9), Wish::RemoveVariant(9, 9)] {
+        for wish in [
+            Wish::RemoveElement(9),
+            Wish::AddVariant(9),
+            Wish::RemoveVariant(9, 9),
+        ] {
             let before = form.clone();
             wish.reshape(&mut form);
             assert_eq!(form, before);

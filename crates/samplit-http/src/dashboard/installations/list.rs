@@ -2,13 +2,13 @@
 
 use askama::Template;
 use samplit_domain::{Installation, Violations};
-use samplit_engine::Page;
+use samplit_engine::{Page, SignedIn};
 use time::OffsetDateTime;
 
 use super::{platform, platforms, state};
 use crate::{
     api::installations::read_new,
-    call::{Call, SignedIn},
+    call::Call,
     dashboard::{
         field::Choice,
         form::Form,
@@ -75,11 +75,17 @@ pub(crate) async fn create(mut call: Call) -> Result<Reply, Problem> {
 async fn add(call: &Call, signed_in: &SignedIn, form: &Form) -> Result<Installation, Problem> {
     let draft = read_new(form.json()?)?;
     let engine = &call.app.engine;
-    Ok(engine.create_installation(&signed_in.principal, &draft).await?)
+    Ok(engine
+        .create_installation(&signed_in.principal, &draft)
+        .await?)
 }
 
 /// The link by which a shop grants access.
-fn shop(call: &Call, signed_in: &SignedIn, form: &Form) -> Result<(String, OffsetDateTime), Problem> {
+fn shop(
+    call: &Call,
+    signed_in: &SignedIn,
+    form: &Form,
+) -> Result<(String, OffsetDateTime), Problem> {
     let mut violations = Violations::default();
     let shop: String = Fields::read(form.json()?, String::new(), &mut violations, |fields| {
         fields.required("shop")
@@ -100,7 +106,11 @@ async fn page(
         cursor: call.query().text("cursor"),
         limit: LENGTH,
     };
-    let found = call.app.engine.installations(&signed_in.principal, &page).await?;
+    let found = call
+        .app
+        .engine
+        .installations(&signed_in.principal, &page)
+        .await?;
     let next = |cursor: String| format!("/installations?cursor={cursor}");
     let page = ListPage {
         frame: Frame::new(call, signed_in, Section::Installations, "Installations"),

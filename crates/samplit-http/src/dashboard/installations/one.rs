@@ -2,7 +2,7 @@
 
 use askama::Template;
 use samplit_domain::{Installation, InstallationStatus, Platform, Status, Violations};
-use samplit_engine::{ExperimentFilter, InstallationChange, Page};
+use samplit_engine::{ExperimentFilter, InstallationChange, Page, SignedIn};
 use serde_json::{Value as Json, json};
 use time::OffsetDateTime;
 
@@ -12,7 +12,7 @@ use crate::{
         editor::open_link,
         installations::{InstallationJson, check, home_of, read_change, read_url},
     },
-    call::{Call, SignedIn},
+    call::Call,
     dashboard::{
         field::Choice,
         form::Form,
@@ -80,7 +80,11 @@ enum Outcome {
 }
 
 async fn perform(call: &Call, signed_in: &SignedIn, form: &Form) -> Result<Outcome, Problem> {
-    let (engine, who, id) = (&call.app.engine, &signed_in.principal, call.installation_id());
+    let (engine, who, id) = (
+        &call.app.engine,
+        &signed_in.principal,
+        call.installation_id(),
+    );
     let status = |status| InstallationChange {
         status: Some(status),
         ..InstallationChange::default()
@@ -139,7 +143,9 @@ async fn perform(call: &Call, signed_in: &SignedIn, form: &Form) -> Result<Outco
             Ok(Outcome::Done("installation_enabled"))
         }
         _ => {
-            let seen = form.extra("version").and_then(|version| version.parse().ok());
+            let seen = form
+                .extra("version")
+                .and_then(|version| version.parse().ok());
             let mut body = form.json()?;
             if let Some(body) = body.as_object_mut() {
                 // An empty list of origins is one, too.
@@ -158,7 +164,10 @@ fn confirm(installation: &Installation, typed: &Json) -> Result<(), Problem> {
     let mut violations = Violations::default();
     let name = typed.get("name").and_then(Json::as_str).unwrap_or_default();
     if name.trim() != installation.name.trim() {
-        let detail = format!("must be the name of the installation: {}", installation.name);
+        let detail = format!(
+            "must be the name of the installation: {}",
+            installation.name
+        );
         violations.add("/confirm/name", "conflict", detail);
     }
     violations.into_result(()).map_err(Problem::invalid)
@@ -170,7 +179,11 @@ async fn page(
     sent: Option<Form>,
     told: Told,
 ) -> Result<Reply, Problem> {
-    let (engine, who, id) = (&call.app.engine, &signed_in.principal, call.installation_id());
+    let (engine, who, id) = (
+        &call.app.engine,
+        &signed_in.principal,
+        call.installation_id(),
+    );
     let installation = engine.installation(who, id).await?;
     let filter = ExperimentFilter {
         status: Some(Status::Draft),
@@ -194,8 +207,13 @@ async fn page(
     };
     let script_url = snippet::script_url(call, &installation)?;
     let page = OnePage {
-        frame: Frame::new(call, signed_in, Section::Installations, installation.name.clone())
-            .below("Installations", "/installations"),
+        frame: Frame::new(
+            call,
+            signed_in,
+            Section::Installations,
+            installation.name.clone(),
+        )
+        .below("Installations", "/installations"),
         state: state(&installation),
         platform: platform(installation.platform),
         snippet: snippet::stub(&script_url, &installation),
@@ -224,7 +242,9 @@ impl OnePage<'_> {
     /// Until when the token before the last rotation is good, if it still is.
     fn previous_ends_at(&self) -> Option<&OffsetDateTime> {
         let previous = self.installation.previous_token.as_ref();
-        previous.map(|(_, ends_at)| ends_at).filter(|ends_at| self.frame.is_ahead(ends_at))
+        previous
+            .map(|(_, ends_at)| ends_at)
+            .filter(|ends_at| self.frame.is_ahead(ends_at))
     }
 
     fn was(&self, wish: &str) -> bool {
