@@ -55,7 +55,7 @@ mod writer;
 pub use access::{CreatedApiKey, NewApiKey, Principal};
 pub use accounts::{
     AccountChange, Device, Link, LinkInfo, Mail, MailSender, Mailing, NewKey, NewSession, NewUser,
-    Password, Redeem, SignedIn, SignedInToken, UserChange, UserFilter,
+    Password, Redeem, SignedIn, SignedInToken, UserChange, UserFilter, in_request,
 };
 pub use assign::{Assigned, NotRecorded};
 pub use backtest::{
