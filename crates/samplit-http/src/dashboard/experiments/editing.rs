@@ -22,11 +22,13 @@ use crate::{
     response::Reply,
 };
 
-/// `GET /experiments/new`, perhaps `?like=<id>`.
+/// `GET /experiments/new`, perhaps `?like=<id>`, perhaps with the plan of a forecast.
 pub(crate) async fn new(call: Call) -> Result<Reply, Problem> {
     let signed_in = call.signed_in().await?;
     let like = like(&call, &signed_in.principal).await?;
     let mut form = like.as_ref().map_or_else(fields::blank, fields::of);
+    let query = call.head.uri.query().unwrap_or_default();
+    fields::plan(&mut form, Form::parse(query.as_bytes())?.content());
     if let (Some(like), Some(form)) = (&like, form.as_object_mut()) {
         form.insert("name".to_owned(), format!("{} (copy)", like.name).into());
         // A key is of one experiment.

@@ -25,6 +25,19 @@ pub(super) fn blank() -> Json {
     form
 }
 
+/// Puts what was planned in a forecast into the form.
+pub(super) fn plan(form: &mut Json, planned: &Json) {
+    for part in ["stopping", "hypothesis", "forecast"] {
+        let planned = planned.get(part).and_then(Json::as_object);
+        if let (Some(part), Some(planned)) = (form[part].as_object_mut(), planned) {
+            part.extend(planned.clone());
+        }
+    }
+    if let Some(strategy) = planned.get("allocation_strategy") {
+        form["allocation_strategy"] = strategy.clone();
+    }
+}
+
 /// A new element with what stands there and one variant.
 pub(super) fn element(number: usize) -> Json {
     let control = json!({ "name": "Original", "is_control": true });
