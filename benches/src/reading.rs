@@ -99,6 +99,8 @@ async fn main() -> anyhow::Result<()> {
         stop_at_p_best: 0.95,
         min_visitors_per_arm: 1_000,
         min_days: 7.0,
+        rule: None,
+        max_runs: u32::MAX,
         seed: 1,
     };
     let forecast = median(args.calls.min(5), async || {

@@ -14,6 +14,7 @@ mod guard;
 mod hot_statements;
 mod learning;
 mod lifecycle;
+mod lists;
 mod pages;
 mod proofs;
 mod races;

@@ -395,6 +395,8 @@ async fn a_forecast_repeats_itself_and_names_bad_fields() {
         stop_at_p_best: 0.95,
         min_visitors_per_arm: 1_000,
         min_days: 7.0,
+        rule: None,
+        max_runs: u32::MAX,
         seed: 1,
     };
     let told = engine.forecast(&me, request.clone()).await.unwrap();
@@ -404,13 +406,30 @@ async fn a_forecast_repeats_itself_and_names_bad_fields() {
         "{told:?}"
     );
     assert!(told.classical_visitors_per_arm.unwrap() > 5_000);
+    // The rule that is to be registered ends it, and fewer runs are told as well.
+    let registered = ForecastRequest {
+        rule: Some(Stopping {
+            rule: StoppingRule::Visitors,
+            threshold: Some(10_000.0),
+            ..Stopping::default()
+        }),
+        max_runs: 300,
+        ..request.clone()
+    };
+    let told = engine.forecast(&me, registered).await.unwrap();
+    assert_eq!((told.runs, told.stopped), (300, 1.0));
+    assert_eq!((told.days.p10, told.days.p90), (10.0, 10.0));
     let bad = ForecastRequest {
+        rule: Some(Stopping {
+            threshold: Some(2.0),
+            ..Stopping::default()
+        }),
         rates: vec![0.0],
         visitors_per_day: 0,
         days: 0,
         ..request
     };
     let refused = engine.forecast(&me, bad).await.unwrap_err().to_string();
-    assert!(refused.starts_with("4 field(s)"), "{refused}");
+    assert!(refused.starts_with("5 field(s)"), "{refused}");
     engine.shutdown().await;
 }

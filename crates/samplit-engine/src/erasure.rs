@@ -14,7 +14,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use samplit_domain::{Action, Experiment, ExperimentId, Violations};
+use samplit_domain::{Action, Experiment, ExperimentId, UserId, Violations};
 use samplit_store::{activity, erasures};
 use serde_json::json;
 
@@ -47,22 +47,12 @@ impl Engine {
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) as ever.
     pub async fn erase_visitor(&self, who: &Principal, visitor: &str) -> Result<Erasure, Error> {
         who.require(Scope::Manage)?;
-        let mut violations = Violations::default();
-        violations.visitor("/visitor_id", visitor);
-        violations.into_result(())?;
-
-        let owner = match (who.role, who.user_id) {
-            (Role::Admin, _) => None,
-            (_, Some(owner)) => Some(owner),
-            (_, None) => return Err(ErrorKind::NotFound("account").into()),
-        };
+        let owner = reach(who, visitor)?;
+        let found = self.experiments_of_visitor(who, visitor).await?;
         let database = &self.core.database;
-        let found = database.run(|session| {
-            Box::pin(async move { erasures::experiments_of(session, visitor, owner).await })
-        });
         let mut erasure = Erasure::default();
         let mut failed = None;
-        for id in found.await? {
+        for id in found {
             match self.erase_from(who, id, visitor).await {
                 Ok(rows) => {
                     erasure.experiments += usize::from(rows > 0);
@@ -90,6 +80,23 @@ impl Engine {
         });
         erasure.rows += usize::try_from(elsewhere.await?).map_err(Error::internal)?;
         failed.map_or(Ok(erasure), Err)
+    }
+
+    /// The experiments that [`Self::erase_visitor`] would erase a visitor from.
+    ///
+    /// # Errors
+    /// As for the erasure.
+    pub async fn experiments_of_visitor(
+        &self,
+        who: &Principal,
+        visitor: &str,
+    ) -> Result<Vec<ExperimentId>, Error> {
+        who.require(Scope::Manage)?;
+        let owner = reach(who, visitor)?;
+        let found = self.core.database.run(|session| {
+            Box::pin(async move { erasures::experiments_of(session, visitor, owner).await })
+        });
+        Ok(found.await?)
     }
 
     /// Erases the row in one experiment, whatever its status.
@@ -125,5 +132,17 @@ impl Engine {
         .await?;
         self.core.visitors.invalidate(&Digest::new(id, &visitor));
         usize::try_from(rows.load(Ordering::Relaxed)).map_err(Error::internal)
+    }
+}
+
+/// Whose experiments `who` may erase a visitor from; `None`: everybody's.
+fn reach(who: &Principal, visitor: &str) -> Result<Option<UserId>, Error> {
+    let mut violations = Violations::default();
+    violations.visitor("/visitor_id", visitor);
+    violations.into_result(())?;
+    match (who.role, who.user_id) {
+        (Role::Admin, _) => Ok(None),
+        (_, Some(owner)) => Ok(Some(owner)),
+        (_, None) => Err(ErrorKind::NotFound("account").into()),
     }
 }

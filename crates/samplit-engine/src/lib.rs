@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod assign;
 mod auto_complete;
+mod backtest;
 mod bots;
 mod checkpoints;
 mod config;
@@ -44,6 +45,7 @@ mod segments;
 mod shops;
 mod site;
 mod source;
+mod standing;
 mod start;
 mod trail;
 mod trail_reader;
@@ -57,6 +59,10 @@ pub use accounts::{
     Password, Redeem, SignedIn, SignedInToken, UserChange, UserFilter, in_request,
 };
 pub use assign::{Assigned, NotRecorded};
+pub use backtest::{
+    Backtest, BacktestReport, BacktestRow, MalformedOldTests, OldArm, OldTest, OldTestColumns,
+    RecordedOutcomes, read_old_tests,
+};
 pub use checkpoints::{CheckpointSink, StoredCheckpoint};
 pub use config::EngineConfig;
 pub use convert::Converted;
@@ -92,6 +98,7 @@ pub use shops::{
     WordPressOrders,
 };
 pub use source::{Entropy, SeededEntropy, SystemClock, SystemEntropy};
+pub use standing::{Leader, Standing};
 pub use trail_reader::TrailEntry;
 pub use webhooks::{
     NewWebhook, WebhookAnswer, WebhookChange, WebhookFailure, WebhookRequest, WebhookSender,

@@ -7,19 +7,19 @@ use samplit_bandit::{
     Comparison, Estimate, Minimums, Policy, Prior, Rule, Scenario, Spread, StoppingRule, allocate,
     days_needed, even_split, logged, off_policy, sample_size,
 };
-use samplit_domain::{Allocation, ExperimentId, PolicyKind, Strategy, Violations};
+use samplit_domain::{Allocation, ExperimentId, PolicyKind, Stopping, Strategy, Violations};
 use serde::Serialize;
 
 use crate::reallocation::{count, totals};
-use crate::results::{Evidence, IntervalEstimate, interval};
+use crate::results::{Evidence, IntervalEstimate, interval, stopping_rule};
 use crate::rule::{arm_states, rule};
 use crate::{Engine, Error, Principal, Scope};
 
 /// Experiments simulated per forecast at most ...
-const MAX_RUNS: u64 = 10_000;
+const MAX_RUNS: u32 = 10_000;
 
 /// ... and at least, where arms and days are many ...
-const MIN_RUNS: u64 = 200;
+const MIN_RUNS: u32 = 200;
 
 /// ... so that arms times days times runs, which is what a forecast costs, stays a matter of seconds.
 const MAX_WORK: u64 = 2_000_000;
@@ -47,6 +47,10 @@ pub struct ForecastRequest {
     pub min_visitors_per_arm: u64,
     /// Days before it may end.
     pub min_days: f64,
+    /// The rule that is to be registered: its evidence ends it then, not `stop_at_p_best`.
+    pub rule: Option<Stopping>,
+    /// Experiments simulated at most, 200 to 10,000: fewer are told sooner and less exactly.
+    pub max_runs: u32,
     /// The same seed gives the same forecast.
     pub seed: u64,
 }
@@ -161,7 +165,7 @@ impl ForecastRequest {
         }
         if !(1..=366).contains(&self.days) {
             violations.add("/days", "out_of_range", "must be between 1 and 366");
-        } else if self.work() > MAX_WORK / MIN_RUNS {
+        } else if self.work() > MAX_WORK / u64::from(MIN_RUNS) {
             let detail = "times the number of rates must be at most 10,000";
             violations.add("/days", "out_of_range", detail);
         }
@@ -180,6 +184,9 @@ impl ForecastRequest {
         if !(0.0..=366.0).contains(&self.min_days) {
             violations.add("/min_days", "out_of_range", "must be between 0 and 366");
         }
+        if let Some(rule) = &self.rule {
+            rule.check("/rule", &mut violations);
+        }
         self.allocation
             .check("/allocation", self.rates.len(), &mut violations);
         violations.into_result(())
@@ -191,8 +198,9 @@ impl ForecastRequest {
     }
 
     fn runs(&self) -> u32 {
-        let runs = (MAX_WORK / self.work().max(1)).clamp(MIN_RUNS, MAX_RUNS);
-        u32::try_from(runs).expect("at most 10,000")
+        let affordable = MAX_WORK / self.work().max(1);
+        let affordable = u32::try_from(affordable).unwrap_or(MAX_RUNS);
+        affordable.clamp(MIN_RUNS, self.max_runs.clamp(MIN_RUNS, MAX_RUNS))
     }
 
     fn scenario(&self) -> Scenario {
@@ -215,8 +223,11 @@ impl ForecastRequest {
                 floor: self.allocation.floor,
                 warm_up: self.allocation.warm_up,
             },
-            stopping: StoppingRule::ProbabilityBest {
-                at_least: self.stop_at_p_best,
+            stopping: match &self.rule {
+                Some(registered) => stopping_rule(registered),
+                None => StoppingRule::ProbabilityBest {
+                    at_least: self.stop_at_p_best,
+                },
             },
             minimums: Minimums {
                 visitors_per_arm: self.min_visitors_per_arm,

@@ -21,6 +21,8 @@ pub(crate) struct App {
     pub(crate) request_ids: RequestIds,
     /// One permit per bundle that may be on its way.
     pub(crate) exports: Arc<Semaphore>,
+    /// The permit of the one back-test that may be made.
+    pub(crate) backtests: Arc<Semaphore>,
     draining: AtomicBool,
 }
 
@@ -33,6 +35,7 @@ impl App {
             config,
             request_ids: RequestIds::random(),
             exports: Arc::new(Semaphore::new(EXPORTS)),
+            backtests: Arc::new(Semaphore::new(1)),
             draining: AtomicBool::new(false),
         }
     }

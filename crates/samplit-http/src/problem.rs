@@ -205,6 +205,15 @@ impl Problem {
         .with(RETRY_AFTER, seconds)
     }
 
+    /// 500: a fault of ours, without a cause that could be told.
+    pub(crate) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "something went wrong here; the request id finds it in the log",
+        )
+    }
+
     /// 503: `retry_after` seconds from now it may work.
     pub(crate) fn unavailable(code: &'static str, detail: &str, retry_after: u64) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).with(RETRY_AFTER, retry_after)

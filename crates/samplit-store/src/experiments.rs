@@ -27,18 +27,32 @@ macro_rules! columns {
     };
 }
 
+/// Which experiments a list holds, and in which order. Null parameters do not filter. That of the
+/// cursor is compared with `infinity` then, so that the comparison bounds the index whatever the plan.
+macro_rules! listed {
+    ($owner:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM experiments WHERE ",
+            $owner,
+            "(created_at, id) < (coalesce($1::timestamptz, 'infinity'), $2::uuid) \
+            AND ($3::varchar IS NULL OR status = $3) \
+            AND ($4::varchar IS NULL OR name ILIKE $4 OR key ILIKE $4 OR target_url ILIKE $4) \
+            ORDER BY created_at DESC, id DESC LIMIT $5"
+        )
+    };
+}
+
 statements! {
     /// One experiment.
     READ_EXPERIMENT = concat!("SELECT ", columns!(), " FROM experiments WHERE id = $1");
     /// One experiment, locked against other changes of it.
     LOCK_EXPERIMENT = "SELECT version FROM experiments WHERE id = $1 FOR NO KEY UPDATE";
-    /// A page of experiments, newest first. Null parameters do not filter.
-    LIST_EXPERIMENTS = concat!("SELECT ", columns!(), " FROM experiments \
-        WHERE ($1::uuid IS NULL OR user_id = $1) \
-        AND ($2::varchar IS NULL OR status = $2) \
-        AND ($3::varchar IS NULL OR name ILIKE '%' || $3 || '%') \
-        AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid)) \
-        ORDER BY created_at DESC, id DESC LIMIT $6");
+    /// A page of all experiments, newest first.
+    LIST_EXPERIMENTS = listed!("");
+    /// A page of the experiments of an account, newest first.
+    LIST_EXPERIMENTS_OF = listed!("user_id = $6 AND ");
     /// The versions of many experiments, to see which have changed.
     READ_VERSIONS = "SELECT id, version, updated_at FROM experiments WHERE id = ANY($1)";
     /// The experiments of an account that pages may show: those that were started and not put away,
@@ -146,7 +160,7 @@ pub struct Listing {
     pub user_id: Option<UserId>,
     /// With this status only.
     pub status: Option<Status>,
-    /// With this text in the name only, whatever the case.
+    /// With this text in the name, the key or the address of the page only, whatever the case.
     pub query: Option<String>,
     /// Only what was created before this one.
     pub before: Option<(OffsetDateTime, ExperimentId)>,
@@ -162,24 +176,22 @@ pub async fn list(session: &Session<'_>, listing: &Listing) -> Result<Vec<Experi
     let (before_at, before_id) = listing.before.map(|(at, id)| (at, id.0)).unzip();
     // In LIKE a backslash, a percent sign and an underscore are special.
     let query = listing.query.as_ref().map(|query| {
-        query
+        let plain = query
             .replace('\\', "\\\\")
             .replace('%', "\\%")
-            .replace('_', "\\_")
+            .replace('_', "\\_");
+        format!("%{plain}%")
     });
-    let rows = session
-        .query(
-            LIST_EXPERIMENTS,
-            &[
-                &listing.user_id.map(|id| id.0),
-                &listing.status.map(Status::as_str),
-                &query,
-                &before_at,
-                &before_id,
-                &listing.limit,
-            ],
-        )
-        .await?;
+    let owner = listing.user_id.map(|id| id.0);
+    let status = listing.status.map(Status::as_str);
+    let all: Params<'_> = &[&before_at, &before_id, &status, &query, &listing.limit];
+    let rows = match &owner {
+        None => session.query(LIST_EXPERIMENTS, all).await?,
+        Some(owner) => {
+            let of: Vec<_> = all.iter().copied().chain([owner as _]).collect();
+            session.query(LIST_EXPERIMENTS_OF, &of).await?
+        }
+    };
     let experiments: Vec<Experiment> = rows.iter().map(from_row).collect::<Result<_, _>>()?;
     let ids: Vec<Uuid> = experiments
         .iter()

@@ -13,7 +13,21 @@ use crate::{chromium::emulate, page::photograph_as};
 
 /// Name and path of each page of somebody who is signed in; `{experiment}` and `{installation}` stand for
 /// ids of what [`furnish`] makes.
-const PAGES: &[(&str, &str)] = &[("overview", "/"), ("nothing", "/nothing-here")];
+const PAGES: &[(&str, &str)] = &[
+    ("overview", "/"),
+    ("nothing", "/nothing-here"),
+    ("experiments", "/experiments"),
+    ("experiments-none", "/experiments?q=nothing"),
+    ("experiment-new", "/experiments/new"),
+    ("experiment-like", "/experiments/new?like={experiment}"),
+    ("experiment-started", "/experiments/{experiment}/edit"),
+    ("installations", "/installations"),
+    ("installation", "/installations/{installation}"),
+    ("exclusions", "/exclusions?experiment={experiment}"),
+    ("visitors", "/visitors"),
+    ("forecast", "/forecast"),
+    ("backtest", "/backtest"),
+];
 
 /// The pages before the door.
 const DOOR: &[(&str, &str)] = &[("login", "/login"), ("forgot", "/forgot")];

@@ -10,7 +10,6 @@
 //! engine think about the weights. So a test learns once per wave, from all of it, however the
 //! requests were batched, and a run is the same for the same seed.
 
-mod outcomes;
 mod records;
 mod report;
 mod test;
@@ -26,13 +25,13 @@ use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use indicatif::{ProgressBar, ProgressStyle};
 use samplit_engine::{
-    Allocation, Engine, EngineConfig, ManualClock, Principal, SeededEntropy, Violations,
+    Allocation, Engine, EngineConfig, ManualClock, OldTest, Principal, SeededEntropy, Violations,
 };
 use samplit_store::Settings;
 use time::macros::datetime;
 use tokio::time::Instant;
 
-use self::records::{Columns, Record};
+use self::records::Columns;
 use self::report::{Report, Row, SOUND, Seconds, seconds};
 use self::test::Test;
 use crate::output::{self, Output};
@@ -133,7 +132,7 @@ pub(crate) async fn run(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The parameters of every experiment, checked before anything is started.
-fn allocation(args: &BacktestArgs, records: &[Record]) -> anyhow::Result<Allocation> {
+fn allocation(args: &BacktestArgs, records: &[OldTest]) -> anyhow::Result<Allocation> {
     let allocation = Allocation {
         warm_up: args.warm_up,
         floor: args.floor,
@@ -151,7 +150,7 @@ fn allocation(args: &BacktestArgs, records: &[Record]) -> anyhow::Result<Allocat
 
 async fn perform(
     args: &BacktestArgs,
-    records: Vec<Record>,
+    records: Vec<OldTest>,
     allocation: Allocation,
 ) -> anyhow::Result<Report> {
     let began = Instant::now();

@@ -69,25 +69,17 @@ pub(super) const SOUND: &str = "sound";
 
 impl Row {
     pub(super) fn new(test: &Test, entries: u64, trail: String) -> Self {
-        let arms = &test.record.arms;
-        let rates: Vec<f64> = arms
-            .iter()
-            .map(|arm| count(arm.clicks) / count(arm.impressions))
-            .collect();
-        let best_rate = rates.iter().copied().fold(0.0, f64::max);
-        let best_arm = rates.iter().position(|rate| *rate >= best_rate);
         let visitors: u64 = test.visitors.iter().sum();
-        let clicks: u64 = arms.iter().map(|arm| arm.clicks).sum();
-        let impressions: u64 = arms.iter().map(|arm| arm.impressions).sum();
+        let (best_arm, best_rate) = test.record.best();
         Self {
             test: test.record.name.clone(),
             experiment_id: test.id.to_string(),
-            arms: arms.len(),
+            arms: test.record.arms.len(),
             visitors,
             conversions: test.conversions,
-            conversions_even_split: count(visitors) * count(clicks) / count(impressions),
+            conversions_even_split: count(visitors) * test.record.even_rate(),
             conversions_best_arm: count(visitors) * best_rate,
-            best_arm_share: best_arm.map_or(0.0, |arm| ratio(test.visitors[arm], visitors)),
+            best_arm_share: ratio(test.visitors[best_arm], visitors),
             entries,
             trail,
         }

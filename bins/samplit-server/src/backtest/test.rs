@@ -3,21 +3,18 @@
 use futures_util::future::try_join_all;
 use samplit_engine::{
     Allocation, Assign, Convert, ElementDraft, Engine, Error, ErrorKind, ExperimentDraft,
-    ExperimentId, Principal, Transition, VariantDraft, VariantId,
+    ExperimentId, OldTest, Principal, RecordedOutcomes, Transition, VariantDraft, VariantId,
 };
 use serde_json::json;
-
-use super::outcomes::Outcomes;
-use super::records::Record;
 
 /// An old test under way.
 #[derive(Debug)]
 pub(super) struct Test {
-    pub(super) record: Record,
+    pub(super) record: OldTest,
     pub(super) id: ExperimentId,
     /// In order of the arms.
     variants: Vec<VariantId>,
-    outcomes: Vec<Outcomes>,
+    outcomes: Vec<RecordedOutcomes>,
     arrived: u64,
     /// Visitors whose behaviour is on record, per arm.
     pub(super) visitors: Vec<u64>,
@@ -32,7 +29,7 @@ impl Test {
     /// Creates and starts the experiment.
     pub(super) async fn start(
         engine: &Engine,
-        record: Record,
+        record: OldTest,
         allocation: &Allocation,
         seed: u64,
         position: usize,
@@ -48,7 +45,7 @@ impl Test {
         let arms = record.arms.iter().enumerate();
         Ok(Self {
             outcomes: arms
-                .map(|(arm, of)| Outcomes::new(of, seed, position, arm))
+                .map(|(arm, of)| RecordedOutcomes::new(of, seed, position as u64, arm as u64))
                 .collect(),
             visitors: vec![0; record.arms.len()],
             record,
@@ -136,7 +133,7 @@ impl Test {
     }
 }
 
-fn draft(record: &Record, allocation: &Allocation) -> ExperimentDraft {
+fn draft(record: &OldTest, allocation: &Allocation) -> ExperimentDraft {
     let variants = record.arms.iter().enumerate().map(|(position, arm)| {
         let content = json!({ "text": arm.name });
         VariantDraft {

@@ -11,7 +11,7 @@ use crate::{Engine, Error, Principal, Scope};
 pub struct ExperimentFilter {
     /// With this status only.
     pub status: Option<Status>,
-    /// With this text in the name only, whatever the case.
+    /// With this text in the name, the key or the address of the page only, whatever the case.
     pub query: Option<String>,
 }
 

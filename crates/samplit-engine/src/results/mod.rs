@@ -26,6 +26,7 @@ pub use stopping::StoppingProgress;
 pub use timeline::{TimelineArm, TimelinePoint};
 
 pub(crate) use evidence::{Evidence, interval};
+pub(crate) use stopping::stopping_rule;
 
 use crate::experiments::visible;
 use crate::live::Snapshot;

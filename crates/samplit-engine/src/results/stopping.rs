@@ -69,7 +69,8 @@ pub(super) fn progress(
         visitors_per_arm: stopping.min_visitors_per_arm,
         days: stopping.min_days,
     };
-    let report = may_stop(rule(stopping), minimums, &standings, days).map_err(Error::internal)?;
+    let report =
+        may_stop(stopping_rule(stopping), minimums, &standings, days).map_err(Error::internal)?;
     let name = |arm: usize| arms[competing[arm]].name.as_str();
     Ok(StoppingProgress {
         leader: competing[report.leader],
@@ -83,7 +84,8 @@ pub(super) fn progress(
     })
 }
 
-fn rule(stopping: &samplit_domain::Stopping) -> Rule {
+/// What is registered, as the statistics crate understands it.
+pub(crate) fn stopping_rule(stopping: &samplit_domain::Stopping) -> Rule {
     let threshold = stopping.threshold();
     match stopping.rule {
         StoppingRule::ExpectedLoss => Rule::ExpectedLoss { below: threshold },

@@ -129,7 +129,7 @@ fn experiment(fields: &mut Fields<'_>, base: ExperimentDraft) -> ExperimentDraft
 }
 
 /// The `allocation` object over `base`.
-pub(super) fn allocation(fields: &mut Fields<'_>, base: Allocation) -> Allocation {
+pub(crate) fn allocation(fields: &mut Fields<'_>, base: Allocation) -> Allocation {
     Allocation {
         policy: fields.word("policy").unwrap_or(base.policy),
         mode: fields.word("mode").unwrap_or(base.mode),
@@ -249,7 +249,7 @@ fn trigger_selector(fields: &mut Fields<'_>) -> Selector {
 }
 
 /// An experiment as the draft that would make it again.
-pub(super) fn to_draft(experiment: &Experiment) -> ExperimentDraft {
+pub(crate) fn to_draft(experiment: &Experiment) -> ExperimentDraft {
     let weights = &experiment.allocation.weights;
     let weight = |element: usize, variant: usize| weights.get(element)?.get(variant).copied();
     let elements = experiment.elements.iter().enumerate();

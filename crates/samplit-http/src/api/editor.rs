@@ -6,7 +6,7 @@ use samplit_domain::{
     Element, ElementDraft, ElementId, Experiment, ExperimentDraft, ExperimentId, Status,
     VariantDraft, VariantId, Violations,
 };
-use samplit_engine::{Editor, Error, ExperimentChange, TokenError};
+use samplit_engine::{Editor, Error, ExperimentChange, Principal, TokenError};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
@@ -30,16 +30,28 @@ const CONTROL: &str = "Original";
 /// `POST /v1/installations/{installation_id}/editor`
 pub(crate) async fn link(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    let (experiment, url) = read_link(call.json().await?)?;
-    let (engine, id) = (&call.app.engine, call.installation_id());
-    let installation = engine.installation(&who, id).await?;
-    let url = page_of_site(&installation, url)?;
-    let token = engine.editor_token(&who, &installation, experiment).await?;
+    let body = call.json().await?;
+    let (token, url) = open_link(&call, &who, body).await?;
     let reply = LinkJson {
         token: &token,
-        url: Some(with_parameter(&url, "samplit_edit", &token)),
+        url: Some(url),
     };
     Ok(response::json(StatusCode::CREATED, &reply))
+}
+
+/// A token for the editor on a page of the installation of the path, and the page that opens it.
+pub(crate) async fn open_link(
+    call: &Call,
+    who: &Principal,
+    body: Json,
+) -> Result<(String, String), Problem> {
+    let (experiment, url) = read_link(body)?;
+    let (engine, id) = (&call.app.engine, call.installation_id());
+    let installation = engine.installation(who, id).await?;
+    let url = page_of_site(&installation, url)?;
+    let token = engine.editor_token(who, &installation, experiment).await?;
+    let url = with_parameter(&url, "samplit_edit", &token);
+    Ok((token, url))
 }
 
 /// `GET /v1/editor`

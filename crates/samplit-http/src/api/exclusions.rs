@@ -145,7 +145,7 @@ fn read_page(call: &Call) -> Result<Page, Problem> {
     Ok(page)
 }
 
-fn read_new(body: Json) -> Result<NewExclusion, Problem> {
+pub(crate) fn read_new(body: Json) -> Result<NewExclusion, Problem> {
     let mut violations = Violations::default();
     let new = Fields::read(body, String::new(), &mut violations, |fields| {
         fields.require("kind");

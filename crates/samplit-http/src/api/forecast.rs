@@ -124,6 +124,8 @@ fn read(fields: &mut Fields<'_>, defaults: Defaults) -> ForecastRequest {
         stop_at_p_best: fields.optional("stop_at_p_best").unwrap_or(0.95),
         min_visitors_per_arm: whole(fields, "min_visitors_per_arm", 1_000),
         min_days: fields.optional("min_days").unwrap_or(7.0),
+        rule: None,
+        max_runs: u32::MAX,
         seed: whole(fields, "seed", 1),
     }
 }

@@ -8,7 +8,7 @@ use samplit_domain::{
     Installation, InstallationDraft, InstallationId, InstallationStatus, Origin, Platform,
     Violations,
 };
-use samplit_engine::{InstallationChange, Page};
+use samplit_engine::{InstallationChange, Page, Principal};
 use serde::Serialize;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
@@ -86,7 +86,7 @@ pub(crate) async fn disable(call: Call) -> Result<Reply, Problem> {
 
 async fn change_to(
     call: &Call,
-    who: &samplit_engine::Principal,
+    who: &Principal,
     change: &InstallationChange,
     if_version: Option<i64>,
 ) -> Result<Reply, Problem> {
@@ -136,25 +136,11 @@ struct VerifyJson {
     detail: Option<String>,
 }
 
-/// `POST /v1/installations/{installation_id}/verify`: whether the snippet is on the site. Where no
-/// page has asked yet, one is fetched and looked at.
+/// `POST /v1/installations/{installation_id}/verify`: whether the snippet is on the site.
 pub(crate) async fn verify(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
     let url = read_url(call.optional_json().await?)?;
-    let (engine, id) = (&call.app.engine, call.installation_id());
-    let installation = engine.installation(&who, id).await?;
-    let url = match url {
-        Some(url) => page_of_site(&installation, url)?,
-        None => home_of(&installation),
-    };
-    let found = match installation.verified_at {
-        Some(_) => Ok(installation),
-        None => match look_for_snippet(&call, &installation, &url).await? {
-            Ok(()) => Ok(engine.installation_verified(&who, id).await?),
-            Err(missing) => Err(missing),
-        },
-    };
-    let (verified_at, missing) = match found {
+    let (verified_at, missing) = match check(&call, &who, url).await? {
         Ok(installation) => (installation.verified_at, None),
         Err(missing) => (None, Some(missing)),
     };
@@ -167,8 +153,30 @@ pub(crate) async fn verify(mut call: Call) -> Result<Reply, Problem> {
     Ok(json(StatusCode::OK, &reply))
 }
 
+/// Whether the snippet is on the site of the path. Where no page has asked yet, one is fetched and
+/// looked at: `url`, or the home page.
+pub(crate) async fn check(
+    call: &Call,
+    who: &Principal,
+    url: Option<String>,
+) -> Result<Result<Installation, Missing>, Problem> {
+    let (engine, id) = (&call.app.engine, call.installation_id());
+    let installation = engine.installation(who, id).await?;
+    let url = match url {
+        Some(url) => page_of_site(&installation, url)?,
+        None => home_of(&installation),
+    };
+    Ok(match installation.verified_at {
+        Some(_) => Ok(installation),
+        None => match look_for_snippet(call, &installation, &url).await? {
+            Ok(()) => Ok(engine.installation_verified(who, id).await?),
+            Err(missing) => Err(missing),
+        },
+    })
+}
+
 /// Why the snippet was not found, as a word and in words.
-type Missing = (&'static str, String);
+pub(crate) type Missing = (&'static str, String);
 
 async fn look_for_snippet(
     call: &Call,
@@ -206,7 +214,7 @@ async fn look_for_snippet(
 }
 
 /// The page at the root of the site. Only a site of this machine has no TLS.
-fn home_of(installation: &Installation) -> String {
+pub(crate) fn home_of(installation: &Installation) -> String {
     let secure = format!("https://{}", installation.domain);
     let plain = format!("http://{}", installation.domain);
     let is_plain = plain
@@ -231,7 +239,7 @@ pub(super) fn page_of_site(installation: &Installation, url: String) -> Result<S
     Err(Problem::invalid(violations))
 }
 
-fn read_url(body: Json) -> Result<Option<String>, Problem> {
+pub(crate) fn read_url(body: Json) -> Result<Option<String>, Problem> {
     let mut violations = Violations::default();
     let url: Option<String> = Fields::read(body, String::new(), &mut violations, |fields| {
         fields.optional("url")
@@ -251,7 +259,7 @@ pub(crate) fn one(status: StatusCode, installation: &Installation) -> Reply {
 }
 
 #[derive(Serialize)]
-struct InstallationJson<'a> {
+pub(crate) struct InstallationJson<'a> {
     id: InstallationId,
     name: &'a str,
     domain: &'a str,
@@ -299,7 +307,7 @@ impl<'a> From<&'a Installation> for InstallationJson<'a> {
     }
 }
 
-fn read_new(body: Json) -> Result<InstallationDraft, Problem> {
+pub(crate) fn read_new(body: Json) -> Result<InstallationDraft, Problem> {
     let mut violations = Violations::default();
     let draft = Fields::read(body, String::new(), &mut violations, |fields| {
         let name: String = fields.required("name");
@@ -320,7 +328,7 @@ fn read_new(body: Json) -> Result<InstallationDraft, Problem> {
     violations.into_result(draft).map_err(Problem::invalid)
 }
 
-fn read_change(body: Json) -> Result<InstallationChange, Problem> {
+pub(crate) fn read_change(body: Json) -> Result<InstallationChange, Problem> {
     let mut violations = Violations::default();
     let change = Fields::read(body, String::new(), &mut violations, |fields| {
         InstallationChange {

@@ -20,6 +20,10 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("frame.js", include_str!("../../assets/dashboard/frame.js")),
     ("times.js", include_str!("../../assets/dashboard/times.js")),
     ("copy.js", include_str!("../../assets/dashboard/copy.js")),
+    (
+        "wizard.js",
+        include_str!("../../assets/dashboard/wizard.js"),
+    ),
 ];
 
 /// `GET /assets/dashboard.css`

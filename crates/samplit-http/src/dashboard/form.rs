@@ -102,7 +102,11 @@ impl Form {
         Self::parse(&bytes)
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+    /// What was sent: in a body, or in the query of an address.
+    ///
+    /// # Errors
+    /// 400 for names that contradict each other.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         let mut form = Self {
             sent: true,
             ..Self::empty()
@@ -150,6 +154,23 @@ impl Form {
             violations.add("confirm", "not_confirmed", detail);
         }
         violations.into_result(()).map_err(Problem::invalid)
+    }
+
+    /// What was sent, or what the fields hold before, with texts where something else should be.
+    pub(crate) fn content(&self) -> &Json {
+        if self.sent { &self.json } else { &self.base }
+    }
+
+    /// Every rule that is broken, by field.
+    pub(crate) fn errors(&self) -> &[Violation] {
+        &self.errors
+    }
+
+    /// One of several forms of a page was sent: the fields of the others hold what is there.
+    pub(crate) fn over(mut self, base: Json) -> Self {
+        self.base = base;
+        self.sent = false;
+        self
     }
 
     /// The form once more with what is wrong with it, if that is something to say beside a form.
@@ -201,10 +222,11 @@ impl Form {
     /// The text in a field.
     pub(crate) fn text(&self, name: &str) -> String {
         let name = Name::of(name);
+        if let Some(typed) = self.typed.get(name.pointer) {
+            return typed.clone();
+        }
         if self.sent {
-            let typed = self.typed.get(name.pointer).map(String::as_str);
-            let text = typed.or_else(|| self.extra(name.pointer));
-            return text.unwrap_or_default().to_owned();
+            return self.extra(name.pointer).unwrap_or_default().to_owned();
         }
         let json = self.base.pointer(name.pointer).unwrap_or(&Json::Null);
         name.kind.shown(json)
@@ -648,6 +670,14 @@ mod tests {
         let error = form.error("confirm").unwrap();
         assert_eq!(error, "Must be exactly \u{201c}Button colour\u{201d}.");
         assert_eq!(form.text("confirm"), "button colour");
+    }
+
+    #[test]
+    fn what_was_typed_in_one_form_stands_beside_what_is_there() {
+        let form = sent(&[("/verify/url", "typed")]).over(json!({ "name": "kept" }));
+        assert_eq!(form.text("/verify/url"), "typed");
+        assert_eq!(form.text("/name"), "kept");
+        assert_eq!(form.content()["name"], "kept");
     }
 
     #[test]

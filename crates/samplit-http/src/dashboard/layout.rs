@@ -184,6 +184,11 @@ impl Frame {
         self
     }
 
+    /// Whether a moment is still to come.
+    pub(crate) fn is_ahead(&self, at: &OffsetDateTime) -> bool {
+        *at > self.now
+    }
+
     /// A moment as HTML.
     pub(crate) fn time(&self, at: &OffsetDateTime) -> Moment {
         Moment::new(*at, self.now)

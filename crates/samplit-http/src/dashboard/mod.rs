@@ -6,18 +6,25 @@
 
 mod activity;
 pub(crate) mod assets;
+mod backtest;
 mod device;
 mod door;
+mod exclusions;
+mod experiments;
 pub(crate) mod field;
 pub(crate) mod form;
 pub(crate) mod format;
+mod installations;
 mod join;
 mod keys;
 pub(crate) mod layout;
 pub(crate) mod list;
 pub(crate) mod notice;
+mod outlook;
 mod overview;
+mod planner;
 pub(crate) mod refusal;
 pub(crate) mod routes;
 mod settings;
 mod users;
+mod visitors;

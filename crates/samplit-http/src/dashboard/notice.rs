@@ -32,6 +32,31 @@ const TEXTS: &[(&str, &str)] = &[
     ),
     ("user_enabled", "The account can be used again."),
     ("key_revoked", "The key was revoked."),
+    // Experiments.
+    (
+        "experiment_created",
+        "The draft is there. Look it over, then start it.",
+    ),
+    ("experiment_saved", "Your changes are saved."),
+    // Installations.
+    (
+        "installation_created",
+        "The site is there. Paste its snippet into your pages.",
+    ),
+    ("installation_saved", "The settings are saved."),
+    ("installation_verified", "The snippet is there."),
+    (
+        "installation_rotated",
+        "There is a new token. The one before is good for another day.",
+    ),
+    ("installation_disabled", "The installation is disabled."),
+    ("installation_enabled", "The installation works again."),
+    ("shop_disconnected", "The shop is disconnected."),
+    // Exclusions.
+    ("exclusion_added", "The rule is in force."),
+    ("exclusion_on", "The rule is in force again."),
+    ("exclusion_off", "The rule is off."),
+    ("exclusion_deleted", "The rule was deleted."),
 ];
 
 /// The text of a code; none for a code that is not in the table.

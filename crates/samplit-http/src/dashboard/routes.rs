@@ -2,7 +2,10 @@
 
 use hyper::Method;
 
-use super::{activity, door, join, keys, overview, settings, users};
+use super::{
+    activity, backtest, door, exclusions, experiments, installations, join, keys, overview,
+    planner, settings, users, visitors,
+};
 use crate::router::{Handler, Route};
 
 /// A page.
@@ -21,6 +24,14 @@ fn sent(pattern: &'static str, handler: Handler) -> Route {
     Route {
         method: Method::POST,
         ..shown(pattern, handler)
+    }
+}
+
+/// It takes as long as it takes.
+fn long(route: Route) -> Route {
+    Route {
+        timed: false,
+        ..route
     }
 }
 
@@ -65,5 +76,33 @@ pub(crate) fn table() -> Vec<Route> {
             Box::pin(users::enable(call))
         }),
         shown("/activity", |call| Box::pin(activity::list(call))),
+        shown("/experiments", |call| Box::pin(experiments::list(call))),
+        shown("/experiments/new", |call| Box::pin(experiments::new(call))),
+        sent("/experiments/new", |call| {
+            Box::pin(experiments::create(call))
+        }),
+        shown("/experiments/{id}/edit", |call| {
+            Box::pin(experiments::edit(call))
+        }),
+        sent("/experiments/{id}/edit", |call| {
+            Box::pin(experiments::save(call))
+        }),
+        shown("/installations", |call| Box::pin(installations::list(call))),
+        sent("/installations", |call| {
+            Box::pin(installations::create(call))
+        }),
+        shown("/installations/{installation_id}", |call| {
+            Box::pin(installations::show(call))
+        }),
+        sent("/installations/{installation_id}", |call| {
+            Box::pin(installations::change(call))
+        }),
+        shown("/exclusions", |call| Box::pin(exclusions::show(call))),
+        sent("/exclusions", |call| Box::pin(exclusions::change(call))),
+        shown("/visitors", |call| Box::pin(visitors::show(call))),
+        long(sent("/visitors", |call| Box::pin(visitors::erase(call)))),
+        shown("/forecast", |call| Box::pin(planner::show(call))),
+        shown("/backtest", |call| Box::pin(backtest::show(call))),
+        long(sent("/backtest", |call| Box::pin(backtest::run(call)))),
     ]
 }

@@ -1,40 +1,39 @@
 //! What the next visitor of an arm does, according to the record.
 
+use rand::RngExt as _;
 use rand::rngs::ChaCha12Rng;
-use rand::{RngExt as _, SeedableRng as _};
 
-use super::records::ArmRecord;
+use super::random;
+use super::records::OldArm;
 
 /// The recorded visitors of one arm in a random order, drawn without replacement.
 ///
 /// Drawing one after the other with the odds of what is left gives every order of the recorded
 /// visitors the same chance, as a shuffle would, without holding them.
 #[derive(Debug)]
-pub(super) struct Outcomes {
+pub struct RecordedOutcomes {
     rng: ChaCha12Rng,
     impressions: u64,
     clicks: u64,
 }
 
-impl Outcomes {
+impl RecordedOutcomes {
     /// The record of `arm`; the order follows from `seed` and the places of the test and the arm.
-    pub(super) fn new(arm: &ArmRecord, seed: u64, test: usize, position: usize) -> Self {
-        let mut bytes = [0; 32];
-        for (chunk, number) in bytes
-            .chunks_exact_mut(8)
-            .zip([seed, test as u64, position as u64])
-        {
-            chunk.copy_from_slice(&number.to_le_bytes());
-        }
+    #[must_use]
+    pub fn new(arm: &OldArm, seed: u64, test: u64, position: u64) -> Self {
         Self {
-            rng: ChaCha12Rng::from_seed(bytes),
+            rng: random([seed, test, position]),
             impressions: arm.impressions,
             clicks: arm.clicks,
         }
     }
+}
 
-    /// Whether the next recorded visitor clicked; `None` when the record is used up.
-    pub(super) fn next(&mut self) -> Option<bool> {
+impl Iterator for RecordedOutcomes {
+    type Item = bool;
+
+    /// Whether the next recorded visitor converted; `None` when the record is used up.
+    fn next(&mut self) -> Option<bool> {
         if self.impressions == 0 {
             return None;
         }
@@ -47,16 +46,15 @@ impl Outcomes {
 
 #[cfg(test)]
 mod tests {
-    use super::{ArmRecord, Outcomes};
+    use super::{OldArm, RecordedOutcomes};
 
     fn drawn(seed: u64) -> Vec<bool> {
-        let arm = ArmRecord {
+        let arm = OldArm {
             name: "a".to_owned(),
             impressions: 400,
             clicks: 100,
         };
-        let mut outcomes = Outcomes::new(&arm, seed, 0, 0);
-        std::iter::from_fn(|| outcomes.next()).collect()
+        RecordedOutcomes::new(&arm, seed, 0, 0).collect()
     }
 
     #[test]
