@@ -24,6 +24,7 @@ mod results;
 mod seal;
 mod statements;
 mod tamper;
+mod watching;
 
 use samplit_engine::{Assign, Convert, Engine, ExperimentId, Principal, Report};
 

@@ -16,6 +16,7 @@ use crate::exclusions::Rules;
 use crate::flags::Flags;
 use crate::installations::SEEN_FOR;
 use crate::live::Registry;
+use crate::live_results::Hub;
 use crate::meter::Meter;
 use crate::proof::Trees;
 use crate::remembered::Remembered;
@@ -57,6 +58,8 @@ pub(crate) struct Core {
     pub(crate) sinks: Sinks,
     pub(crate) rounds: Rounds,
     pub(crate) turns: Turns,
+    /// The experiments whose results somebody watches.
+    pub(crate) hub: Hub,
 }
 
 impl Core {
@@ -82,6 +85,7 @@ impl Core {
             sinks: Sinks::start(&config.checkpoint_sinks),
             rounds: Rounds::default(),
             turns: turns(),
+            hub: Hub::default(),
             database,
             config,
         }

@@ -22,6 +22,7 @@ mod flags;
 mod health;
 mod installations;
 mod live;
+mod live_results;
 mod meter;
 mod of_account;
 mod page;
@@ -69,6 +70,7 @@ pub use experiments::{ExperimentChange, ExperimentFilter};
 pub use failpoint::{Failpoint, FailpointHook, on_failpoint};
 pub use health::{CheckpointerStatus, Health};
 pub use installations::InstallationChange;
+pub use live_results::{LiveResults, ResultsWatch};
 pub use page::{PageView, SelectorHint};
 pub use page_events::{EventOutcome, SelectorMiss};
 pub use page_of::{Page, PageOf};
@@ -77,8 +79,9 @@ pub use proof::{Bundle, BundleRange, ConsistencyProof, InclusionProof, Verdict};
 pub use registration::{Deviation, RegistrationReport};
 pub use restore::Acknowledged;
 pub use results::{
-    ArmEvidence, ArmResults, DifferenceEvidence, Effect, ElementResults, IntervalEstimate,
-    LiftResults, Results, SampleRatioEvidence, StoppingProgress, TimelineArm, TimelinePoint,
+    ArmEvidence, ArmResults, Course, CourseArm, CoursePeriod, CoursePoint, DifferenceEvidence,
+    DrawCourse, Effect, ElementResults, IntervalEstimate, LiftResults, Results,
+    SampleRatioEvidence, StoppingCondition, StoppingProgress, TimelineArm, TimelinePoint,
     ValueResults,
 };
 pub use rule::BanditRule;

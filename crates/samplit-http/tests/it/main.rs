@@ -9,6 +9,7 @@ mod exclusions;
 mod fuzz;
 mod insight;
 mod installations;
+mod live;
 mod ofrep;
 mod ofrep_providers;
 mod outage;
