@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use samplit_domain::ExperimentId;
 use samplit_store::Database;
+use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -112,6 +113,12 @@ impl Engine {
     #[must_use]
     pub fn database(&self) -> &Database {
         &self.core.database
+    }
+
+    /// What time it is by the clock of the engine.
+    #[must_use]
+    pub fn now(&self) -> OffsetDateTime {
+        self.core.config.clock.now()
     }
 
     /// The secret that signs and seals.

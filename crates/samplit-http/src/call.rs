@@ -227,6 +227,12 @@ impl Call {
         exclusion.expect("the pattern of the route has {exclusion_id}")
     }
 
+    /// The file of the path.
+    pub(crate) fn asset(&self) -> &str {
+        let asset = self.ids.asset.as_deref();
+        asset.expect("the pattern of the route has {asset}")
+    }
+
     /// The flag of the path.
     pub(crate) fn flag(&self) -> &str {
         let flag = self.ids.flag.as_deref();
@@ -278,6 +284,14 @@ impl Call {
     pub(crate) async fn json_bytes(&mut self) -> Result<Bytes, Problem> {
         if !self.is_of_type("application/json") {
             return Err(Problem::unsupported_media_type());
+        }
+        self.bytes().await
+    }
+
+    /// The bytes of a body that has to be a form.
+    pub(crate) async fn form_bytes(&mut self) -> Result<Bytes, Problem> {
+        if !self.is_of_type("application/x-www-form-urlencoded") {
+            return Err(Problem::not_a_form());
         }
         self.bytes().await
     }
@@ -341,7 +355,7 @@ impl Call {
 }
 
 /// Whether a token looks like one of ours: its prefix and 32 bytes in URL-safe Base64 without padding.
-fn is_well_formed(token: &str, prefix: &str) -> bool {
+pub(crate) fn is_well_formed(token: &str, prefix: &str) -> bool {
     token.strip_prefix(prefix).is_some_and(|secret| {
         let is_symbol = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
         secret.len() == 43 && secret.bytes().all(is_symbol)

@@ -7,6 +7,7 @@ mod call;
 mod chart;
 mod config;
 mod cors;
+mod dashboard;
 mod fetch;
 mod fields;
 mod json;

@@ -17,6 +17,7 @@ pub(crate) fn router() -> Router {
         method,
         pattern,
         handler,
+        page: false,
         timed: true,
     };
     let get = |pattern, handler| route(Method::GET, pattern, handler);

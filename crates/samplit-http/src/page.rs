@@ -23,7 +23,7 @@ struct LivePage {
     id: ExperimentId,
 }
 
-/// `GET /experiments/{id}`
+/// `GET /live/{id}`
 pub(crate) async fn live(call: Call) -> Result<Reply, Problem> {
     let page = LivePage {
         id: call.experiment_id(),

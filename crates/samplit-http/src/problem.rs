@@ -174,6 +174,15 @@ impl Problem {
         )
     }
 
+    /// 415, where a page sends what was typed.
+    pub(crate) fn not_a_form() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "send a form, with `Content-Type: application/x-www-form-urlencoded`",
+        )
+    }
+
     /// 422: fields break rules.
     pub(crate) fn invalid(violations: Violations) -> Self {
         Self {

@@ -19,6 +19,8 @@ pub(crate) struct Route {
     pub(crate) handler: Handler,
     /// Whether the answer has to be made within the request timeout.
     pub(crate) timed: bool,
+    /// Whether people look at it: then a refusal is a page as well.
+    pub(crate) page: bool,
 }
 
 /// The ids that a path holds.
@@ -38,6 +40,8 @@ pub(crate) struct PathIds {
     pub(crate) visitor: Option<String>,
     /// `{token}`, of an installation
     pub(crate) token: Option<String>,
+    /// `{asset}`, the name of a file
+    pub(crate) asset: Option<String>,
 }
 
 /// A pattern with everything that answers it.
@@ -107,6 +111,16 @@ impl PathRoutes {
         }
     }
 
+    /// Whether a refusal has to be one that people can read.
+    pub(crate) fn is_page(&self) -> bool {
+        self.routes.iter().any(|route| route.page)
+    }
+
+    /// Whether no pattern is known for the path.
+    pub(crate) fn is_unmatched(&self) -> bool {
+        self.routes.is_empty()
+    }
+
     fn choose(
         &self,
         method: &Method,
@@ -129,6 +143,7 @@ impl PathRoutes {
                 .get("key")
                 .map(|key| percent_decode_str(key).decode_utf8_lossy().into_owned()),
             token: params.get("token").map(str::to_owned),
+            asset: params.get("asset").map(str::to_owned),
             visitor: params.get("visitor").map(visitor).transpose()?,
         };
         Ok((route, ids))
@@ -176,6 +191,7 @@ mod tests {
             pattern,
             handler: |_call| Box::pin(async { Err(Problem::not_found("path")) }),
             timed: true,
+            page: false,
         };
         Router::new(vec![
             route(Method::GET, "/things"),

@@ -9,7 +9,9 @@ use crate::{
         preview, proofs, registration, results, segments, selector_misses, session, shops,
         timeline, visits, what_if,
     },
-    cors, page, picker,
+    cors,
+    dashboard::{self, assets},
+    page, picker,
     router::{Handler, Route, Router},
     snippet, verify_page,
 };
@@ -18,12 +20,20 @@ pub(crate) fn router() -> Router {
     Router::new(table())
 }
 
+/// Every route: those of the API and what belongs to it, then the pages of the dashboard.
+fn table() -> Vec<Route> {
+    let mut table = api_table();
+    table.extend(dashboard::routes::table());
+    table
+}
+
 fn get(pattern: &'static str, handler: Handler) -> Route {
     Route {
         method: Method::GET,
         pattern,
         handler,
         timed: true,
+        page: false,
     }
 }
 
@@ -78,7 +88,7 @@ fn untimed(route: Route) -> Route {
     }
 }
 
-fn table() -> Vec<Route> {
+fn api_table() -> Vec<Route> {
     vec![
         post("/v1/experiments/{id}/assign", |call| {
             Box::pin(visits::assign(call))
@@ -287,7 +297,7 @@ fn table() -> Vec<Route> {
         delete("/v1/session", |call| Box::pin(session::sign_out(call))),
         post("/v1/links/redeem", |call| Box::pin(session::redeem(call))),
         get("/s/{token}.js", |call| Box::pin(snippet::script(call))),
-        get("/experiments/{id}", |call| Box::pin(page::live(call))),
+        get("/live/{id}", |call| Box::pin(page::live(call))),
         get("/verify", |_call| {
             Box::pin(async { Ok(verify_page::verify()) })
         }),
@@ -300,12 +310,21 @@ fn table() -> Vec<Route> {
         get("/assets/live.js", |_call| {
             Box::pin(async { Ok(page::script()) })
         }),
+        get("/assets/dashboard.css", |_call| {
+            Box::pin(async { Ok(assets::stylesheet()) })
+        }),
+        get("/assets/dashboard/{asset}", |call| {
+            Box::pin(async move { assets::script(&call) })
+        }),
+        get("/assets/icon.svg", |_call| {
+            Box::pin(async { Ok(assets::icon()) })
+        }),
     ]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::table;
+    use super::{api_table, dashboard, table};
 
     #[test]
     fn the_readme_lists_every_route() {
@@ -317,9 +336,18 @@ mod tests {
     }
 
     #[test]
+    fn the_guide_of_the_dashboard_names_every_page() {
+        let guide = include_str!("../../../docs/DASHBOARD.md");
+        for route in dashboard::routes::table() {
+            let shown = format!("`{}`", route.pattern);
+            assert!(guide.contains(&shown), "lacks {shown}");
+        }
+    }
+
+    #[test]
     fn the_guide_shows_every_api_route() {
         let guide = include_str!("../../../docs/HTTP_API.md").replace("$PLAN", "$ID");
-        for route in table() {
+        for route in api_table() {
             let shown = route
                 .pattern
                 .replace("{id}", "$ID")

@@ -13,6 +13,7 @@ use tracing::Instrument as _;
 use crate::{
     app::App,
     call::Call,
+    dashboard::refusal::{Asked, is_browser},
     meter::count_refusal,
     problem::Problem,
     request_id::{RequestId, X_REQUEST_ID},
@@ -40,6 +41,8 @@ impl Service {
         let started = Instant::now();
         let request_id = self.app.request_ids.of(request.headers());
         let (path, found) = self.router.find(request.method(), request.uri().path());
+        let is_page = path.is_page() || (path.is_unmatched() && is_browser(request.headers()));
+        let asked = is_page.then(|| Asked::of(&self.app, &request, &request_id));
         let span = tracing::error_span!(
             "request",
             request_id = request_id.as_str(),
@@ -59,7 +62,10 @@ impl Service {
                 Err(problem) => {
                     count_refusal(problem.code);
                     tracing::debug!(code = problem.code, detail = problem.detail, "refused");
-                    problem.into_reply(request_id.as_str())
+                    match asked {
+                        Some(asked) => asked.refuse(problem).await,
+                        None => problem.into_reply(request_id.as_str()),
+                    }
                 }
             };
             complete(reply.headers_mut(), &request_id);
@@ -111,8 +117,9 @@ impl Service {
 fn complete(headers: &mut HeaderMap, request_id: &RequestId) {
     headers.insert(X_REQUEST_ID, request_id.header());
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    if let Entry::Vacant(entry) = headers.entry(CACHE_CONTROL) {
-        entry.insert(HeaderValue::from_static("no-store"));
+    for (name, value) in [(REFERRER_POLICY, "no-referrer"), (CACHE_CONTROL, "no-store")] {
+        if let Entry::Vacant(entry) = headers.entry(name) {
+            entry.insert(HeaderValue::from_static(value));
+        }
     }
 }

@@ -182,7 +182,7 @@ fn welcome(address: SocketAddr, id: ExperimentId, key: &str, verifier: &str) -> 
     let api = format!("curl -s -H 'Authorization: Bearer {key}' '{base}/v1/experiments/{id}");
     let json = "-H 'Content-Type: application/json'";
     format!(
-        "\nWatch it:  {base}/experiments/{id}#key={key}\n\
+        "\nWatch it:  {base}/live/{id}#key={key}\n\
          API key:   {key}\n\n\
          Try it, in another terminal:\n\
          \x20 {api}/assign' {json} -d '{{\"visitor_id\": \"you\"}}'\n\

@@ -279,12 +279,7 @@ async fn the_wrong_path_method_status_or_query_is_refused() {
             "",
             "404 not_found",
         ),
-        (
-            Method::GET,
-            "/experiments/7".to_owned(),
-            "",
-            "404 not_found",
-        ),
+        (Method::GET, "/live/7".to_owned(), "", "404 not_found"),
         (
             Method::POST,
             format!("{NOBODY}/assign"),

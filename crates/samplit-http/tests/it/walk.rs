@@ -199,7 +199,7 @@ async fn the_page_needs_no_key_and_allows_nothing_foreign() {
             .send(Request::builder().uri(uri).body(Full::default()).unwrap())
             .await
     };
-    let page = fetch(format!("/experiments/{id}")).await;
+    let page = fetch(format!("/live/{id}")).await;
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     let policy = page.header("content-security-policy");
     assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"));

@@ -1,0 +1,638 @@
+//! Forms. The names of fields are JSON pointers, so that what was typed becomes the JSON that the API
+//! reads, and what the API says of a field comes back to it.
+//!
+//! A name may end with what the text is: `/share:percent`, `:number`, `:boolean`, `:json`, `:lines`;
+//! otherwise it is text. An empty field is absent, or `null` where the name ends with `:clears`.
+//! `/scopes/-` adds to a list. Names without a slash in front are for the page alone. Of a name that is
+//! sent twice the last counts, so that a hidden `false` may stand before a checkbox.
+
+use std::collections::BTreeMap;
+
+use hyper::StatusCode;
+use samplit_domain::{Violation, Violations, json_pointer};
+use serde_json::{Map, Number, Value as Json, json};
+
+use crate::{
+    call::{Call, parse},
+    problem::Problem,
+};
+
+/// Names go no deeper.
+const MAX_DEPTH: usize = 12;
+
+/// What stands in the fields of a page, and what is wrong with it.
+#[derive(Debug)]
+pub(crate) struct Form {
+    /// What fields hold before anything is typed.
+    base: Json,
+    /// What was typed, by pointer.
+    typed: BTreeMap<String, String>,
+    /// Whether it was sent: then `base` is not looked at.
+    sent: bool,
+    /// What was sent under names that are no pointers.
+    extras: Vec<(String, String)>,
+    json: Json,
+    errors: Vec<Violation>,
+    note: Option<String>,
+    status: StatusCode,
+}
+
+/// How text becomes JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Number,
+    Percent,
+    Boolean,
+    Json,
+    Lines,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Name<'n> {
+    pointer: &'n str,
+    kind: Kind,
+    clears: bool,
+}
+
+#[derive(Debug)]
+enum Node {
+    Leaf {
+        text: String,
+        kind: Kind,
+        clears: bool,
+    },
+    Branch(BTreeMap<Step, Self>),
+}
+
+/// One token of a pointer. Numbers come in their order.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Index(usize),
+    Key(String),
+}
+
+impl Form {
+    /// Nothing is filled in.
+    pub(crate) fn empty() -> Self {
+        Self::of(Json::Null)
+    }
+
+    /// Filled in with what is there now, in the words of the API.
+    pub(crate) fn of(base: Json) -> Self {
+        Self {
+            base,
+            typed: BTreeMap::new(),
+            sent: false,
+            extras: Vec::new(),
+            json: Json::Null,
+            errors: Vec::new(),
+            note: None,
+            status: StatusCode::OK,
+        }
+    }
+
+    /// The body of a request.
+    ///
+    /// # Errors
+    /// 400 for names that contradict each other, 415 for another body than that of a form, and what
+    /// reading a body may fail with.
+    pub(crate) async fn read(call: &mut Call) -> Result<Self, Problem> {
+        let bytes = call.form_bytes().await?;
+        Self::parse(&bytes)
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+        let mut form = Self {
+            sent: true,
+            ..Self::empty()
+        };
+        let mut root = Node::Branch(BTreeMap::new());
+        for (name, text) in form_urlencoded::parse(bytes).into_owned() {
+            if name.starts_with('/') {
+                root.put(Name::of(&name), text)?;
+            } else {
+                form.extras.push((name, text));
+            }
+        }
+        let mut violations = Violations::default();
+        let json = root.build("", &mut form.typed, &mut violations);
+        form.json = json.unwrap_or_else(|| Json::Object(Map::new()));
+        form.errors = violations.0;
+        Ok(form)
+    }
+
+    /// What was sent, as the API wants it.
+    ///
+    /// # Errors
+    /// 422 with the fields that hold no JSON and should.
+    pub(crate) fn json(&self) -> Result<Json, Problem> {
+        Violations(self.errors.clone())
+            .into_result(self.json.clone())
+            .map_err(Problem::invalid)
+    }
+
+    /// What was sent under a name that is no pointer; the last, if there are several.
+    pub(crate) fn extra(&self, name: &str) -> Option<&str> {
+        let mut extras = self.extras.iter().rev();
+        let found = extras.find(|(known, _)| known == name);
+        found.map(|(_, text)| text.as_str())
+    }
+
+    /// The form once more with what is wrong with it, if that is something to say beside a form.
+    ///
+    /// # Errors
+    /// `problem`, where it is about more than the form: nobody is signed in, there is no such thing.
+    pub(crate) fn refused(mut self, problem: Problem) -> Result<Self, Problem> {
+        let beyond = matches!(problem.code, "unauthenticated" | "cross_site" | "forbidden")
+            || matches!(
+                problem.status,
+                StatusCode::NOT_FOUND | StatusCode::INTERNAL_SERVER_ERROR
+            );
+        if beyond {
+            return Err(problem);
+        }
+        self.note = Some(if problem.errors.is_empty() {
+            sentence(&problem.detail)
+        } else {
+            "Some fields need another look. Nothing was saved.".to_owned()
+        });
+        self.status = problem.status;
+        self.errors = problem.errors;
+        Ok(self)
+    }
+
+    /// The status of a page that shows the form.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is wrong as a whole, in a sentence.
+    pub(crate) fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    /// Every field that breaks a rule: the id of its control, and the rule in words.
+    pub(crate) fn complaints(&self) -> Vec<(String, String)> {
+        let complaint = |error: &Violation| {
+            let place = words(&error.pointer);
+            let said = sentence(&format!("{place} {}", error.detail));
+            (id(&error.pointer), said)
+        };
+        self.errors.iter().map(complaint).collect()
+    }
+
+    /// The text in a field.
+    pub(crate) fn text(&self, name: &str) -> String {
+        let name = Name::of(name);
+        if self.sent {
+            return self.typed.get(name.pointer).cloned().unwrap_or_default();
+        }
+        let json = self.base.pointer(name.pointer).unwrap_or(&Json::Null);
+        name.kind.shown(json)
+    }
+
+    /// Whether a field holds exactly `text`: for options and boxes.
+    pub(crate) fn is(&self, name: &str, text: &str) -> bool {
+        self.text(name) == text
+    }
+
+    /// Whether a list of texts has `text` in it.
+    pub(crate) fn has(&self, list: &str, text: &str) -> bool {
+        if self.sent {
+            let in_list = |pointer: &str| {
+                let rest = pointer.strip_prefix(list);
+                rest.is_some_and(|rest| rest.starts_with('/') && !rest[1..].contains('/'))
+            };
+            let mut typed = self.typed.iter();
+            return typed.any(|(pointer, typed)| typed == text && in_list(pointer));
+        }
+        let items = self.base.pointer(list).and_then(Json::as_array);
+        items.is_some_and(|items| items.iter().any(|item| item == text))
+    }
+
+    /// How many items a list has.
+    pub(crate) fn items(&self, list: &str) -> usize {
+        let json = if self.sent { &self.json } else { &self.base };
+        json.pointer(list)
+            .and_then(Json::as_array)
+            .map_or(0, Vec::len)
+    }
+
+    /// What is wrong with a field or, where it holds a list or an object, with anything in it.
+    pub(crate) fn error(&self, name: &str) -> Option<String> {
+        let name = Name::of(name);
+        let whole = matches!(name.kind, Kind::Json | Kind::Lines);
+        let about = |error: &&Violation| {
+            let rest = error.pointer.strip_prefix(name.pointer);
+            rest.is_some_and(|rest| rest.is_empty() || (whole && rest.starts_with('/')))
+        };
+        let said = |error: &Violation| match error.pointer[name.pointer.len()..].strip_prefix('/') {
+            Some(rest) => sentence(&format!("{} {}", words(rest), error.detail)),
+            None => sentence(&error.detail),
+        };
+        let said: Vec<String> = self.errors.iter().filter(about).map(said).collect();
+        (!said.is_empty()).then(|| said.join(" "))
+    }
+}
+
+/// The id of the control of a field.
+pub(crate) fn id(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    format!(
+        "f{}",
+        Name::of(name)
+            .pointer
+            .chars()
+            .map(plain)
+            .collect::<String>()
+    )
+}
+
+/// `/elements/0/variants/1/traffic_share` is `element 1, variant 2, traffic share`.
+fn words(pointer: &str) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for token in pointer.split('/').filter(|token| !token.is_empty()) {
+        match (token.parse::<usize>(), words.last_mut()) {
+            (Ok(index), Some(list)) => {
+                let one = list.strip_suffix('s').unwrap_or(list).to_owned();
+                *list = format!("{one} {}", index + 1);
+            }
+            (Ok(index), None) => words.push(format!("line {}", index + 1)),
+            (Err(_), _) => words.push(token.replace('_', " ")),
+        }
+    }
+    words.join(", ")
+}
+
+/// With a capital, a full stop, and quotes where the API marks words as code.
+pub(crate) fn sentence(text: &str) -> String {
+    let mut opens = false;
+    let quoted = |c: char| match c {
+        '`' => {
+            opens = !opens;
+            if opens { '\u{201c}' } else { '\u{201d}' }
+        }
+        other => other,
+    };
+    let text: String = text.trim().chars().map(quoted).collect();
+    let mut chars = text.chars();
+    let Some(first) = chars.next() else {
+        return text;
+    };
+    let stop = if text.ends_with(['.', '!', '?']) {
+        ""
+    } else {
+        "."
+    };
+    format!("{}{}{stop}", first.to_uppercase(), chars.as_str())
+}
+
+impl<'n> Name<'n> {
+    fn of(name: &'n str) -> Self {
+        let mut read = Self {
+            pointer: name,
+            kind: Kind::Text,
+            clears: false,
+        };
+        while let Some((rest, suffix)) = read.pointer.rsplit_once(':') {
+            match suffix {
+                "number" => read.kind = Kind::Number,
+                "percent" => read.kind = Kind::Percent,
+                "boolean" => read.kind = Kind::Boolean,
+                "json" => read.kind = Kind::Json,
+                "lines" => read.kind = Kind::Lines,
+                "clears" => read.clears = true,
+                _ => break,
+            }
+            read.pointer = rest;
+        }
+        read
+    }
+}
+
+impl Kind {
+    /// The JSON of a text that is not empty. What cannot be read stays text, so that the reader of
+    /// the API says what it should be.
+    fn json(self, text: &str, at: &str, violations: &mut Violations) -> Option<Json> {
+        let as_text = || Some(Json::from(text));
+        match self {
+            Self::Text => Some(Json::from(text.replace("\r\n", "\n"))),
+            Self::Number => number(text).map(Json::from).or_else(as_text),
+            Self::Percent => {
+                let percent = number(text.trim().trim_end_matches('%'));
+                let share = percent.and_then(|percent| percent.as_f64());
+                let share = share.and_then(|percent| Number::from_f64(percent / 100.0));
+                share.map(Json::from).or_else(as_text)
+            }
+            Self::Boolean => match text {
+                "true" | "on" => Some(json!(true)),
+                "false" => Some(json!(false)),
+                _ => as_text(),
+            },
+            Self::Json if text.trim().is_empty() => None,
+            Self::Json => match parse(text.as_bytes()) {
+                Ok(json) => Some(json),
+                Err(problem) => {
+                    let detail = problem.detail.replace("the body", "this");
+                    violations.add(at, problem.code, detail);
+                    None
+                }
+            },
+            Self::Lines => {
+                let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+                let lines: Vec<Json> = lines.map(Json::from).collect();
+                (!lines.is_empty()).then(|| Json::from(lines))
+            }
+        }
+    }
+
+    /// The text of a JSON.
+    fn shown(self, json: &Json) -> String {
+        match (self, json) {
+            (_, Json::Null) => String::new(),
+            (Self::Percent, Json::Number(share)) => {
+                // As many digits as the share has, and not those of a division.
+                let percent = 100.0 * share.as_f64().unwrap_or_default();
+                let text = format!("{percent:.6}");
+                text.trim_end_matches('0').trim_end_matches('.').to_owned()
+            }
+            (Self::Lines, Json::Array(lines)) => {
+                let lines = lines.iter().map(|line| Self::Text.shown(line));
+                lines.collect::<Vec<_>>().join("\n")
+            }
+            (Self::Json, json) => serde_json::to_string_pretty(json).unwrap_or_default(),
+            (_, Json::String(text)) => text.clone(),
+            (_, json) => json.to_string(),
+        }
+    }
+}
+
+/// A number as people write it, perhaps with spaces between its digits.
+fn number(text: &str) -> Option<Number> {
+    let is_space = |c: char| c.is_whitespace();
+    let text = text.replace(is_space, "");
+    let whole = text.parse::<i64>().ok().map(Number::from);
+    whole.or_else(|| text.parse().ok().and_then(Number::from_f64))
+}
+
+impl Node {
+    /// Puts a leaf where its name says.
+    fn put(&mut self, name: Name<'_>, text: String) -> Result<(), Problem> {
+        let contradiction = || {
+            let detail = "the names of the form contradict each other";
+            Problem::new(StatusCode::BAD_REQUEST, "malformed_form", detail)
+        };
+        let tokens: Vec<&str> = name.pointer.split('/').skip(1).collect();
+        if tokens.len() > MAX_DEPTH {
+            return Err(contradiction());
+        }
+        let mut place = self;
+        let last = tokens.len().saturating_sub(1);
+        for (depth, token) in tokens.into_iter().enumerate() {
+            let Self::Branch(branch) = place else {
+                return Err(contradiction());
+            };
+            let step = Step::of(token, branch);
+            place = branch.entry(step).or_insert_with(|| {
+                if depth == last {
+                    Self::Leaf {
+                        text: String::new(),
+                        kind: name.kind,
+                        clears: name.clears,
+                    }
+                } else {
+                    Self::Branch(BTreeMap::new())
+                }
+            });
+        }
+        let Self::Leaf { text: place, .. } = place else {
+            return Err(contradiction());
+        };
+        *place = text;
+        Ok(())
+    }
+
+    /// The JSON that stands at the pointer `at`; none where nothing was typed. Items of lists move up
+    /// where others are left out, and so does what was typed in them.
+    fn build(
+        self,
+        at: &str,
+        typed: &mut BTreeMap<String, String>,
+        violations: &mut Violations,
+    ) -> Option<Json> {
+        match self {
+            Self::Leaf { text, kind, clears } => {
+                let json = if text.is_empty() {
+                    None
+                } else {
+                    kind.json(&text, at, violations)
+                };
+                typed.insert(at.to_owned(), text);
+                let cleared = if kind == Kind::Lines {
+                    json!([])
+                } else {
+                    Json::Null
+                };
+                json.or_else(|| clears.then_some(cleared))
+            }
+            Self::Branch(branch) => {
+                let is_list =
+                    !branch.is_empty() && branch.keys().all(|step| matches!(step, Step::Index(_)));
+                let (mut list, mut map) = (Vec::new(), Map::new());
+                for (step, node) in branch {
+                    let key = match step {
+                        Step::Index(_) if is_list => list.len().to_string(),
+                        Step::Index(index) => index.to_string(),
+                        Step::Key(key) => key,
+                    };
+                    let json = node.build(&json_pointer(at, &key), typed, violations);
+                    match json {
+                        Some(json) if is_list => list.push(json),
+                        Some(json) => {
+                            map.insert(key, json);
+                        }
+                        None => {}
+                    }
+                }
+                if is_list {
+                    (!list.is_empty()).then(|| Json::from(list))
+                } else {
+                    (!map.is_empty()).then(|| Json::from(map))
+                }
+            }
+        }
+    }
+}
+
+impl Step {
+    fn of(token: &str, branch: &BTreeMap<Self, Node>) -> Self {
+        if token == "-" {
+            let next = branch.keys().rev().find_map(|step| match step {
+                Self::Index(index) => Some(index.saturating_add(1)),
+                Self::Key(_) => None,
+            });
+            return Self::Index(next.unwrap_or(0));
+        }
+        match token.parse() {
+            Ok(index) => Self::Index(index),
+            Err(_) => Self::Key(token.replace("~1", "/").replace("~0", "~")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::StatusCode;
+    use samplit_domain::Violations;
+    use serde_json::{Value as Json, json};
+
+    use super::{Form, id};
+    use crate::problem::Problem;
+
+    fn sent(pairs: &[(&str, &str)]) -> Form {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(pairs)
+            .finish();
+        Form::parse(body.as_bytes()).unwrap()
+    }
+
+    fn read(pairs: &[(&str, &str)]) -> Json {
+        sent(pairs).json().unwrap()
+    }
+
+    #[test]
+    fn names_say_where_text_goes_and_what_it_is() {
+        let json = read(&[
+            ("/name", " Button\r\ncolour "),
+            ("/empty", ""),
+            ("/description:clears", ""),
+            ("/traffic_allocation:percent", "12.5 %"),
+            ("/count:number", "12 345"),
+            ("/rate:number", "0.5"),
+            ("/wrong:number", "many"),
+            ("/on:boolean", "false"),
+            ("/on:boolean", "true"),
+            ("/content:json", "{\"text\": \"Buy\"}"),
+            (
+                "/origins:lines",
+                " https://a.example \r\n\r\nhttps://b.example",
+            ),
+            ("/nothing:lines:clears", " \r\n"),
+            ("/a~1b", "slash"),
+            ("next", "/experiments"),
+        ]);
+        let expected = json!({
+            "name": " Button\ncolour ",
+            "description": null,
+            "traffic_allocation": 0.125,
+            "count": 12345,
+            "rate": 0.5,
+            "wrong": "many",
+            "on": true,
+            "content": {"text": "Buy"},
+            "origins": ["https://a.example", "https://b.example"],
+            "nothing": [],
+            "a/b": "slash",
+        });
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn lists_close_up_where_nothing_was_typed() {
+        let form = sent(&[
+            ("/scopes/-", "read"),
+            ("/scopes/-", "assign"),
+            ("/variants/10/name", "third"),
+            ("/variants/2/name", "second"),
+            ("/variants/2/is_control:boolean", "false"),
+            ("/variants/1/name", ""),
+            ("/variants/0/name", "first"),
+        ]);
+        let expected = json!({
+            "scopes": ["read", "assign"],
+            "variants": [
+                {"name": "first"}, {"name": "second", "is_control": false}, {"name": "third"},
+            ],
+        });
+        assert_eq!(form.json().unwrap(), expected);
+        assert_eq!(form.text("/variants/2/name"), "third");
+        assert_eq!((form.items("/variants"), form.items("/goals")), (3, 0));
+        assert!(form.has("/scopes", "assign") && !form.has("/scopes", "manage"));
+    }
+
+    #[test]
+    fn names_that_contradict_each_other_are_refused() {
+        for body in ["%2Fa=1&%2Fa%2Fb=2", "%2Fa%2Fb=2&%2Fa=1", &"%2Fa".repeat(13)] {
+            let problem = Form::parse(body.as_bytes()).unwrap_err();
+            assert_eq!(problem.code, "malformed_form", "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_there_fills_the_fields() {
+        let form = Form::of(json!({
+            "name": "Button", "share": 0.07, "on": false, "origins": ["a", "b"],
+            "content": {"a": 1}, "days": 7, "none": null,
+        }));
+        for (name, text) in [
+            ("/name", "Button"),
+            ("/share:percent", "7"),
+            ("/on:boolean", "false"),
+            ("/origins:lines", "a\nb"),
+            ("/content:json", "{\n  \"a\": 1\n}"),
+            ("/days:number", "7"),
+            ("/none", ""),
+            ("/missing/deeper", ""),
+        ] {
+            assert_eq!(form.text(name), text, "{name}");
+        }
+        assert!(form.is("/on:boolean", "false") && form.has("/origins", "b"));
+        assert_eq!(form.items("/origins"), 2);
+    }
+
+    #[test]
+    fn a_refusal_comes_back_to_its_fields_with_what_was_typed() {
+        let mut violations = Violations::default();
+        violations.add("/elements/0/variants/1/name", "required", "is missing");
+        violations.add("/origins/1", "malformed", "must be an origin");
+        let form = sent(&[("/name", "kept"), ("/origins:lines", "a\nb")]);
+        let form = form.refused(Problem::invalid(violations)).unwrap();
+        assert_eq!(form.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(form.text("/name"), "kept");
+        let error = form.error("/elements/0/variants/1/name");
+        assert_eq!(error.as_deref(), Some("Is missing."));
+        let error = form.error("/origins:lines");
+        assert_eq!(error.as_deref(), Some("Line 2 must be an origin."));
+        assert_eq!(form.error("/name"), None);
+        let complaints = form.complaints();
+        assert_eq!(
+            complaints[0],
+            (
+                "f-elements-0-variants-1-name".to_owned(),
+                "Element 1, variant 2, name is missing.".to_owned()
+            )
+        );
+        assert_eq!(complaints[0].0, id("/elements/0/variants/1/name:clears"));
+    }
+
+    #[test]
+    fn text_that_is_no_json_is_said_beside_its_field() {
+        let form = sent(&[("/content:json", "{")]);
+        let problem = form.json().unwrap_err();
+        let form = form.refused(problem).unwrap();
+        let error = form.error("/content:json").unwrap();
+        assert!(error.starts_with("This is not valid JSON"), "{error}");
+        assert_eq!(form.text("/content:json"), "{");
+    }
+
+    #[test]
+    fn what_is_no_matter_of_a_form_passes_it_by() {
+        for problem in [Problem::unauthenticated(), Problem::not_found("user")] {
+            assert!(sent(&[]).refused(problem).is_err());
+        }
+        let busy = Problem::unavailable("overloaded", "too many requests are waiting", 1);
+        let form = sent(&[]).refused(busy).unwrap();
+        assert_eq!(form.note(), Some("Too many requests are waiting."));
+    }
+}

@@ -1,0 +1,14 @@
+//! The dashboard: pages for people, made on the server; they work without scripts, which only add to
+//! them. What a page does, it does through the engine as the API does, and forms are read by the
+//! readers of the API, so that a rule stands in one place.
+
+#![expect(dead_code, reason = "the pages that use the frame come next")]
+
+pub(crate) mod assets;
+pub(crate) mod field;
+pub(crate) mod form;
+pub(crate) mod format;
+pub(crate) mod layout;
+pub(crate) mod notice;
+pub(crate) mod refusal;
+pub(crate) mod routes;

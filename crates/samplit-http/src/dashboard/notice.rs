@@ -1,0 +1,83 @@
+//! What a page says after something was done: a form that did its work leads to a page with
+//! `?done=<code>`, and the code stands for a text of this table, so that no text comes from a link.
+
+use hyper::{
+    StatusCode,
+    header::{HeaderValue, LOCATION},
+};
+
+use crate::response::{Reply, empty};
+
+/// Codes with their texts, by subject.
+const TEXTS: &[(&str, &str)] = &[
+    // Signing in and out.
+    ("signed_out", "You are signed out."),
+    (
+        "link_sent",
+        "If there is an account with this email, a link is on its way to it.",
+    ),
+    ("welcome", "Your account is ready. Welcome to Samplit."),
+    // The account.
+    ("account_saved", "Your account was changed."),
+    (
+        "password_changed",
+        "Your password was changed. Other sessions were ended.",
+    ),
+    ("session_ended", "The session was ended."),
+    // People and keys.
+    ("user_saved", "The account was changed."),
+    ("user_disabled", "The account is disabled."),
+    ("key_revoked", "The key was revoked."),
+];
+
+/// The text of a code; none for a code that is not in the table.
+pub(crate) fn text(code: &str) -> Option<&'static str> {
+    let found = TEXTS.iter().find(|(known, _)| *known == code);
+    found.map(|(_, text)| *text)
+}
+
+/// 303: what was asked for is done, and the page at `path` says so.
+pub(crate) fn done(path: &str, code: &'static str) -> Reply {
+    debug_assert!(text(code).is_some(), "{code} has a text");
+    let sign = if path.contains('?') { '&' } else { '?' };
+    see(&format!("{path}{sign}done={code}"))
+}
+
+/// 303: go on at `path`, which is one of ours.
+pub(crate) fn see(path: &str) -> Reply {
+    let mut reply = empty(StatusCode::SEE_OTHER);
+    // What no header can hold is no path of ours.
+    let place = HeaderValue::try_from(path).unwrap_or(HeaderValue::from_static("/"));
+    reply.headers_mut().insert(LOCATION, place);
+    reply
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::LOCATION;
+
+    use super::{TEXTS, done, see, text};
+
+    #[test]
+    fn every_code_stands_once_and_says_a_sentence() {
+        for (index, (code, said)) in TEXTS.iter().enumerate() {
+            assert!(TEXTS[..index].iter().all(|(other, _)| other != code));
+            assert!(said.ends_with('.'), "{said}");
+        }
+        assert_eq!(text("<script>"), None);
+    }
+
+    #[test]
+    fn the_next_page_is_told_what_was_done() {
+        let place = |reply: crate::response::Reply| reply.headers()[LOCATION].clone();
+        assert_eq!(
+            place(done("/keys", "key_revoked")),
+            "/keys?done=key_revoked"
+        );
+        assert_eq!(
+            place(done("/users?page=2", "user_saved")),
+            "/users?page=2&done=user_saved"
+        );
+        assert_eq!(place(see("/a\nb")), "/");
+    }
+}
