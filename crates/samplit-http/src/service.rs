@@ -117,7 +117,10 @@ impl Service {
 fn complete(headers: &mut HeaderMap, request_id: &RequestId) {
     headers.insert(X_REQUEST_ID, request_id.header());
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    for (name, value) in [(REFERRER_POLICY, "no-referrer"), (CACHE_CONTROL, "no-store")] {
+    for (name, value) in [
+        (REFERRER_POLICY, "no-referrer"),
+        (CACHE_CONTROL, "no-store"),
+    ] {
         if let Entry::Vacant(entry) = headers.entry(name) {
             entry.insert(HeaderValue::from_static(value));
         }
