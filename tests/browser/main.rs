@@ -6,6 +6,7 @@
 mod agreement;
 mod bundles;
 mod chromium;
+mod dashboard;
 mod large;
 mod page;
 mod picker;

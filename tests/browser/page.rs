@@ -103,8 +103,13 @@ pub(crate) async fn assert_offline(page: &Client) {
     assert_eq!(asked, json!([[], "refused"]));
 }
 
-/// Pictures of the whole page for people, in `screenshots` of the build directory.
+/// Pictures of the verifier's page.
 pub(crate) async fn photograph(page: &Client, name: &str) {
+    photograph_as(page, &format!("verify-{name}")).await;
+}
+
+/// Pictures of the whole page for people, in `screenshots` of the build directory.
+pub(crate) async fn photograph_as(page: &Client, name: &str) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
     fs::create_dir_all(&folder).expect("a folder of the build");
     for width in [1280, 390] {
@@ -115,7 +120,7 @@ pub(crate) async fn photograph(page: &Client, name: &str) {
             assert_eq!(size[1], width, "nothing is wider than the screen");
             emulate(page, width, size[0].as_u64().expect("pixels"), scheme).await;
             let png = page.screenshot().await.expect("a picture");
-            let file = folder.join(format!("verify-{name}-{width}-{scheme}.png"));
+            let file = folder.join(format!("{name}-{width}-{scheme}.png"));
             fs::write(file, png).expect("a folder that can be written");
         }
     }

@@ -53,10 +53,8 @@ words! {
         InstallationVerified => "installation.verified",
         /// It got a secret that signs its orders.
         SigningSecretMade => "installation.signing_secret_made",
-        /// The editor was opened on it.
-        EditorOpened => "editor.opened",
-        /// A grant of a shop was asked for.
-        ShopRequested => "shop.requested",
+        /// A link was made that opens a draft in the editor on a page.
+        EditorLinkCreated => "editor.link_created",
         /// A shop was connected.
         ShopConnected => "shop.connected",
         /// A shop was taken out.

@@ -3,9 +3,11 @@
 //! wrote, too, so it opens that one draft only, and only for two hours.
 
 use samplit_domain::{
-    ExperimentId, Installation, InstallationId, InstallationStatus, Status, UserId,
+    Action, ExperimentId, Installation, InstallationId, InstallationStatus, Status, UserId,
 };
+use samplit_store::activity;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use time::Duration;
 
 use crate::experiments::not_a_draft;
@@ -59,7 +61,15 @@ impl Engine {
             e: id,
         };
         let ends_at = self.core.config.clock.now() + EDIT_FOR;
-        Ok(self.secret()?.sign(Purpose::Edit, &edit, ends_at))
+        let token = self.secret()?.sign(Purpose::Edit, &edit, ends_at);
+        let note = self.core.database.run_tx("editor_link", |session| {
+            let action = Action::EditorLinkCreated;
+            let mut entry = self.core.activity(who, Some(owner), action, id);
+            entry.detail = json!({ "installation_id": installation.id });
+            Box::pin(async move { activity::insert(session, &entry).await })
+        });
+        note.await?;
+        Ok(token)
     }
 
     /// Lets somebody in by a token of the editor.

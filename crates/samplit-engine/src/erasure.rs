@@ -14,9 +14,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use samplit_domain::{Experiment, ExperimentId, Violations};
-use samplit_store::erasures;
+use samplit_domain::{Action, Experiment, ExperimentId, Violations};
+use samplit_store::{activity, erasures};
+use serde_json::json;
 
+use crate::accounts::Subject;
 use crate::experiments::Edit;
 use crate::visitor::Digest;
 use crate::{Engine, Error, ErrorKind, Principal, Role, Scope};
@@ -71,8 +73,20 @@ impl Engine {
                 Err(error) => failed = Some(error),
             }
         }
+        let (core, is_complete) = (&self.core, failed.is_none());
         let elsewhere = database.run_tx("erase_elsewhere", |session| {
-            Box::pin(async move { erasures::erase_elsewhere(session, visitor, owner).await })
+            Box::pin(async move {
+                let rows = erasures::erase_elsewhere(session, visitor, owner).await?;
+                let subject = Subject::nameless("visitor");
+                let mut entry = core.activity(who, owner, Action::VisitorErased, subject);
+                entry.detail = json!({
+                    "experiments": erasure.experiments,
+                    "rows": u64::try_from(erasure.rows).map_err(Error::internal)? + rows,
+                    "is_complete": is_complete,
+                });
+                activity::insert(session, &entry).await?;
+                Ok::<_, Error>(rows)
+            })
         });
         erasure.rows += usize::try_from(elsewhere.await?).map_err(Error::internal)?;
         failed.map_or(Ok(erasure), Err)
@@ -92,6 +106,8 @@ impl Engine {
             id,
             if_version: None,
             name: "erase_visitor",
+            action: Action::VisitorErased,
+            detail: json!({}),
         };
         let rows = Arc::new(AtomicU64::new(0));
         let visitor: Arc<str> = Arc::from(visitor);

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use moka::sync::Cache;
 use samplit_domain::{
-    ExclusionId, ExclusionKind, ExclusionMatch, ExclusionRule, ExperimentId, UserId, Violations,
-    Visit,
+    Action, ExclusionId, ExclusionKind, ExclusionMatch, ExclusionRule, ExperimentId, UserId,
+    Violations, Visit,
 };
-use samplit_store::exclusions;
 pub use samplit_store::exclusions::ExcludedSession;
+use samplit_store::{Session, activity, exclusions};
+use serde_json::json;
 
 use crate::core::Core;
 use crate::installations::account;
@@ -115,8 +116,14 @@ impl Engine {
         };
         rule.check()?;
         let insert = self.core.database.run_tx("create_exclusion", |session| {
-            let rule = rule.clone();
-            Box::pin(async move { exclusions::insert(session, &rule, MAX_RULES).await })
+            let (core, who, rule) = (Arc::clone(&self.core), who.clone(), rule.clone());
+            Box::pin(async move {
+                let is_room = exclusions::insert(session, &rule, MAX_RULES).await?;
+                if is_room {
+                    note(&core, session, &who, &rule, Action::ExclusionCreated).await?;
+                }
+                Ok::<_, Error>(is_room)
+            })
         });
         if !insert.await? {
             let detail = format!("an account may have {MAX_RULES} exclusion rules");
@@ -181,10 +188,14 @@ impl Engine {
             rule.check()?;
         }
         let update = self.core.database.run_tx("update_exclusion", |session| {
-            let value = value.clone();
-            Box::pin(
-                async move { exclusions::update(session, id, value.as_deref(), is_active).await },
-            )
+            let (core, who, value) = (Arc::clone(&self.core), who.clone(), value.clone());
+            Box::pin(async move {
+                let updated = exclusions::update(session, id, value.as_deref(), is_active).await?;
+                if let Some(rule) = &updated {
+                    note(&core, session, &who, rule, Action::ExclusionChanged).await?;
+                }
+                Ok::<_, Error>(updated)
+            })
         });
         let updated = update.await?;
         self.core.rules.invalidate(&rule.user_id);
@@ -199,7 +210,13 @@ impl Engine {
         who.require(Scope::Manage)?;
         let rule = self.exclusion(who, id).await?;
         let delete = self.core.database.run_tx("delete_exclusion", |session| {
-            Box::pin(async move { exclusions::delete(session, id).await })
+            let (core, who, rule) = (Arc::clone(&self.core), who.clone(), rule.clone());
+            Box::pin(async move {
+                if exclusions::delete(session, id).await? {
+                    note(&core, session, &who, &rule, Action::ExclusionDeleted).await?;
+                }
+                Ok::<_, Error>(())
+            })
         });
         delete.await?;
         self.core.rules.invalidate(&rule.user_id);
@@ -226,4 +243,17 @@ impl Engine {
         });
         Ok(page.of(list.await?, |visit| (visit.excluded_at, visit.id.0)))
     }
+}
+
+/// Notes what is done to a rule. Its value is left out: it may be a visitor, or an address.
+async fn note(
+    core: &Core,
+    session: &Session<'_>,
+    who: &Principal,
+    rule: &ExclusionRule,
+    action: Action,
+) -> Result<(), Error> {
+    let mut entry = core.activity(who, Some(rule.user_id), action, rule.id);
+    entry.detail = json!({ "kind": rule.kind, "experiment_id": rule.experiment_id });
+    Ok(activity::insert(session, &entry).await?)
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use samplit_domain::{
-    Installation, InstallationDraft, InstallationId, InstallationStatus, Platform, UserId,
+    Action, Installation, InstallationDraft, InstallationId, InstallationStatus, Platform, UserId,
     Violations,
 };
-use samplit_store::installations;
+use samplit_store::{activity, installations};
 
 use crate::access::{BELIEVED_FOR, new_token};
 use crate::page_of::{Page, PageOf};
@@ -126,8 +126,14 @@ impl Engine {
         }
         installation.user_id = Some(account(who)?);
         let insert = self.core.database.run_tx("create_installation", |session| {
+            let (core, who) = (Arc::clone(&self.core), who.clone());
             let installation = installation.clone();
-            Box::pin(async move { installations::insert(session, &installation).await })
+            Box::pin(async move {
+                installations::insert(session, &installation).await?;
+                let owner = installation.user_id;
+                let entry = core.activity(&who, owner, Action::InstallationCreated, id);
+                activity::insert(session, &entry).await
+            })
         });
         insert.await?;
         Ok(installation)
@@ -183,7 +189,9 @@ impl Engine {
         if_version: Option<i64>,
     ) -> Result<Installation, Error> {
         let change = |current| Ok(apply(current, change)?);
-        self.edit_installation(who, id, if_version, change).await
+        let action = Action::InstallationChanged;
+        self.edit_installation(who, id, if_version, action, change)
+            .await
     }
 
     /// Gives an installation a new token. The one that it had is good for another day.
@@ -198,7 +206,8 @@ impl Engine {
     ) -> Result<Installation, Error> {
         let ends_at = self.core.config.clock.now() + PREVIOUS_FOR;
         let token = new_token(&self.core, "pk_");
-        self.edit_installation(who, id, if_version, |mut current| {
+        let action = Action::InstallationRotated;
+        self.edit_installation(who, id, if_version, action, |mut current| {
             let before = std::mem::replace(&mut current.token, token.clone());
             current.previous_token = Some((before, ends_at));
             Ok(current)
@@ -216,7 +225,8 @@ impl Engine {
         id: InstallationId,
     ) -> Result<Installation, Error> {
         let now = self.core.config.clock.now();
-        self.edit_installation(who, id, None, |current| {
+        let action = Action::InstallationVerified;
+        self.edit_installation(who, id, None, action, |current| {
             Ok(Installation {
                 verified_at: current.verified_at.or(Some(now)),
                 ..current
@@ -230,6 +240,7 @@ impl Engine {
         who: &Principal,
         id: InstallationId,
         if_version: Option<i64>,
+        action: Action,
         change: impl Fn(Installation) -> Result<Installation, Error> + Send + Sync,
     ) -> Result<Installation, Error> {
         who.require(Scope::Manage)?;
@@ -250,6 +261,15 @@ impl Engine {
                 next.version = current.version + 1;
                 next.updated_at = core.config.clock.now();
                 installations::update(session, &next).await?;
+                let is_turned_off = next.status == InstallationStatus::Disabled
+                    && current.status != InstallationStatus::Disabled;
+                let action = if is_turned_off {
+                    Action::InstallationDisabled
+                } else {
+                    action
+                };
+                let entry = core.activity(who, next.user_id, action, id);
+                activity::insert(session, &entry).await?;
                 Ok::<_, Error>((current, next))
             })
         });

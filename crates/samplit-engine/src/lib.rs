@@ -25,6 +25,7 @@ mod live;
 mod live_results;
 mod meter;
 mod of_account;
+mod overview;
 mod page;
 mod page_events;
 mod page_of;
@@ -53,7 +54,7 @@ mod writer;
 pub use access::{CreatedApiKey, NewApiKey, Principal};
 pub use accounts::{
     AccountChange, Device, Link, LinkInfo, Mail, MailSender, Mailing, NewKey, NewSession, NewUser,
-    Password, Redeem, SignedIn, SignedInToken, UserChange, UserFilter,
+    Password, Redeem, SignedIn, SignedInToken, UserChange, UserFilter, in_request,
 };
 pub use assign::{Assigned, NotRecorded};
 pub use checkpoints::{CheckpointSink, StoredCheckpoint};
@@ -71,6 +72,7 @@ pub use failpoint::{Failpoint, FailpointHook, on_failpoint};
 pub use health::{CheckpointerStatus, Health};
 pub use installations::InstallationChange;
 pub use live_results::{LiveResults, ResultsWatch};
+pub use overview::{HeldTrail, Overview};
 pub use page::{PageView, SelectorHint};
 pub use page_events::{EventOutcome, SelectorMiss};
 pub use page_of::{Page, PageOf};
@@ -92,7 +94,7 @@ pub use shops::{
     WordPressOrders,
 };
 pub use source::{Entropy, SeededEntropy, SystemClock, SystemEntropy};
-pub use trail_reader::TrailEntry;
+pub use trail_reader::{TrailEntry, TrailState};
 
 // What a caller of the engine needs of the crates below it.
 pub use samplit_audit::{

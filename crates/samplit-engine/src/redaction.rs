@@ -1,9 +1,10 @@
 //! Taking the payload of an entry out of a trail, so that everybody can see that it was done.
 
 use samplit_audit::Payload;
-use samplit_domain::{ExperimentId, Violations, to_micros};
+use samplit_domain::{Action, ExperimentId, Violations, to_micros};
 use samplit_store::trail::{self, NewRedaction};
-use samplit_store::{Session, heads};
+use samplit_store::{Session, activity, heads};
+use serde_json::json;
 
 use crate::trail::unsigned;
 use crate::{Engine, Error, ErrorKind, Principal, Scope};
@@ -34,7 +35,9 @@ impl Engine {
         violations.text("/reason", reason, MAX_REASON);
         violations.into_result(())?;
         let sequence = i64::try_from(sequence).map_err(|_| no_such_entry())?;
-        self.visible_live(who, id).await?.started()?;
+        let live = self.visible_live(who, id).await?;
+        live.started()?;
+        let owner = live.experiment.user_id;
         let core = &self.core;
         let redacted = core.database.run_tx("redact", |session| {
             Box::pin(async move {
@@ -51,7 +54,11 @@ impl Engine {
                     entry_id: core.ids.next(),
                     now_us: to_micros(core.config.clock.now()),
                 };
-                Ok::<_, Error>(trail::redact(session, &redaction).await?)
+                let redacted = trail::redact(session, &redaction).await?;
+                let mut entry = core.activity(who, owner, Action::TrailRedacted, id);
+                entry.detail = json!({ "sequence_number": sequence });
+                activity::insert(session, &entry).await?;
+                Ok::<_, Error>(redacted)
             })
         });
         unsigned(redacted.await?)

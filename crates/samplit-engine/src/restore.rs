@@ -6,10 +6,11 @@ use std::sync::Arc;
 use samplit_audit::VerifyingKey;
 use samplit_audit::checkpoint::SignedCheckpoint;
 use samplit_audit::payload::Restore;
-use samplit_domain::{ExperimentId, Violations, to_micros};
+use samplit_domain::{Action, ExperimentId, Violations, to_micros};
 use samplit_store::Session;
 use samplit_store::checkpoints::{self, CheckpointRow};
 use samplit_store::heads::{self, HeadRow};
+use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::core::Core;
@@ -190,6 +191,8 @@ impl Engine {
             id,
             if_version: None,
             name: "acknowledge_restore",
+            action: Action::RestoreAcknowledged,
+            detail: json!({ "given_up": losses.as_ref().map_or(0, |losses| losses.rows.len()) }),
         };
         self.edit(
             who,

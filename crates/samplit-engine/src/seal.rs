@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use samplit_audit::payload::{FinalCount, Seal};
 use samplit_audit::{DrawKey, PerElement};
-use samplit_domain::{Experiment, ExperimentId, Status, to_micros};
+use samplit_domain::{Action, Experiment, ExperimentId, Status, to_micros};
 use samplit_store::{heads, statistics};
+use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::experiments::Edit;
@@ -44,6 +45,8 @@ impl Engine {
             id,
             if_version: None,
             name: "seal_trail",
+            action: Action::TrailSealed,
+            detail: json!({}),
         };
         let now = self.core.config.clock.now();
         let draw_key = *trail.draw_key.expose();

@@ -1,5 +1,7 @@
 //! The routes under `/v1`: what each reads, asks of the engine, and writes.
 
+pub(crate) mod account;
+pub(crate) mod activity;
 pub(crate) mod audit;
 pub(crate) mod custody;
 mod draft;
@@ -9,6 +11,7 @@ mod experiment_json;
 pub(crate) mod experiments;
 pub(crate) mod forecast;
 pub(crate) mod installations;
+pub(crate) mod keys;
 pub(crate) mod ofrep;
 mod page_body;
 pub(crate) mod pages;

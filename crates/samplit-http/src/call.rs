@@ -12,7 +12,10 @@ use hyper::{
     },
     http::request::Parts,
 };
-use samplit_domain::{ExclusionId, ExperimentId, Installation, InstallationId, Origin, VariantId};
+use samplit_domain::{
+    ApiKeyId, ExclusionId, ExperimentId, Installation, InstallationId, Origin, SessionId, UserId,
+    VariantId,
+};
 use samplit_engine::{Device, Error, ErrorKind, Principal, SignedIn};
 use serde_json::Value as Json;
 
@@ -221,6 +224,11 @@ impl Call {
         token.expect("the pattern of the route has {token}")
     }
 
+    /// The token of the link of the path.
+    pub(crate) fn link_token(&self) -> &str {
+        self.installation_token()
+    }
+
     /// The exclusion rule of the path.
     pub(crate) fn exclusion_id(&self) -> ExclusionId {
         let exclusion = self.ids.exclusion;
@@ -231,6 +239,24 @@ impl Call {
     pub(crate) fn asset(&self) -> &str {
         let asset = self.ids.asset.as_deref();
         asset.expect("the pattern of the route has {asset}")
+    }
+
+    /// The account of the path.
+    pub(crate) fn user_id(&self) -> UserId {
+        let user = self.ids.user;
+        user.expect("the pattern of the route has {user_id}")
+    }
+
+    /// The session of the path.
+    pub(crate) fn session_id(&self) -> SessionId {
+        let session = self.ids.session;
+        session.expect("the pattern of the route has {session_id}")
+    }
+
+    /// The API key of the path.
+    pub(crate) fn key_id(&self) -> ApiKeyId {
+        let key = self.ids.api_key;
+        key.expect("the pattern of the route has {key_id}")
     }
 
     /// The flag of the path.

@@ -141,6 +141,19 @@ impl<'v> Fields<'v> {
         self.violations.add(pointer, code, detail);
     }
 
+    /// Notes that the item at `index` of the array `name` breaks the rule `code`.
+    pub(crate) fn refuse_item(
+        &mut self,
+        name: &str,
+        index: usize,
+        code: &'static str,
+        detail: impl Into<String>,
+    ) {
+        let array = json_pointer(&self.at, name);
+        self.violations
+            .add(format!("{array}/{index}"), code, detail);
+    }
+
     /// Whether the field `name` is there, whatever it holds.
     pub(crate) fn is_given(&self, name: &str) -> bool {
         self.map.get(name).is_some_and(|json| !json.is_null())

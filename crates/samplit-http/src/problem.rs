@@ -210,6 +210,13 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).with(RETRY_AFTER, retry_after)
     }
 
+    /// In how many seconds the client may try again, if it was told.
+    pub(crate) fn retry_after(&self) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        let (_, seconds) = headers.find(|(name, _)| *name == RETRY_AFTER)?;
+        seconds.to_str().ok()
+    }
+
     /// The same problem inside a larger body: its pointers begin with `prefix`.
     pub(crate) fn below(mut self, prefix: &str) -> Self {
         for error in &mut self.errors {

@@ -4,7 +4,9 @@
 use futures_util::future::BoxFuture;
 use hyper::{Method, header::HeaderValue};
 use percent_encoding::percent_decode_str;
-use samplit_domain::{ExclusionId, ExperimentId, InstallationId, VariantId, Violations};
+use samplit_domain::{
+    ApiKeyId, ExclusionId, ExperimentId, InstallationId, SessionId, UserId, VariantId, Violations,
+};
 
 use crate::{call::Call, meter::Meter, problem::Problem, response::Reply};
 
@@ -34,6 +36,12 @@ pub(crate) struct PathIds {
     pub(crate) installation: Option<InstallationId>,
     /// `{exclusion_id}`
     pub(crate) exclusion: Option<ExclusionId>,
+    /// `{user_id}`
+    pub(crate) user: Option<UserId>,
+    /// `{session_id}`
+    pub(crate) session: Option<SessionId>,
+    /// `{key_id}`, of the API
+    pub(crate) api_key: Option<ApiKeyId>,
     /// `{key}`, of a flag; any text
     pub(crate) flag: Option<String>,
     /// `{visitor}`
@@ -139,6 +147,9 @@ impl PathRoutes {
             variant: id(params, "variant_id", "variant")?,
             installation: id(params, "installation_id", "installation")?,
             exclusion: id(params, "exclusion_id", "exclusion rule")?,
+            user: id(params, "user_id", "user")?,
+            session: id(params, "session_id", "session")?,
+            api_key: id(params, "key_id", "API key")?,
             flag: params
                 .get("key")
                 .map(|key| percent_decode_str(key).decode_utf8_lossy().into_owned()),

@@ -5,9 +5,9 @@ use samplit_domain::Transition;
 
 use crate::{
     api::{
-        audit, custody, editor, exclusions, experiments, forecast, installations, ofrep, pages,
-        preview, proofs, registration, results, segments, selector_misses, session, shops,
-        timeline, visits, what_if,
+        account, activity, audit, custody, editor, exclusions, experiments, forecast,
+        installations, keys, ofrep, pages, preview, proofs, registration, results, segments,
+        selector_misses, session, shops, timeline, users, visits, what_if,
     },
     cors,
     dashboard::{self, assets},
@@ -296,6 +296,29 @@ fn api_table() -> Vec<Route> {
         get("/v1/session", |call| Box::pin(session::show(call))),
         delete("/v1/session", |call| Box::pin(session::sign_out(call))),
         post("/v1/links/redeem", |call| Box::pin(session::redeem(call))),
+        get("/v1/account", |call| Box::pin(account::show(call))),
+        patch("/v1/account", |call| Box::pin(account::update(call))),
+        post("/v1/account/password", |call| {
+            Box::pin(account::change_password(call))
+        }),
+        get("/v1/sessions", |call| Box::pin(account::sessions(call))),
+        delete("/v1/sessions/{session_id}", |call| {
+            Box::pin(account::end_session(call))
+        }),
+        get("/v1/users", |call| Box::pin(users::list(call))),
+        post("/v1/users", |call| Box::pin(users::invite(call))),
+        get("/v1/users/{user_id}", |call| Box::pin(users::show(call))),
+        patch("/v1/users/{user_id}", |call| Box::pin(users::update(call))),
+        post("/v1/users/{user_id}/link", |call| {
+            Box::pin(users::link(call))
+        }),
+        get("/v1/keys", |call| Box::pin(keys::list(call))),
+        post("/v1/keys", |call| Box::pin(keys::create(call))),
+        post("/v1/keys/{key_id}/rotate", |call| {
+            Box::pin(keys::rotate(call))
+        }),
+        delete("/v1/keys/{key_id}", |call| Box::pin(keys::revoke(call))),
+        get("/v1/activity", |call| Box::pin(activity::list(call))),
         get("/s/{token}.js", |call| Box::pin(snippet::script(call))),
         get("/live/{id}", |call| Box::pin(page::live(call))),
         get("/verify", |_call| {
@@ -355,6 +378,9 @@ mod tests {
                 .replace("{visitor}", "$VISITOR")
                 .replace("{installation_id}", "$SITE")
                 .replace("{exclusion_id}", "$RULE")
+                .replace("{user_id}", "$USER_ID")
+                .replace("{session_id}", "$SESSION")
+                .replace("{key_id}", "$KEY_ID")
                 .replace("{key}", "$FLAG")
                 .replace("{token}", "$TOKEN");
             assert!(

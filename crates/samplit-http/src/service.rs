@@ -7,6 +7,7 @@ use hyper::{
     body::Incoming,
     header::{CACHE_CONTROL, Entry, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
 };
+use samplit_engine::in_request;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
@@ -53,7 +54,8 @@ impl Service {
             let outcome = match found {
                 Ok((route, ids)) => {
                     let call = self.call(request, peer, ids, &request_id);
-                    self.handle(call, route).await
+                    let id = request_id.as_str().to_owned();
+                    in_request(id, self.handle(call, route)).await
                 }
                 Err(problem) => Err(problem),
             };

@@ -164,12 +164,13 @@ pub async fn update(
     row.as_ref().map(from_row).transpose()
 }
 
-/// Takes a rule away.
+/// Takes a rule away; says whether it was there.
 ///
 /// # Errors
 /// When PostgreSQL fails.
-pub async fn delete(session: &Session<'_>, id: ExclusionId) -> Result<(), Error> {
-    session.execute(DELETE_EXCLUSION, &[&id.0]).await.map(drop)
+pub async fn delete(session: &Session<'_>, id: ExclusionId) -> Result<bool, Error> {
+    let deleted = session.execute(DELETE_EXCLUSION, &[&id.0]).await?;
+    Ok(deleted == 1)
 }
 
 /// Stores visits that were excluded, each once per experiment, and forgets the oldest of too many.

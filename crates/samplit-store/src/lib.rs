@@ -21,6 +21,7 @@ pub mod installations;
 pub mod keys;
 mod meter;
 mod notify;
+pub mod overview;
 pub mod schema;
 pub mod selector_misses;
 mod server;
@@ -59,6 +60,7 @@ pub fn statements() -> Vec<Statement> {
         heads::STATEMENTS,
         installations::STATEMENTS,
         keys::STATEMENTS,
+        overview::STATEMENTS,
         schema::STATEMENTS,
         selector_misses::STATEMENTS,
         sessions::STATEMENTS,

@@ -13,6 +13,16 @@ use crate::core::Core;
 use crate::page_of::{Page, PageOf};
 use crate::{Engine, Error, Principal, Scope};
 
+tokio::task_local! {
+    /// The request that is being answered.
+    static REQUEST: String;
+}
+
+/// Does `work` in the name of a request: what it does is noted with the id of that.
+pub async fn in_request<F: Future>(request_id: String, work: F) -> F::Output {
+    REQUEST.scope(request_id, work).await
+}
+
 /// What something was done to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subject {
@@ -100,7 +110,7 @@ impl Core {
             subject_kind: subject.kind,
             subject_id: subject.id,
             detail: Json::Object(Map::new()),
-            request_id: None,
+            request_id: REQUEST.try_with(Clone::clone).ok(),
         }
     }
 }

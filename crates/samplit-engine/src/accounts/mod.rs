@@ -14,12 +14,13 @@ mod throttle;
 mod users;
 
 pub(crate) use activity::Subject;
+pub use activity::in_request;
 pub use keys::NewKey;
 pub use links::{Link, LinkInfo, Redeem};
 pub use mail::{Mail, MailSender, Mailing};
 pub use password::Password;
 pub(crate) use passwords::Passwords;
-pub(crate) use sessions::KnownSession;
 pub use sessions::{Device, NewSession, SignedIn, SignedInToken};
+pub(crate) use sessions::{KnownSession, acting};
 pub(crate) use throttle::Throttle;
 pub use users::{AccountChange, NewUser, UserChange, UserFilter};

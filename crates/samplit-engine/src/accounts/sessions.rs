@@ -227,7 +227,7 @@ impl Engine {
 }
 
 /// What a user may do who is signed in, but for the role.
-pub(super) fn acting(user: UserId) -> Principal {
+pub(crate) fn acting(user: UserId) -> Principal {
     Principal {
         user_id: Some(user),
         role: Role::Client,

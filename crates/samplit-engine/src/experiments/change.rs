@@ -2,10 +2,11 @@
 
 use futures_util::future::BoxFuture;
 use samplit_domain::{
-    Experiment, ExperimentDraft, ExperimentId, Status, VariantId, Violations, arm_sets, to_micros,
+    Action, Experiment, ExperimentDraft, ExperimentId, Status, VariantId, Violations, arm_sets,
+    to_micros,
 };
-use samplit_store::{Session, elements, experiments, heads, statistics};
-use serde_json::Value as Json;
+use samplit_store::{Session, activity, elements, experiments, heads, statistics};
+use serde_json::{Value as Json, json};
 
 use super::{key_taken, visible};
 use crate::core::Core;
@@ -52,6 +53,8 @@ impl Engine {
             id,
             if_version,
             name: "update_experiment",
+            action: Action::ExperimentChanged,
+            detail: changed_fields(&change),
         };
         let apply = |current: &Experiment| apply(current.clone(), change.clone());
         self.edit(who, edit, apply, |_, _, _, _| Box::pin(async { Ok(()) }))
@@ -71,6 +74,8 @@ impl Engine {
             id,
             if_version,
             name: "replace_draft",
+            action: Action::ExperimentChanged,
+            detail: json!({ "fields": ["draft"] }),
         };
         let change = |current: &Experiment| {
             if current.status != Status::Draft {
@@ -110,6 +115,12 @@ impl Engine {
             id,
             if_version: None,
             name: "set_variant_active",
+            action: if is_active {
+                Action::VariantActivated
+            } else {
+                Action::VariantDeactivated
+            },
+            detail: json!({ "variant_id": variant }),
         };
         let change = |current: &Experiment| {
             if matches!(current.status, Status::Completed | Status::Archived) {
@@ -181,7 +192,7 @@ impl Engine {
             + Sync,
     {
         let core = &*self.core;
-        let (change, also) = (&change, &also);
+        let (edit, change, also) = (&edit, &change, &also);
         let next = core
             .database
             .run_tx(edit.name, |session| {
@@ -202,6 +213,9 @@ impl Engine {
                         trail.config_version = next.version;
                         trail::store(session, vec![trail]).await?;
                     }
+                    let mut entry = core.activity(who, next.user_id, edit.action, edit.id);
+                    entry.detail.clone_from(&edit.detail);
+                    activity::insert(session, &entry).await?;
                     experiments::announce(session, edit.id).await?;
                     Ok::<_, Error>(next)
                 })
@@ -224,12 +238,14 @@ impl Engine {
     }
 }
 
-/// Which experiment to change, from which version, and what the transaction is called.
-#[derive(Clone, Copy, Debug)]
+/// Which experiment to change, from which version, what the transaction is called, and how it is noted.
+#[derive(Clone, Debug)]
 pub(crate) struct Edit {
     pub(crate) id: ExperimentId,
     pub(crate) if_version: Option<i64>,
     pub(crate) name: &'static str,
+    pub(crate) action: Action,
+    pub(crate) detail: Json,
 }
 
 /// Appends new weights whatever they are.
@@ -291,6 +307,20 @@ pub(crate) fn check_version(current: &Experiment, expected: Option<i64>) -> Resu
         .into()),
         _ => Ok(()),
     }
+}
+
+/// What changes, for the log: the names of the fields.
+fn changed_fields(change: &ExperimentChange) -> Json {
+    let fields = [
+        ("name", change.name.is_some()),
+        ("description", change.description.is_some()),
+        ("target_url", change.target_url.is_some()),
+        ("traffic_allocation", change.traffic_allocation.is_some()),
+        ("metadata", change.metadata.is_some()),
+    ];
+    let changed = fields.iter().filter(|(_, is_changed)| *is_changed);
+    let changed: Vec<&str> = changed.map(|(name, _)| *name).collect();
+    json!({ "fields": changed })
 }
 
 fn check(change: &ExperimentChange) -> Result<(), Violations> {

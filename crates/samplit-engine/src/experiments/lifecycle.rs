@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use samplit_domain::{
-    ElementId, Experiment, ExperimentId, Status, Transition, VariantId, Violations, json_pointer,
+    Action, ElementId, Experiment, ExperimentId, Status, Transition, VariantId, Violations,
+    json_pointer,
 };
 use samplit_store::keys;
+use serde_json::json;
 
 use super::change::Edit;
 use crate::{Engine, Error, Principal, Scope, registration, start};
@@ -40,6 +42,18 @@ impl Engine {
             id,
             if_version,
             name: transition.as_str(),
+            action: match transition {
+                Transition::Start => Action::ExperimentStarted,
+                Transition::Pause => Action::ExperimentPaused,
+                Transition::Resume => Action::ExperimentResumed,
+                Transition::Complete => Action::ExperimentCompleted,
+                Transition::Archive => Action::ExperimentArchived,
+            },
+            detail: if winner.is_empty() {
+                json!({})
+            } else {
+                json!({ "winner": winner })
+            },
         };
         let now = self.core.config.clock.now();
         let change = |current: &Experiment| {

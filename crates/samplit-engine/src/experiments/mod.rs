@@ -5,12 +5,13 @@ mod lifecycle;
 mod list;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use samplit_domain::{
-    Element, ElementDraft, ElementId, Experiment, ExperimentDraft, ExperimentId, ExperimentType,
-    Goal, GoalDraft, GoalId, GoalKind, Status, Variant, VariantId,
+    Action, Element, ElementDraft, ElementId, Experiment, ExperimentDraft, ExperimentId,
+    ExperimentType, Goal, GoalDraft, GoalId, GoalKind, Status, Variant, VariantId,
 };
-use samplit_store::experiments;
+use samplit_store::{activity, experiments};
 use time::OffsetDateTime;
 
 pub use change::ExperimentChange;
@@ -37,8 +38,14 @@ impl Engine {
         self.core
             .database
             .run_tx("create_experiment", |session| {
+                let (core, who) = (Arc::clone(&self.core), who.clone());
                 let experiment = experiment.clone();
-                Box::pin(async move { Ok(experiments::insert(session, &experiment).await?) })
+                Box::pin(async move {
+                    experiments::insert(session, &experiment).await?;
+                    let (owner, id) = (experiment.user_id, experiment.id);
+                    let entry = core.activity(&who, owner, Action::ExperimentCreated, id);
+                    Ok(activity::insert(session, &entry).await?)
+                })
             })
             .await
             .map_err(key_taken)?;

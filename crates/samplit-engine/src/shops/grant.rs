@@ -8,10 +8,10 @@
 use form_urlencoded::byte_serialize;
 use ring::digest;
 use samplit_domain::{
-    Installation, InstallationDraft, InstallationId, InstallationStatus, Platform, UserId,
+    Action, Installation, InstallationDraft, InstallationId, InstallationStatus, Platform, UserId,
     Violations,
 };
-use samplit_store::{installations, shops};
+use samplit_store::{activity, installations, shops};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use time::{Duration, OffsetDateTime};
@@ -19,6 +19,7 @@ use time::{Duration, OffsetDateTime};
 use super::shopify::{SCOPES, ShopifyApp, is_shop};
 use super::{Entrusted, entrust, entrusted, seal, signature};
 use crate::access::new_token;
+use crate::accounts::acting;
 use crate::{Engine, Error, ErrorKind, Principal, Purpose, Scope};
 
 /// How long a link is good.
@@ -256,6 +257,12 @@ impl Engine {
                 };
                 let data = self.sealed(installation.id, tokens, now)?;
                 entrust(session, installation.id, &data).await?;
+                let (who, action) = (acting(owner), Action::ShopConnected);
+                let mut entry = self
+                    .core
+                    .activity(&who, Some(owner), action, installation.id);
+                entry.detail = json!({ "shop": shop });
+                activity::insert(session, &entry).await?;
                 Ok(installation)
             })
         });

@@ -139,7 +139,8 @@ impl Engine {
     ) -> Result<(), Error> {
         let told_at = OffsetDateTime::parse(hook.triggered_at, &Rfc3339);
         let told_at = told_at.unwrap_or_else(|_| self.core.config.clock.now());
-        self.forget_shop(shop.id, Some(told_at - before))
+        let shopify = Principal::system();
+        self.forget_shop(&shopify, shop.id, Some(told_at - before))
             .await
             .map(drop)
     }

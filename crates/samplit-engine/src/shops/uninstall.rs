@@ -1,7 +1,7 @@
 //! A shop takes us out, or its owner here does.
 
-use samplit_domain::{Installation, InstallationId, InstallationStatus, Platform};
-use samplit_store::{installations, shops};
+use samplit_domain::{Action, Installation, InstallationId, InstallationStatus, Platform};
+use samplit_store::{activity, installations, shops};
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -36,7 +36,7 @@ impl Engine {
         if let Err(error) = self.remove_script(&found, &data).await {
             tracing::warn!(installation = %id, error = ?error, "a script stays in its shop");
         }
-        self.forget_shop(id, None).await
+        self.forget_shop(who, id, None).await
     }
 
     async fn remove_script(&self, shop: &Installation, data: &Entrusted) -> Result<(), Error> {
@@ -64,6 +64,7 @@ impl Engine {
     /// more.
     pub(super) async fn forget_shop(
         &self,
+        who: &Principal,
         id: InstallationId,
         gone_at: Option<OffsetDateTime>,
     ) -> Result<Installation, Error> {
@@ -88,6 +89,11 @@ impl Engine {
                 };
                 installations::update(session, &next).await?;
                 shops::write_oauth_data(session, id, None).await?;
+                let mut entry = self
+                    .core
+                    .activity(who, next.user_id, Action::ShopRemoved, id);
+                entry.detail = json!({ "shop": next.domain });
+                activity::insert(session, &entry).await?;
                 Ok::<_, Error>(next)
             })
         });

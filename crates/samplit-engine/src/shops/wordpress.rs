@@ -3,8 +3,8 @@
 //! The signature is HMAC-SHA-256 over `timestamp "." body`, in hexadecimal; the timestamp is of the
 //! sending, so a repeat is signed anew, and may be five minutes off.
 
-use samplit_domain::{Installation, InstallationId, Platform};
-use samplit_store::installations;
+use samplit_domain::{Action, Installation, InstallationId, Platform};
+use samplit_store::{activity, installations};
 use serde::Deserialize;
 
 use super::{Order, entrust, entrusted, money, open, seal, signature};
@@ -57,13 +57,16 @@ impl Engine {
         }
         let signing = new_token(&self.core, "ws_");
         let sealed = seal(self.secret()?, id, "oauth_data.signing_secret", &signing)?;
-        let sealed = &sealed;
+        let (found, sealed) = (&found, &sealed);
         let keep = self.core.database.run_tx("keep_signing_secret", |session| {
             Box::pin(async move {
                 installations::lock(session, id).await?;
                 let mut data = entrusted(session, id).await?;
                 data.sealed_signing_secret = Some(sealed.clone());
-                entrust(session, id, &data).await
+                entrust(session, id, &data).await?;
+                let (owner, action) = (found.user_id, Action::SigningSecretMade);
+                let entry = self.core.activity(who, owner, action, id);
+                Ok::<_, Error>(activity::insert(session, &entry).await?)
             })
         });
         keep.await?;

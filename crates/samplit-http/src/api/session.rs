@@ -80,7 +80,7 @@ fn began(signed_in: &SignedInToken) -> Reply {
     reply
 }
 
-fn read_sign_in(body: Json) -> Result<(String, Password), Problem> {
+pub(crate) fn read_sign_in(body: Json) -> Result<(String, Password), Problem> {
     let mut violations = Violations::default();
     let read = Fields::read(body, String::new(), &mut violations, |fields| {
         let email: String = fields.required("email");
@@ -89,7 +89,7 @@ fn read_sign_in(body: Json) -> Result<(String, Password), Problem> {
     violations.into_result(read).map_err(Problem::invalid)
 }
 
-fn read_redeem(body: Json) -> Result<(String, Redeem), Problem> {
+pub(crate) fn read_redeem(body: Json) -> Result<(String, Redeem), Problem> {
     let mut violations = Violations::default();
     let read = Fields::read(body, String::new(), &mut violations, |fields| {
         let token: String = fields.required("token");

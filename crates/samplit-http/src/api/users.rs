@@ -1,8 +1,21 @@
 //! Accounts of others, for admins.
 
-use samplit_domain::{Role, User, UserId};
+use hyper::{
+    StatusCode,
+    header::{HeaderValue, LOCATION},
+};
+use samplit_domain::{LinkId, LinkKind, Role, User, UserId, Violations};
+use samplit_engine::{Link, NewUser, Page, UserChange, UserFilter};
 use serde::Serialize;
+use serde_json::Value as Json;
 use time::OffsetDateTime;
+
+use crate::{
+    call::Call,
+    fields::Fields,
+    problem::Problem,
+    response::{Reply, json},
+};
 
 /// An account as every route shows it.
 #[derive(Serialize)]
@@ -35,4 +48,121 @@ impl<'a> From<&'a User> for UserJson<'a> {
             disabled_at: user.disabled_at,
         }
     }
+}
+
+/// A link that lets somebody in.
+#[derive(Serialize)]
+struct LinkJson {
+    id: LinkId,
+    kind: LinkKind,
+    /// For whoever made it to hand on; absent where it was mailed.
+    url: Option<String>,
+    mailed: bool,
+    #[serde(with = "time::serde::rfc3339")]
+    expires_at: OffsetDateTime,
+}
+
+impl LinkJson {
+    fn new(call: &Call, link: &Link) -> Result<Self, Problem> {
+        let url = link.path.as_deref().map(|path| call.url_of(path));
+        Ok(Self {
+            id: link.id,
+            kind: link.kind,
+            url: url.transpose()?,
+            mailed: link.mailed,
+            expires_at: link.expires_at,
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct PageJson<'a> {
+    data: Vec<UserJson<'a>>,
+    next_cursor: Option<&'a str>,
+}
+
+/// `GET /v1/users`
+pub(crate) async fn list(call: Call) -> Result<Reply, Problem> {
+    let who = call.principal().await?;
+    let mut query = call.query();
+    let page = Page {
+        cursor: query.text("cursor"),
+        limit: query.page_length(),
+    };
+    let filter = UserFilter {
+        role: query.word("role"),
+        text: query.text("q"),
+    };
+    query.finish()?;
+    let found = call.app.engine.users(&who, &filter, &page).await?;
+    let page = PageJson {
+        data: found.data.iter().map(UserJson::from).collect(),
+        next_cursor: found.next_cursor.as_deref(),
+    };
+    Ok(json(StatusCode::OK, &page))
+}
+
+#[derive(Serialize)]
+struct InvitedJson<'a> {
+    user: UserJson<'a>,
+    link: LinkJson,
+}
+
+/// `POST /v1/users`: makes an account and a link that invites its owner.
+pub(crate) async fn invite(mut call: Call) -> Result<Reply, Problem> {
+    let who = call.principal().await?;
+    let new = read_new(call.json().await?)?;
+    let (user, link) = call.app.engine.invite(&who, new).await?;
+    let reply = InvitedJson {
+        user: UserJson::from(&user),
+        link: LinkJson::new(&call, &link)?,
+    };
+    let mut reply = json(StatusCode::CREATED, &reply);
+    let location = HeaderValue::try_from(format!("/v1/users/{}", user.id));
+    let location = location.expect("a path with a UUID is legal in a header");
+    reply.headers_mut().insert(LOCATION, location);
+    Ok(reply)
+}
+
+/// `GET /v1/users/{user_id}`
+pub(crate) async fn show(call: Call) -> Result<Reply, Problem> {
+    let who = call.principal().await?;
+    let user = call.app.engine.user(&who, call.user_id()).await?;
+    Ok(json(StatusCode::OK, &UserJson::from(&user)))
+}
+
+/// `PATCH /v1/users/{user_id}`
+pub(crate) async fn update(mut call: Call) -> Result<Reply, Problem> {
+    let who = call.principal().await?;
+    let change = read_change(call.json().await?)?;
+    let (engine, id) = (&call.app.engine, call.user_id());
+    let user = engine.update_user(&who, id, change).await?;
+    Ok(json(StatusCode::OK, &UserJson::from(&user)))
+}
+
+/// `POST /v1/users/{user_id}/link`: a link by which the owner chooses a password.
+pub(crate) async fn link(mut call: Call) -> Result<Reply, Problem> {
+    let who = call.principal().await?;
+    call.no_fields().await?;
+    let link = call.app.engine.reset_link(&who, call.user_id()).await?;
+    Ok(json(StatusCode::CREATED, &LinkJson::new(&call, &link)?))
+}
+
+pub(crate) fn read_new(body: Json) -> Result<NewUser, Problem> {
+    let mut violations = Violations::default();
+    let new = Fields::read(body, String::new(), &mut violations, |fields| NewUser {
+        email: fields.required("email"),
+        name: fields.optional("name"),
+        role: fields.word("role").unwrap_or(Role::Client),
+    });
+    violations.into_result(new).map_err(Problem::invalid)
+}
+
+pub(crate) fn read_change(body: Json) -> Result<UserChange, Problem> {
+    let mut violations = Violations::default();
+    let change = Fields::read(body, String::new(), &mut violations, |fields| UserChange {
+        role: fields.word("role"),
+        disabled: fields.optional("disabled"),
+    });
+    violations.into_result(change).map_err(Problem::invalid)
 }

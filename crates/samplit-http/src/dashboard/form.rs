@@ -139,6 +139,19 @@ impl Form {
         found.map(|(_, text)| text.as_str())
     }
 
+    /// Checks that somebody typed `name` into the field `confirm`, to say that it is meant.
+    ///
+    /// # Errors
+    /// 422 about `confirm`.
+    pub(crate) fn confirmed(&self, name: &str) -> Result<(), Problem> {
+        let mut violations = Violations::default();
+        if self.extra("confirm").map(str::trim) != Some(name.trim()) {
+            let detail = format!("must be exactly \u{201c}{}\u{201d}", name.trim());
+            violations.add("confirm", "not_confirmed", detail);
+        }
+        violations.into_result(()).map_err(Problem::invalid)
+    }
+
     /// The form once more with what is wrong with it, if that is something to say beside a form.
     ///
     /// # Errors
@@ -152,7 +165,10 @@ impl Form {
         if beyond {
             return Err(problem);
         }
-        self.note = Some(if problem.errors.is_empty() {
+        self.note = Some(if problem.code == "sign_in_throttled" {
+            let seconds = problem.retry_after().unwrap_or("60");
+            format!("Too many passwords were tried. Wait {seconds} seconds, then try again.")
+        } else if problem.errors.is_empty() {
             sentence(&problem.detail)
         } else {
             "Some fields need another look. Nothing was saved.".to_owned()
@@ -186,7 +202,9 @@ impl Form {
     pub(crate) fn text(&self, name: &str) -> String {
         let name = Name::of(name);
         if self.sent {
-            return self.typed.get(name.pointer).cloned().unwrap_or_default();
+            let typed = self.typed.get(name.pointer).map(String::as_str);
+            let text = typed.or_else(|| self.extra(name.pointer));
+            return text.unwrap_or_default().to_owned();
         }
         let json = self.base.pointer(name.pointer).unwrap_or(&Json::Null);
         name.kind.shown(json)
@@ -239,14 +257,8 @@ impl Form {
 /// The id of the control of a field.
 pub(crate) fn id(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    format!(
-        "f{}",
-        Name::of(name)
-            .pointer
-            .chars()
-            .map(plain)
-            .collect::<String>()
-    )
+    let pointer = Name::of(name).pointer.trim_start_matches('/');
+    format!("f-{}", pointer.chars().map(plain).collect::<String>())
 }
 
 /// `/elements/0/variants/1/traffic_share` is `element 1, variant 2, traffic share`.
@@ -624,6 +636,18 @@ mod tests {
         let error = form.error("/content:json").unwrap();
         assert!(error.starts_with("This is not valid JSON"), "{error}");
         assert_eq!(form.text("/content:json"), "{");
+    }
+
+    #[test]
+    fn what_is_meant_is_typed() {
+        let form = |text| sent(&[("confirm", text)]);
+        assert!(form(" Button colour ").confirmed("Button colour").is_ok());
+        let form = form("button colour");
+        let problem = form.confirmed("Button colour").unwrap_err();
+        let form = form.refused(problem).unwrap();
+        let error = form.error("confirm").unwrap();
+        assert_eq!(error, "Must be exactly \u{201c}Button colour\u{201d}.");
+        assert_eq!(form.text("confirm"), "button colour");
     }
 
     #[test]

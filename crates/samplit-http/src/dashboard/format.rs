@@ -1,7 +1,7 @@
 //! Numbers and times as people read them: thin spaces between thousands, as many digits as say
 //! something, moments in UTC, which a script makes local.
 
-use std::fmt;
+use std::{borrow::Borrow, fmt};
 
 use askama::filters::HtmlSafe;
 use time::{
@@ -19,21 +19,57 @@ pub(crate) const NOTHING: &str = "\u{2013}";
 const SHOWN: StaticFormatDescription =
     format_description!("[day padding:none] [month repr:short] [year], [hour]:[minute] UTC");
 
+/// What counts something. Templates hand numbers over by reference.
+pub(crate) trait Count: Copy {
+    /// How many; none, if less.
+    fn number(self) -> u64;
+}
+
+impl Count for u64 {
+    fn number(self) -> u64 {
+        self
+    }
+}
+
+impl Count for u32 {
+    fn number(self) -> u64 {
+        self.into()
+    }
+}
+
+impl Count for usize {
+    fn number(self) -> u64 {
+        self.try_into().unwrap_or(u64::MAX)
+    }
+}
+
+impl Count for i64 {
+    fn number(self) -> u64 {
+        self.try_into().unwrap_or_default()
+    }
+}
+
+impl<T: Count> Count for &T {
+    fn number(self) -> u64 {
+        (*self).number()
+    }
+}
+
 /// A whole number: `12 345`.
-pub(crate) fn count(number: impl TryInto<u64>) -> String {
-    let digits = number.try_into().unwrap_or_default().to_string();
-    grouped(&digits)
+pub(crate) fn count(number: impl Count) -> String {
+    grouped(&number.number().to_string())
 }
 
 /// A number of things: `1 visitor`, `12 345 visitors`.
-pub(crate) fn plural(number: impl TryInto<u64>, noun: &str) -> String {
-    let number: u64 = number.try_into().unwrap_or_default();
+pub(crate) fn plural(number: impl Count, noun: &str) -> String {
+    let number = number.number();
     let ending = if number == 1 { "" } else { "s" };
     format!("{} {noun}{ending}", count(number))
 }
 
 /// A share that was measured, with the digits that matter: `0.053 %`, `3.42 %`, `45.2 %`, `100 %`.
-pub(crate) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: impl Borrow<f64>) -> String {
+    let share = *share.borrow();
     let percent = 100.0 * share;
     let digits = match percent.abs() {
         0.0 | 100.0.. => 0,
@@ -46,16 +82,30 @@ pub(crate) fn percent(share: f64) -> String {
 
 /// A share that was measured, if there is one.
 pub(crate) fn percent_or_nothing(share: Option<f64>) -> String {
-    share.map_or_else(|| NOTHING.to_owned(), percent)
+    share.map_or_else(|| NOTHING.to_owned(), |share| percent(share))
+}
+
+/// How many of how many, as a share; nothing of nobody.
+pub(crate) fn rate(of: impl Count, all: impl Count) -> String {
+    let (of, all) = (of.number(), all.number());
+    // Beyond 2^32 visitors the digits that are shown do not change.
+    let shift = 32_u32.saturating_sub(all.leading_zeros());
+    let small = |number: u64| u32::try_from(number >> shift).map_or(f64::NAN, f64::from);
+    if all == 0 {
+        return NOTHING.to_owned();
+    }
+    percent(small(of) / small(all))
 }
 
 /// A share that somebody chose, with no digit that says nothing: `50 %`, `12.5 %`.
-pub(crate) fn share(share: f64) -> String {
+pub(crate) fn share(share: impl Borrow<f64>) -> String {
+    let share = *share.borrow();
     format!("{}{THIN}%", value(100.0 * share))
 }
 
 /// A probability. What is not certain is never called so: `> 99.9 %`.
-pub(crate) fn chance(probability: f64) -> String {
+pub(crate) fn chance(probability: impl Borrow<f64>) -> String {
+    let probability = *probability.borrow();
     if probability > 0.0 && probability < 0.001 {
         format!("<{THIN}0.1{THIN}%")
     } else if probability > 0.999 && probability < 1.0 {
@@ -66,14 +116,16 @@ pub(crate) fn chance(probability: f64) -> String {
 }
 
 /// A relative change with its sign: `+12 %`, `−4.1 %`.
-pub(crate) fn change(ratio: f64) -> String {
+pub(crate) fn change(ratio: impl Borrow<f64>) -> String {
+    let ratio = *ratio.borrow();
     let digits = usize::from(ratio.abs() < 0.0995);
     let sign = if ratio < 0.0 { MINUS } else { '+' };
     format!("{sign}{}", number_of(100.0 * ratio.abs(), digits, "%"))
 }
 
 /// A number without a unit, with two digits after the point at most: `1 234.5`.
-pub(crate) fn value(number: f64) -> String {
+pub(crate) fn value(number: impl Borrow<f64>) -> String {
+    let number = *number.borrow();
     let text = format!("{number:.2}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     let (sign, digits) = match text.strip_prefix('-') {
@@ -90,7 +142,8 @@ pub(crate) fn value(number: f64) -> String {
 }
 
 /// How long something took or takes: `5 hours`, `12 days`.
-pub(crate) fn days(days: f64) -> String {
+pub(crate) fn days(days: impl Borrow<f64>) -> String {
+    let days = *days.borrow();
     let span = time::Duration::checked_seconds_f64(days * 86_400.0);
     in_words(span.unwrap_or(time::Duration::MAX))
 }
@@ -120,7 +173,7 @@ fn in_words(span: time::Duration) -> String {
     // A year and a half is told in months, 36 hours in hours.
     let fits = |(unit, _): &(i64, &str)| seconds >= 2 * unit;
     let (unit, noun) = UNITS.into_iter().find(fits).unwrap_or((60, "minute"));
-    plural(u64::try_from(seconds / unit).unwrap_or(0).max(1), noun)
+    plural((seconds / unit).number().max(1), noun)
 }
 
 /// A moment as HTML, `<time>`.
@@ -206,7 +259,7 @@ fn grouped(digits: &str) -> String {
 mod tests {
     use time::macros::datetime;
 
-    use super::{Moment, ago, chance, change, count, days, percent, plural, share, value};
+    use super::{Moment, ago, chance, change, count, days, percent, plural, rate, share, value};
 
     /// With plain characters in the place of thin spaces and the minus.
     fn plain(text: &str) -> String {
@@ -216,7 +269,7 @@ mod tests {
     #[test]
     fn counts_are_grouped() {
         let cases = [
-            (0, "0"),
+            (0_u64, "0"),
             (9_999, "9999"),
             (12_345, "12 345"),
             (1_234_567, "1 234 567"),
@@ -224,8 +277,12 @@ mod tests {
         for (number, expected) in cases {
             assert_eq!(plain(&count(number)), expected);
         }
-        assert_eq!(plural(1, "visitor"), "1 visitor");
-        assert_eq!(plural(0, "visitor"), "0 visitors");
+        assert_eq!(
+            (count(-1_i64), count(&7_usize)),
+            ("0".to_owned(), "7".to_owned())
+        );
+        assert_eq!(plural(1_u64, "visitor"), "1 visitor");
+        assert_eq!(plural(0_u64, "visitor"), "0 visitors");
     }
 
     #[test]
@@ -241,6 +298,10 @@ mod tests {
         for (number, expected) in cases {
             assert_eq!(plain(&percent(number)), expected);
         }
+        for (of, all, expected) in [(1_u64, 4_u64, "25.0 %"), (0, 9, "0 %"), (0, 0, "\u{2013}")] {
+            assert_eq!(plain(&rate(of, all)), expected);
+        }
+        assert_eq!(plain(&rate(u64::MAX / 3, u64::MAX)), "33.3 %");
         assert_eq!(plain(&share(0.5)), "50 %");
         assert_eq!(plain(&share(0.125)), "12.5 %");
     }

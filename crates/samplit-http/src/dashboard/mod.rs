@@ -4,11 +4,20 @@
 
 #![expect(dead_code, reason = "the pages that use the frame come next")]
 
+mod activity;
 pub(crate) mod assets;
+mod device;
+mod door;
 pub(crate) mod field;
 pub(crate) mod form;
 pub(crate) mod format;
+mod join;
+mod keys;
 pub(crate) mod layout;
+pub(crate) mod list;
 pub(crate) mod notice;
+mod overview;
 pub(crate) mod refusal;
 pub(crate) mod routes;
+mod settings;
+mod users;

@@ -102,6 +102,7 @@ pub(crate) fn is_browser(headers: &HeaderMap) -> bool {
 fn title(status: StatusCode) -> &'static str {
     match status {
         StatusCode::NOT_FOUND => "There is nothing here",
+        StatusCode::GONE => "This link is over",
         StatusCode::FORBIDDEN => "This is not yours to do",
         StatusCode::METHOD_NOT_ALLOWED => "This page cannot do that",
         StatusCode::SERVICE_UNAVAILABLE => "Not just now",

@@ -1,0 +1,237 @@
+//! The overview: what runs, who leads and how sure that is, and what needs somebody to look at it.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use hyper::StatusCode;
+use samplit_domain::{Experiment, Installation, InstallationStatus, Status};
+use samplit_engine::{
+    ArmResults, ElementResults, Engine, ErrorKind, ExperimentFilter, HeldTrail, Page, Principal,
+    Results,
+};
+use time::Duration;
+
+use super::{
+    format,
+    layout::{Frame, Section, html},
+};
+use crate::{call::Call, problem::Problem, response::Reply};
+
+/// So many running experiments are shown with their results; the rest is in the list.
+const RUNNING: usize = 12;
+/// Results that are computed at once for one page.
+const AT_ONCE: usize = 4;
+/// So many of the others are named.
+const OTHERS: usize = 5;
+/// A site that was silent for so long is asked about.
+const SILENT_AFTER: Duration = Duration::days(7);
+
+#[derive(Template)]
+#[template(path = "dashboard/overview.html")]
+struct OverviewPage {
+    frame: Frame,
+    counts: BTreeMap<Status, u64>,
+    visitors: u64,
+    conversions: u64,
+    running: Vec<Running>,
+    held: Vec<HeldTrail>,
+    unseen: Vec<Installation>,
+    silent: Vec<Installation>,
+    others: Vec<Experiment>,
+    has_installation: bool,
+}
+
+/// A running experiment.
+struct Running {
+    results: Results,
+    draws: Vec<Draw>,
+}
+
+/// One draw of it, in words.
+struct Draw {
+    name: String,
+    leader: String,
+    is_control: bool,
+    chance: String,
+    lift: Option<String>,
+    may_stop: bool,
+    /// Nobody was assigned yet.
+    is_fresh: bool,
+    /// Visitors were not split as the weights say.
+    mismatch: bool,
+    bars: Vec<Bar>,
+}
+
+/// The part of the traffic that an arm gets.
+struct Bar {
+    arm: usize,
+    name: String,
+    /// In percent of the whole.
+    from: f64,
+    width: f64,
+}
+
+/// `GET /`
+pub(crate) async fn show(call: Call) -> Result<Reply, Problem> {
+    let who = call.signed_in().await?;
+    let (engine, principal) = (&call.app.engine, &who.principal);
+    let overview = engine.overview(principal).await?;
+    let running = running(engine, principal).await?;
+    let mut others = Vec::new();
+    for status in [Status::Paused, Status::Draft, Status::Completed] {
+        others.extend(list(engine, principal, status, OTHERS).await?);
+    }
+    let page = Page {
+        cursor: None,
+        limit: 100,
+    };
+    let installations = engine.installations(principal, &page).await?.data;
+    let now = engine.now();
+    let has_installation = !installations.is_empty();
+    let (mut unseen, mut silent) = (Vec::new(), Vec::new());
+    for site in installations {
+        match site.last_seen_at.or(site.verified_at) {
+            _ if site.status == InstallationStatus::Disabled => {}
+            None => unseen.push(site),
+            Some(at) if now - at > SILENT_AFTER => silent.push(site),
+            Some(_) => {}
+        }
+    }
+    let page = OverviewPage {
+        frame: Frame::new(&call, &who, Section::Overview, "Overview"),
+        counts: overview.experiments,
+        visitors: running.iter().map(|one| one.results.visitors).sum(),
+        conversions: running.iter().map(|one| one.results.conversions).sum(),
+        running,
+        held: overview.held,
+        unseen,
+        silent,
+        others,
+        has_installation,
+    };
+    Ok(html(StatusCode::OK, &page))
+}
+
+async fn list(
+    engine: &Engine,
+    who: &Principal,
+    status: Status,
+    limit: usize,
+) -> Result<Vec<Experiment>, Problem> {
+    let filter = ExperimentFilter {
+        status: Some(status),
+        query: None,
+    };
+    let page = Page {
+        cursor: None,
+        limit,
+    };
+    Ok(engine.experiments(who, &filter, &page).await?.data)
+}
+
+/// The running experiments with their results. One that is over by now is left out.
+async fn running(engine: &Engine, who: &Principal) -> Result<Vec<Running>, Problem> {
+    let active = list(engine, who, Status::Active, RUNNING).await?;
+    let results = stream::iter(active)
+        .map(|experiment| async move {
+            match engine.results(who, experiment.id).await {
+                Ok(results) => Ok(Some(Running::new(results))),
+                Err(error) => match error.kind() {
+                    ErrorKind::NotRunning(_) | ErrorKind::NotFound(_) => Ok(None),
+                    _ => Err(Problem::from(error)),
+                },
+            }
+        })
+        .buffered(AT_ONCE);
+    results
+        .try_filter_map(|found| async move { Ok(found) })
+        .try_collect()
+        .await
+}
+
+impl Running {
+    fn new(results: Results) -> Self {
+        let draws = results.elements.iter().map(Draw::new).collect();
+        Self { results, draws }
+    }
+
+    fn rate(&self) -> String {
+        format::rate(self.results.conversions, self.results.visitors)
+    }
+
+    fn days(&self) -> String {
+        let days = self.results.elements.first().map(|draw| draw.stopping.days);
+        format::days(days.unwrap_or_default())
+    }
+}
+
+impl Draw {
+    fn new(element: &ElementResults) -> Self {
+        let leader = element.arms.get(element.stopping.leader);
+        let mut from = 0.0;
+        let mut bar = |(arm, of): (usize, &ArmResults)| {
+            let bar = Bar {
+                arm: arm % 8,
+                name: of.name.clone(),
+                from,
+                width: 100.0 * of.weight,
+            };
+            from += bar.width;
+            bar
+        };
+        let ratio = element.sample_ratio.as_ref();
+        Self {
+            name: element.name.clone(),
+            leader: leader.map_or_else(String::new, |arm| arm.name.clone()),
+            is_control: leader.is_some_and(|arm| arm.is_control),
+            chance: leader.map_or_else(String::new, |arm| format::chance(arm.p_best)),
+            lift: leader
+                .and_then(|arm| arm.lift.as_ref())
+                .map(|lift| format::change(lift.median)),
+            may_stop: element.stopping.may_stop,
+            is_fresh: element.arms.iter().all(|arm| arm.assignments == 0),
+            mismatch: ratio.is_some_and(|ratio| ratio.verdict == "mismatch"),
+            bars: element.arms.iter().enumerate().map(&mut bar).collect(),
+        }
+    }
+
+    /// The bars for those who do not see them.
+    fn split(&self) -> String {
+        let part = |bar: &Bar| format!("{} {}", bar.name, format::share(bar.width / 100.0));
+        let parts: Vec<String> = self.bars.iter().map(part).collect();
+        format!("Share of new visitors: {}", parts.join(", "))
+    }
+}
+
+impl OverviewPage {
+    fn count(&self, status: Status) -> u64 {
+        self.counts.get(&status).copied().unwrap_or_default()
+    }
+
+    fn has_more_running(&self) -> bool {
+        self.count(Status::Active) > format::Count::number(self.running.len())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.counts.values().all(|count| *count == 0)
+    }
+
+    /// Experiments whose visitors were not split as the weights say.
+    fn mismatched(&self) -> Vec<&Results> {
+        let wrong = |one: &&Running| one.draws.iter().any(|draw| draw.mismatch);
+        let running = self.running.iter().filter(wrong);
+        running.map(|one| &one.results).collect()
+    }
+
+    /// Experiments that may be decided.
+    fn decidable(&self) -> Vec<&Results> {
+        let done = |one: &&Running| !one.draws.is_empty() && one.draws.iter().all(|d| d.may_stop);
+        let running = self.running.iter().filter(done);
+        running.map(|one| &one.results).collect()
+    }
+
+    fn needs_attention(&self) -> usize {
+        self.held.len() + self.mismatched().len() + self.unseen.len() + self.silent.len()
+    }
+}

@@ -1,0 +1,6 @@
+//! The dashboard in a real Chromium, as people use it.
+
+mod axe;
+mod desk;
+mod door;
+mod pages;

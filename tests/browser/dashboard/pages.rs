@@ -1,0 +1,105 @@
+//! Every page of the dashboard: nothing on it keeps somebody out, it fits its screen, and it is
+//! photographed for people. Whoever makes a page adds it to [`PAGES`].
+
+use std::collections::BTreeMap;
+
+use samplit_engine::{Assign, Convert, InstallationDraft, Principal, Role, Transition};
+
+use super::{
+    axe::assert_accessible,
+    desk::{Desk, at_the_desk},
+};
+use crate::{chromium::emulate, page::photograph_as};
+
+/// Name and path of each page of somebody who is signed in; `{experiment}` and `{installation}` stand for
+/// ids of what [`furnish`] makes.
+const PAGES: &[(&str, &str)] = &[("overview", "/"), ("nothing", "/nothing-here")];
+
+/// The pages before the door.
+const DOOR: &[(&str, &str)] = &[("login", "/login"), ("forgot", "/forgot")];
+
+#[tokio::test]
+async fn every_page_is_for_everybody_and_fits() {
+    at_the_desk(async |desk| {
+        for (name, path) in DOOR {
+            look(desk, name, path).await;
+        }
+        let who = desk.enter("ana@example.org", Role::Admin).await;
+        look(desk, "overview-empty", "/").await;
+        let ids = furnish(desk, &who).await;
+        for (name, path) in PAGES {
+            let path = path
+                .replace("{experiment}", &ids.experiment)
+                .replace("{installation}", &ids.installation);
+            look(desk, name, &path).await;
+        }
+    })
+    .await;
+}
+
+/// What [`furnish`] made.
+struct Ids {
+    experiment: String,
+    installation: String,
+}
+
+/// Something to see on every page.
+async fn furnish(desk: &Desk, who: &Principal) -> Ids {
+    let engine = &desk.engine;
+    let site = InstallationDraft::new("Coffee shop", "shop.example.org");
+    let site = engine.create_installation(who, &site).await.unwrap();
+    let mut ids = Vec::new();
+    for (name, elements) in [
+        ("Words on the button", &[3][..]),
+        ("Hero of the start page", &[2, 2]),
+        ("Price with or without tax", &[2]),
+    ] {
+        let mut draft = samplit_tests::draft(elements);
+        draft.name = name.to_owned();
+        ids.push(engine.create_experiment(who, draft).await.unwrap().id);
+    }
+    let running = ids[0];
+    for id in &ids[..2] {
+        let (start, winner) = (Transition::Start, BTreeMap::new());
+        engine
+            .transition(who, *id, start, winner, None)
+            .await
+            .unwrap();
+    }
+    for visitor in 0..300 {
+        let assign = Assign {
+            visitor: format!("visitor-{visitor}"),
+            ..Assign::default()
+        };
+        let convert = Convert {
+            visitor: assign.visitor.clone(),
+            ..Convert::default()
+        };
+        let got = engine.assign(who, running, assign).await.unwrap();
+        // The later a variant stands, the better it is.
+        let variants = &got.experiment.elements[0].variants;
+        let shown = variants.iter().position(|one| one.id == got.variants[0]);
+        if visitor % 12 <= shown.unwrap() {
+            engine.convert(who, running, convert).await.unwrap();
+        }
+    }
+    Ids {
+        experiment: running.to_string(),
+        installation: site.id.to_string(),
+    }
+}
+
+/// Opens a page, and looks at it by day and by night, on a desk and on a phone.
+async fn look(desk: &Desk, name: &str, path: &str) {
+    desk.open(path).await;
+    for (width, scheme) in [
+        (1280, "light"),
+        (1280, "dark"),
+        (390, "light"),
+        (390, "dark"),
+    ] {
+        emulate(&desk.page, width, 900, scheme).await;
+        assert_accessible(desk, &format!("{name} at {width}, {scheme}")).await;
+    }
+    photograph_as(&desk.page, &format!("dashboard-{name}")).await;
+}
