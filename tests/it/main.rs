@@ -25,6 +25,7 @@ mod results;
 mod seal;
 mod statements;
 mod tamper;
+mod watching;
 mod webhooks;
 
 use samplit_engine::{Assign, Convert, Engine, ExperimentId, Principal, Report};

@@ -36,6 +36,8 @@ pub struct EngineConfig {
     pub complete_every: Duration,
     /// The least time between two reallocations of one experiment; zero: before every batch.
     pub reallocate_every: Duration,
+    /// How often an experiment is looked at while somebody watches its results.
+    pub watch_every: Duration,
     /// The keys that sign checkpoints, all of them every one; none: no checkpoints.
     pub signers: Arc<[Signer]>,
     /// How often trails that grew are signed, and experiments that are over are sealed.
@@ -78,6 +80,7 @@ impl EngineConfig {
             refresh_every: Duration::from_secs(5),
             complete_every: Duration::from_secs(60),
             reallocate_every: Duration::from_secs(1),
+            watch_every: Duration::from_secs(1),
             signers: Arc::from([]),
             checkpoint_every: Duration::from_secs(30),
             checkpoint_directory: None,

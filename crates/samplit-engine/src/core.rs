@@ -16,6 +16,7 @@ use crate::exclusions::Rules;
 use crate::flags::Flags;
 use crate::installations::SEEN_FOR;
 use crate::live::Registry;
+use crate::live_results::Hub;
 use crate::meter::Meter;
 use crate::proof::Trees;
 use crate::remembered::Remembered;
@@ -59,6 +60,8 @@ pub(crate) struct Core {
     pub(crate) rounds: Rounds,
     pub(crate) turns: Turns,
     pub(crate) postman: Postman,
+    /// The experiments whose results somebody watches.
+    pub(crate) hub: Hub,
 }
 
 impl Core {
@@ -85,6 +88,7 @@ impl Core {
             rounds: Rounds::default(),
             turns: turns(),
             postman: Postman::default(),
+            hub: Hub::default(),
             database,
             config,
         }

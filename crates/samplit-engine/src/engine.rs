@@ -91,6 +91,7 @@ impl Engine {
     /// what grew since the last round; what waits for the sinks is handed over, and webhooks under way
     /// are brought to their end. All of it takes at most [`EngineConfig::shutdown_timeout`].
     pub async fn shutdown(&self) {
+        self.core.hub.close();
         self.writer.drain().await;
         let tasks = std::mem::take(&mut *self.tasks.lock());
         let was_started = !tasks.is_empty();

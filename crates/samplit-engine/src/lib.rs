@@ -23,6 +23,7 @@ mod flags;
 mod health;
 mod installations;
 mod live;
+mod live_results;
 mod meter;
 mod of_account;
 mod overview;
@@ -77,6 +78,7 @@ pub use experiments::{ExperimentChange, ExperimentFilter};
 pub use failpoint::{Failpoint, FailpointHook, on_failpoint};
 pub use health::{CheckpointerStatus, Health};
 pub use installations::InstallationChange;
+pub use live_results::{LiveResults, ResultsWatch};
 pub use overview::{HeldTrail, Overview};
 pub use page::{PageView, SelectorHint};
 pub use page_events::{EventOutcome, SelectorMiss};
@@ -86,8 +88,9 @@ pub use proof::{Bundle, BundleRange, ConsistencyProof, InclusionProof, Verdict};
 pub use registration::{Deviation, RegistrationReport};
 pub use restore::Acknowledged;
 pub use results::{
-    ArmEvidence, ArmResults, DifferenceEvidence, Effect, ElementResults, IntervalEstimate,
-    LiftResults, Results, SampleRatioEvidence, StoppingProgress, TimelineArm, TimelinePoint,
+    ArmEvidence, ArmResults, Course, CourseArm, CoursePeriod, CoursePoint, DifferenceEvidence,
+    DrawCourse, Effect, ElementResults, IntervalEstimate, LiftResults, Results,
+    SampleRatioEvidence, StoppingCondition, StoppingProgress, TimelineArm, TimelinePoint,
     ValueResults,
 };
 pub use rule::BanditRule;
@@ -99,7 +102,7 @@ pub use shops::{
 };
 pub use source::{Entropy, SeededEntropy, SystemClock, SystemEntropy};
 pub use standing::{Leader, Standing};
-pub use trail_reader::TrailEntry;
+pub use trail_reader::{TrailEntry, TrailState};
 pub use webhooks::{
     NewWebhook, WebhookAnswer, WebhookChange, WebhookFailure, WebhookRequest, WebhookSender,
     WebhookStatus, WebhookWithSecret,

@@ -1,7 +1,8 @@
 //! Reading a trail: entry by entry.
 
 use samplit_audit::DecisionType;
-use samplit_domain::{EntryId, ExperimentId, Violations};
+use samplit_domain::{EntryId, ExperimentId, Violations, from_micros};
+use samplit_store::heads;
 use samplit_store::trail::{self, EntryRow};
 use serde_json::Value as Json;
 use time::OffsetDateTime;
@@ -31,7 +32,49 @@ pub struct TrailEntry {
     pub created_at: OffsetDateTime,
 }
 
+/// Where a trail ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrailState {
+    /// Entries so far.
+    pub size: u64,
+    /// Hash of the last one, 64 hex digits.
+    pub head_hash: String,
+    /// 1, and one more for every restore.
+    pub incarnation: u32,
+    /// When it was sealed; `None` while entries may follow.
+    pub sealed_at: Option<OffsetDateTime>,
+    /// Why nothing may be appended; `None` when all is well.
+    pub hold: Option<String>,
+}
+
 impl Engine {
+    /// Where a trail ends; `None` before the start.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound).
+    pub async fn trail_state(
+        &self,
+        who: &Principal,
+        id: ExperimentId,
+    ) -> Result<Option<TrailState>, Error> {
+        who.require(Scope::Read)?;
+        self.visible_live(who, id).await?;
+        let head = self
+            .core
+            .database
+            .run(|session| Box::pin(async move { heads::read(session, id).await }));
+        let Some(head) = head.await? else {
+            return Ok(None);
+        };
+        Ok(Some(TrailState {
+            size: unsigned(head.size)?,
+            head_hash: head.head_hash,
+            incarnation: u32::try_from(head.incarnation).map_err(Error::internal)?,
+            sealed_at: head.sealed_us.map(from_micros),
+            hold: head.hold,
+        }))
+    }
+
     /// The entries after sequence number `after`, in order, at most `limit` (1 to 1,000).
     ///
     /// # Errors

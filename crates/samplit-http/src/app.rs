@@ -1,13 +1,12 @@
 //! What every request shares.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use samplit_engine::Engine;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
-use crate::{HttpConfig, limit::KeyLimit, request_id::RequestIds};
+use crate::{HttpConfig, limit::KeyLimit, request_id::RequestIds, shared::Shared};
 
 /// Bundles on their way at once; each holds a page of entries until its client takes it.
 const EXPORTS: usize = 8;
@@ -23,7 +22,11 @@ pub(crate) struct App {
     pub(crate) exports: Arc<Semaphore>,
     /// The permit of the one back-test that may be made.
     pub(crate) backtests: Arc<Semaphore>,
-    draining: AtomicBool,
+    /// One permit per stream of events that may be open: half of the connections.
+    pub(crate) streams: Arc<Semaphore>,
+    /// What all who watch an experiment are told.
+    pub(crate) shared: Shared,
+    draining: watch::Sender<bool>,
 }
 
 impl App {
@@ -32,20 +35,29 @@ impl App {
             engine,
             limit: config.rate_limit.map(KeyLimit::per_second),
             page_limit: config.page_rate_limit.map(KeyLimit::per_second),
+            streams: Arc::new(Semaphore::new((config.max_connections / 2).max(1))),
+            shared: Shared::default(),
             config,
             request_ids: RequestIds::random(),
             exports: Arc::new(Semaphore::new(EXPORTS)),
             backtests: Arc::new(Semaphore::new(1)),
-            draining: AtomicBool::new(false),
+            draining: watch::Sender::new(false),
         }
     }
 
-    /// From now on `/readyz` says no.
+    /// From now on `/readyz` says no, and streams of events end.
     pub(crate) fn start_draining(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.draining.send_replace(true);
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        *self.draining.borrow()
+    }
+
+    /// Waits until the server drains.
+    pub(crate) async fn drained(&self) {
+        let mut draining = self.draining.subscribe();
+        // It fails only once the sender is gone, which is the end as well.
+        let _ = draining.wait_for(|draining| *draining).await;
     }
 }

@@ -43,7 +43,11 @@ pub struct HttpConfig {
     /// How long a client may take none of an answer that is ready; beyond, the connection is closed.
     /// One that takes a little again and again is not cut. Default 30 s.
     pub write_timeout: Duration,
-    /// Connections open at once; beyond, new ones wait unaccepted. Default 10,000.
+    /// How often a stream of events says that it is still there, and whether its key or session is still
+    /// good is looked at. Default 15 s.
+    pub heartbeat: Duration,
+    /// Connections open at once; beyond, new ones wait unaccepted. Streams of events take half of them
+    /// at most. Default 10,000.
     pub max_connections: usize,
     /// How long requests in flight may go on once the shutdown has begun. Default 10 s.
     pub drain_timeout: Duration,
@@ -81,6 +85,7 @@ impl Default for HttpConfig {
             header_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(15),
             max_connections: 10_000,
             drain_timeout: Duration::from_secs(10),
             rate_limit: None,

@@ -26,8 +26,10 @@ mod routes;
 mod server;
 mod service;
 mod session_cookie;
+mod shared;
 mod snippet;
 pub mod snippet_source;
+mod sse;
 mod verify_page;
 
 pub use address::is_public_address;

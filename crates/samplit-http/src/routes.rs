@@ -145,6 +145,9 @@ fn api_table() -> Vec<Route> {
         get("/v1/experiments/{id}/results", |call| {
             Box::pin(results::results(call))
         }),
+        untimed(get("/v1/experiments/{id}/results/stream", |call| {
+            Box::pin(results::results_stream(call))
+        })),
         get("/v1/experiments/{id}/timeline", |call| {
             Box::pin(timeline::timeline(call))
         }),

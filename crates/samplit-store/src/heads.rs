@@ -43,6 +43,9 @@ statements! {
     LIST_UNSEALED = "SELECT h.experiment_id FROM audit_heads h JOIN experiments e \
         ON e.id = h.experiment_id WHERE h.sealed_us IS NULL AND h.hold IS NULL \
         AND e.completed_at IS NOT NULL AND e.status IN ('completed', 'archived') ORDER BY 1";
+    /// What moves when anything of a started experiment does: its version, and where its trail ends.
+    READ_PULSE = "SELECT e.version, h.incarnation, h.size, h.hold IS NOT NULL FROM experiments e \
+        JOIN audit_heads h ON h.experiment_id = e.id WHERE e.id = $1";
     /// How many trails are on hold.
     COUNT_ON_HOLD = "SELECT count(*) FROM audit_heads WHERE hold IS NOT NULL";
 }
@@ -93,6 +96,19 @@ impl HeadRow {
     }
 }
 
+/// What moves when anything of a started experiment does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// `experiments.version`.
+    pub version: i64,
+    /// How often the trail was restored from a copy, plus one.
+    pub incarnation: i32,
+    /// Entries of the trail so far.
+    pub size: i64,
+    /// Whether nothing may be appended.
+    pub is_held: bool,
+}
+
 /// Locks the heads of `experiments` until the transaction ends, in id order. An experiment without a
 /// trail has none.
 ///
@@ -113,6 +129,28 @@ pub async fn read(
 ) -> Result<Option<HeadRow>, Error> {
     let row = session.query_opt(READ_HEAD, &[&experiment.0]).await?;
     row.as_ref().map(HeadRow::from_row).transpose()
+}
+
+/// Whether an experiment moved: one row by its primary key, cheap enough for once a second. `None`:
+/// it has no trail.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn pulse(
+    session: &Session<'_>,
+    experiment: ExperimentId,
+) -> Result<Option<Pulse>, Error> {
+    let row = session.query_opt(READ_PULSE, &[&experiment.0]).await?;
+    let pulse = row.map(|row| {
+        let of = Columns::new(&row, "audit_heads");
+        Ok(Pulse {
+            version: of.get(0, "version")?,
+            incarnation: of.get(1, "incarnation")?,
+            size: of.get(2, "size")?,
+            is_held: of.get(3, "hold")?,
+        })
+    });
+    pulse.transpose()
 }
 
 /// Inserts the head of an experiment that starts.

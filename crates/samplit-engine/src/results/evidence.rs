@@ -80,6 +80,8 @@ pub struct SampleRatioEvidence {
 pub(crate) struct Evidence {
     /// In order, without counts from before the trail.
     pub(crate) snapshots: Vec<Snapshot>,
+    /// The sequence number of each of them.
+    seqs: Vec<u64>,
     arms: usize,
     control: usize,
     is_fixed: bool,
@@ -121,12 +123,18 @@ impl Evidence {
                 };
             }
         }
-        let snapshots = by_snapshot.into_iter().filter_map(|(seq, sums)| {
-            let weights = weights.get(&seq)?.clone();
-            Some(Snapshot::of_values(weights, sums).map_err(Error::internal))
-        });
+        let mut snapshots = Vec::with_capacity(by_snapshot.len());
+        let mut seqs = Vec::with_capacity(by_snapshot.len());
+        for (seq, sums) in by_snapshot {
+            if let Some(weights) = weights.get(&seq) {
+                let snapshot = Snapshot::of_values(weights.clone(), sums);
+                snapshots.push(snapshot.map_err(Error::internal)?);
+                seqs.push(seq);
+            }
+        }
         Ok(Self {
-            snapshots: snapshots.collect::<Result<_, _>>()?,
+            snapshots,
+            seqs,
             arms,
             control,
             is_fixed,
@@ -196,6 +204,19 @@ impl Evidence {
         stopping: &Stopping,
         together: usize,
     ) -> Result<Sequence, Error> {
+        self.sequence_upto(u64::MAX, contrast, stopping, together)
+    }
+
+    /// The same as it stood at the end of snapshot `seq`.
+    pub(super) fn sequence_upto(
+        &self,
+        seq: u64,
+        contrast: Contrast,
+        stopping: &Stopping,
+        together: usize,
+    ) -> Result<Sequence, Error> {
+        let until = self.seqs.partition_point(|&of| of <= seq);
+        let snapshots = &self.snapshots[..until];
         let alpha = bonferroni(1.0 - LEVEL, together).map_err(Error::internal)?;
         let compared = match contrast {
             Contrast::Mean(_) => 1,
@@ -212,15 +233,19 @@ impl Evidence {
         let eta = variance
             .and_then(|variance| tune(variance, alpha))
             .map_err(Error::internal)?;
-        confidence_sequence(&self.snapshots, contrast, Scores::Weighted, eta, alpha)
+        confidence_sequence(snapshots, contrast, Scores::Weighted, eta, alpha)
             .map_err(Error::internal)
     }
 
     /// Whether anybody was assigned to an arm, so that there is something to say of it.
     pub(super) fn is_played(&self, arm: usize) -> bool {
-        self.snapshots
-            .iter()
-            .any(|snapshot| snapshot.arms()[arm].n > 0)
+        self.is_played_upto(u64::MAX, arm)
+    }
+
+    /// The same as it stood at the end of snapshot `seq`.
+    pub(super) fn is_played_upto(&self, seq: u64, arm: usize) -> bool {
+        let mut snapshots = self.seqs.iter().zip(&self.snapshots);
+        snapshots.any(|(&of, snapshot)| of <= seq && snapshot.arms()[arm].n > 0)
     }
 
     fn counts(&self, arm: usize) -> Counts {

@@ -1,6 +1,7 @@
 //! Results: what an experiment has shown so far, from statistics and never from assignments.
 
 mod arms;
+mod course;
 mod evidence;
 mod factorial;
 mod stopping;
@@ -20,13 +21,14 @@ use samplit_store::{Session, experiments, heads, trail};
 use time::OffsetDateTime;
 
 pub use arms::{LiftResults, ValueResults};
+pub use course::{Course, CourseArm, CoursePeriod, CoursePoint, DrawCourse};
 pub use evidence::{ArmEvidence, DifferenceEvidence, IntervalEstimate, SampleRatioEvidence};
 pub use factorial::Effect;
-pub use stopping::StoppingProgress;
+pub use stopping::{StoppingCondition, StoppingProgress};
 pub use timeline::{TimelineArm, TimelinePoint};
 
 pub(crate) use evidence::{Evidence, interval};
-pub(crate) use stopping::stopping_rule;
+pub(crate) use stopping::{days_to_go, stopping_rule};
 
 use crate::experiments::visible;
 use crate::live::Snapshot;
@@ -154,7 +156,7 @@ impl Engine {
         let as_of = self.core.config.clock.now();
         // Quadratures take milliseconds, which other requests need not wait for.
         let computed = tokio::task::spawn_blocking(move || {
-            let rows: Vec<ArmStatistics> = match snapshot {
+            let rows = match snapshot {
                 None => record.rows.clone(),
                 Some(_) => {
                     let before = signed(seq);
@@ -191,7 +193,7 @@ pub(crate) struct Record {
     /// In order.
     pub(crate) snapshots: Vec<Snapshot>,
     /// The sequence number of the snapshot in force.
-    head: u64,
+    pub(crate) head: u64,
     /// Of an experiment that is over: the conversions that came afterwards.
     late: Vec<LateConversions>,
     /// Arms that could not be drawn for a while, as (element, arm).
@@ -199,7 +201,11 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    async fn read(who: &Principal, session: &Session<'_>, id: ExperimentId) -> Result<Self, Error> {
+    pub(crate) async fn read(
+        who: &Principal,
+        session: &Session<'_>,
+        id: ExperimentId,
+    ) -> Result<Self, Error> {
         let experiment = visible(who, experiments::read(session, id).await?)?;
         // Only what was registered is compared with what was known when it was over. Before the
         // statistics: what is to be taken off has to be in them.
@@ -267,7 +273,7 @@ impl Record {
         weights.collect()
     }
 
-    fn results(
+    pub(crate) fn results(
         &self,
         rows: &[ArmStatistics],
         shown: &Snapshot,

@@ -1,6 +1,9 @@
 //! How far the registered stopping rule is, and what is missing.
 
-use samplit_bandit::{Contrast, Minimums, Missing, Standing, StoppingRule as Rule, may_stop};
+use samplit_bandit::{
+    Beta, Contrast, Minimums, Missing, Prior, Standing, StoppingReport, StoppingRule as Rule,
+    expected_loss, may_stop, p_best,
+};
 use samplit_domain::{ArmSet, Experiment, StoppingRule};
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -25,6 +28,27 @@ pub struct StoppingProgress {
     pub missing: Vec<String>,
     /// Days since the start.
     pub days: f64,
+    /// Minimums and rule one by one, met or not.
+    pub conditions: Vec<StoppingCondition>,
+}
+
+/// One thing that has to be so before an experiment may stop.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct StoppingCondition {
+    /// `visitors_per_arm`, `days`, or the rule: `expected_loss`, `p_best`, `confidence_sequence`,
+    /// `visitors`.
+    pub code: &'static str,
+    /// Where it stands: visitors of the arm that has fewest, days, conversions per visitor, a
+    /// probability, the difference in half-widths of its interval, or visitors of all arms.
+    pub now: f64,
+    /// Where it has to be; of `expected_loss` below, of all others at least.
+    pub goal: f64,
+    /// How much of the way is done, in `[0, 1]`; 1 if it is met.
+    pub progress: f64,
+    /// Whether it is met.
+    pub is_met: bool,
+    /// How long it takes at the present pace, where that can be said.
+    pub days: Option<f64>,
 }
 
 pub(super) fn progress(
@@ -72,6 +96,7 @@ pub(super) fn progress(
     let report =
         may_stop(stopping_rule(stopping), minimums, &standings, days).map_err(Error::internal)?;
     let name = |arm: usize| arms[competing[arm]].name.as_str();
+    let conditions = conditions(stopping, &standings, &report, days);
     Ok(StoppingProgress {
         leader: competing[report.leader],
         may_stop: report.may_stop(),
@@ -81,7 +106,194 @@ pub(super) fn progress(
             .map(|missing| sentence(missing, name))
             .collect(),
         days,
+        conditions,
     })
+}
+
+/// Minimums and rule, each with what is missing of it.
+fn conditions(
+    stopping: &samplit_domain::Stopping,
+    standings: &[Standing],
+    report: &StoppingReport,
+    days: f64,
+) -> Vec<StoppingCondition> {
+    let of = |code, now: f64, goal: f64, progress: f64| {
+        let missing = report.missing.iter().filter(|m| code_of(m) == code);
+        let (mut is_met, mut waits) = (true, Some(0.0_f64));
+        for missing in missing {
+            is_met = false;
+            waits = waits.zip(days_of(missing)).map(|(one, two)| one.max(two));
+        }
+        StoppingCondition {
+            code,
+            now,
+            goal,
+            progress: if is_met {
+                1.0
+            } else {
+                progress.clamp(0.0, 0.99)
+            },
+            is_met,
+            days: waits,
+        }
+    };
+    let share = |now: f64, goal: f64| if goal > 0.0 { now / goal } else { 1.0 };
+    let fewest = standings.iter().map(|arm| arm.visitors).min().unwrap_or(0);
+    let (fewest, wanted) = (count(fewest), count(stopping.min_visitors_per_arm));
+    let leader = &standings[report.leader];
+    let threshold = stopping.threshold();
+    let rule = match stopping.rule {
+        StoppingRule::ExpectedLoss => {
+            let now = leader.expected_loss;
+            of("expected_loss", now, threshold, share(threshold, now))
+        }
+        StoppingRule::PBest => of("p_best", leader.p_best, threshold, {
+            let even = 1.0 / count(standings.len() as u64);
+            share(leader.p_best - even, threshold - even)
+        }),
+        StoppingRule::ConfidenceSequence => {
+            // Of the differences that have to be proven, the one that is least.
+            let is_decisive = |arm: usize| leader.versus_control.is_none() || arm == report.leader;
+            let sequences = standings
+                .iter()
+                .enumerate()
+                .filter(|(arm, _)| is_decisive(*arm));
+            let least = sequences
+                .filter_map(|(_, arm)| arm.versus_control)
+                .map(|sequence| sequence.estimate.abs() / sequence.half_width)
+                .min_by(f64::total_cmp);
+            let least = least.filter(|least| least.is_finite()).unwrap_or(0.0);
+            of("confidence_sequence", least, 1.0, least)
+        }
+        StoppingRule::Visitors => {
+            let all = count(standings.iter().map(|arm| arm.visitors).sum());
+            of("visitors", all, threshold, share(all, threshold))
+        }
+    };
+    vec![
+        of("visitors_per_arm", fewest, wanted, share(fewest, wanted)),
+        of(
+            "days",
+            days,
+            stopping.min_days.ceil(),
+            share(days, stopping.min_days.ceil()),
+        ),
+        rule,
+    ]
+}
+
+fn code_of(missing: &Missing) -> &'static str {
+    match missing {
+        Missing::ArmVisitors { .. } => "visitors_per_arm",
+        Missing::Visitors { .. } => "visitors",
+        Missing::Days { .. } => "days",
+        Missing::ExpectedLoss { .. } => "expected_loss",
+        Missing::ProbabilityBest { .. } => "p_best",
+        Missing::Difference { .. } => "confidence_sequence",
+        _ => "",
+    }
+}
+
+fn days_of(missing: &Missing) -> Option<f64> {
+    match *missing {
+        Missing::ArmVisitors { days, .. }
+        | Missing::Visitors { days, .. }
+        | Missing::Difference { days, .. } => days,
+        Missing::Days { more } => Some(more),
+        _ => None,
+    }
+}
+
+/// Nobody plans further ahead than that.
+const MAX_DAYS: f64 = 366.0;
+
+/// With more arms it takes too long to look ahead.
+const MAX_ARMS: usize = 16;
+
+/// Days until the stopping rule is met if visitors come, are split and convert as they do now; 0 if it
+/// is, `None` where that cannot be said or takes more than a year.
+pub(crate) fn days_to_go(
+    stopping: &samplit_domain::Stopping,
+    progress: &StoppingProgress,
+    arms: &[ArmResults],
+    prior: Prior,
+) -> Result<Option<f64>, Error> {
+    let mut longest = 0.0_f64;
+    for condition in &progress.conditions {
+        let days = match condition.days {
+            Some(days) => days,
+            None => match evidence_to_go(stopping, progress, arms, prior)? {
+                Some(days) => days,
+                None => return Ok(None),
+            },
+        };
+        longest = longest.max(days);
+    }
+    Ok((longest <= MAX_DAYS).then_some(longest))
+}
+
+/// Days until the posteriors are as narrow as the rule wants them, if their means stay.
+fn evidence_to_go(
+    stopping: &samplit_domain::Stopping,
+    progress: &StoppingProgress,
+    arms: &[ArmResults],
+    prior: Prior,
+) -> Result<Option<f64>, Error> {
+    let visitors = count(arms.iter().map(|arm| arm.assignments).sum());
+    let playing: Vec<usize> = (0..arms.len()).filter(|&arm| arms[arm].is_active).collect();
+    let leader = playing.iter().position(|&arm| arm == progress.leader);
+    let is_of_posteriors = matches!(
+        stopping.rule,
+        StoppingRule::ExpectedLoss | StoppingRule::PBest
+    );
+    let has_pace = visitors > 0.0 && progress.days > 0.0;
+    let (Some(leader), true) = (
+        leader,
+        is_of_posteriors && has_pace && playing.len() <= MAX_ARMS,
+    ) else {
+        return Ok(None);
+    };
+    let pace = visitors / progress.days;
+    let threshold = stopping.threshold();
+    let is_met = |days: f64| -> Result<bool, Error> {
+        let mut posteriors = Vec::with_capacity(playing.len());
+        for &arm in &playing {
+            let arm = &arms[arm];
+            let more = pace * arm.weight * days;
+            let (s, f) = (
+                count(arm.conversions),
+                count(arm.assignments - arm.conversions),
+            );
+            let rate = arm.posterior_mean;
+            let posterior = Beta::new(
+                prior.alpha + s + more * rate,
+                prior.beta + f + more * (1.0 - rate),
+            );
+            posteriors.push(posterior.map_err(Error::internal)?);
+        }
+        Ok(match stopping.rule {
+            StoppingRule::PBest => {
+                p_best(&posteriors).map_err(Error::internal)?[leader] >= threshold
+            }
+            _ => expected_loss(&posteriors).map_err(Error::internal)?[leader] < threshold,
+        })
+    };
+    let (mut low, mut high) = (0.0, 0.25);
+    while !is_met(high)? {
+        if high > MAX_DAYS {
+            return Ok(None);
+        }
+        (low, high) = (high, 2.0 * high);
+    }
+    for _ in 0..6 {
+        let middle = 0.5 * (low + high);
+        if is_met(middle)? {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    Ok(Some(high))
 }
 
 /// What is registered, as the statistics crate understands it.

@@ -86,7 +86,7 @@ impl Engine {
     }
 }
 
-fn point(snapshot: &Snapshot) -> TimelinePoint {
+pub(super) fn point(snapshot: &Snapshot) -> TimelinePoint {
     TimelinePoint {
         snapshot_seq: snapshot.seq,
         at: samplit_domain::from_micros(snapshot.at_us),

@@ -1,10 +1,11 @@
-//! What an experiment has shown so far, now or as of an earlier snapshot.
+//! What an experiment has shown so far, now, as of an earlier snapshot, or whenever it changes.
 
+use bytes::Bytes;
 use hyper::StatusCode;
 use samplit_domain::{ExperimentId, Status, VariantId};
 use samplit_engine::{
-    ArmEvidence, ArmResults, Effect, ElementResults, LiftResults, Results, SampleRatioEvidence,
-    ValueResults,
+    ArmEvidence, ArmResults, Effect, ElementResults, LiftResults, LiveResults, Results,
+    SampleRatioEvidence, ValueResults,
 };
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -14,6 +15,8 @@ use crate::{
     call::Call,
     problem::Problem,
     response::{Reply, json},
+    shared::Shape,
+    sse,
 };
 
 /// `GET /v1/experiments/{id}/results?as_of=`
@@ -25,6 +28,24 @@ pub(crate) async fn results(call: Call) -> Result<Reply, Problem> {
     let (engine, id) = (&call.app.engine, call.experiment_id());
     let results = engine.results_as_of(&who, id, as_of).await?;
     Ok(json(StatusCode::OK, &ResultsJson::from(&results)))
+}
+
+/// `GET /v1/experiments/{id}/results/stream`
+pub(crate) async fn results_stream(call: Call) -> Result<Reply, Problem> {
+    let who = call.principal().await?;
+    call.query().finish()?;
+    let (engine, id) = (&call.app.engine, call.experiment_id());
+    let watch = engine.watch_results(&who, id).await?;
+    sse::events(call, watch, |app, results| {
+        Box::pin(async move { app.shared.event(Shape::Json, results, event).await })
+    })
+    .await
+}
+
+fn event(live: &LiveResults) -> Bytes {
+    let data = serde_json::to_string(&ResultsJson::from(&live.results))
+        .expect("the answers have string keys only");
+    sse::event("results", live.results.snapshot_seq, &data)
 }
 
 #[derive(Serialize)]

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use crate::{
     call::Call,
-    chart,
+    chart::{self, Size},
     problem::Problem,
     response::{Reply, content, json},
 };
@@ -70,7 +70,9 @@ pub(crate) async fn weights_svg(call: Call) -> Result<Reply, Problem> {
         return Err(Problem::not_found("element"));
     }
     let until = SystemClock.now();
-    let drawn = tokio::task::spawn_blocking(move || chart::weights_svg(&points, element, until));
+    let drawn = tokio::task::spawn_blocking(move || {
+        chart::weights_svg(&points, element, until, Size::Wide)
+    });
     let svg = drawn.await.expect("drawing does not panic");
     Ok(content("image/svg+xml", svg))
 }

@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_arms_have_the_colours_of_the_charts() {
-        let charts = include_str!("../chart.rs");
+        let charts = include_str!("../chart/mod.rs");
         for arm in 0..8 {
             let name = format!("--arm-{arm}: #");
             let at = STYLE.find(&name).unwrap() + name.len();

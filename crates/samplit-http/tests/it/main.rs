@@ -14,6 +14,7 @@ mod experiment_form;
 mod fuzz;
 mod insight;
 mod installations;
+mod live;
 mod ofrep;
 mod ofrep_providers;
 mod outage;

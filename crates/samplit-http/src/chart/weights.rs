@@ -4,27 +4,10 @@ use plotters::prelude::*;
 use samplit_engine::TimelinePoint;
 use time::OffsetDateTime;
 
-const SIZE: (u32, u32) = (720, 240);
+use super::{Area, DrawError, Size, arm_colour, axes, picture, tenths, unit};
 
 /// More steps than this cannot be told apart at this width.
 const MAX_STEPS: usize = 360;
-
-/// Stands for the colour of the surrounding text until the SVG is written, because the library
-/// knows no `currentColor`.
-const INK: RGBColor = RGBColor(1, 2, 3);
-const INK_HEX: &str = "#010203";
-
-/// The colours of the arms, in order, readable on light and dark; `live.css` has the same.
-const COLOURS: [RGBColor; 8] = [
-    RGBColor(0x8a, 0x94, 0xa6),
-    RGBColor(0x2f, 0x7d, 0xf6),
-    RGBColor(0xf0, 0x8a, 0x24),
-    RGBColor(0x1f, 0xa3, 0x7a),
-    RGBColor(0xa8, 0x5c, 0xe0),
-    RGBColor(0xe0, 0x4f, 0x5f),
-    RGBColor(0x14, 0xa5, 0xb8),
-    RGBColor(0xb0, 0x8d, 0x1e),
-];
 
 /// From this time on the arms had these shares, stacked: the upper edge of each band, in `[0, 1]`.
 struct Step {
@@ -37,11 +20,10 @@ pub(crate) fn weights_svg(
     timeline: &[TimelinePoint],
     element: usize,
     until: OffsetDateTime,
+    size: Size,
 ) -> String {
     let steps = steps(timeline, element, until);
-    let mut svg = String::new();
-    draw(&mut svg, &steps).expect("a string can always be drawn on");
-    svg.replace(INK_HEX, "currentColor")
+    picture(size, |area| draw(area, &steps, size))
 }
 
 fn steps(timeline: &[TimelinePoint], element: usize, until: OffsetDateTime) -> Vec<Step> {
@@ -78,13 +60,10 @@ fn edges(weights_ppb: &[u32]) -> Vec<f64> {
     sums.collect()
 }
 
-type DrawError<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>;
-
-fn draw<'a>(svg: &'a mut String, steps: &[Step]) -> Result<(), DrawError<'a>> {
-    let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+fn draw(area: &Area<'_>, steps: &[Step], size: Size) -> Result<(), DrawError> {
     let end = steps.last().map_or(1.0, |step| step.seconds);
     let (unit, unit_name) = unit(end);
-    let mut chart = ChartBuilder::on(&area)
+    let mut chart = ChartBuilder::on(area)
         .margin_top(8)
         .margin_right(1)
         .x_label_area_size(28)
@@ -93,7 +72,7 @@ fn draw<'a>(svg: &'a mut String, steps: &[Step]) -> Result<(), DrawError<'a>> {
 
     let arms = steps.first().map_or(0, |step| step.edges.len());
     for arm in 0..arms {
-        let colour = COLOURS[arm % COLOURS.len()];
+        let colour = arm_colour(arm);
         let upper = outline(steps, unit, |step| step.edges[arm]);
         let lower = outline(steps, unit, |step| {
             if arm == 0 { 0.0 } else { step.edges[arm - 1] }
@@ -106,28 +85,20 @@ fn draw<'a>(svg: &'a mut String, steps: &[Step]) -> Result<(), DrawError<'a>> {
         chart.draw_series([Polygon::new(band, colour.mix(0.72))])?;
         chart.draw_series(LineSeries::new(upper, colour.stroke_width(2)))?;
     }
-
-    let label = ("sans-serif", 13).into_font().color(&INK.mix(0.75));
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(INK.mix(0.14))
-        .axis_style(INK.mix(0.4))
-        .x_labels(7)
-        .y_labels(5)
-        .x_label_style(label.clone())
-        .y_label_style(label)
-        .x_label_formatter(&|age| {
+    let last = 0.96 * end / unit;
+    axes(
+        &mut chart,
+        (size.labels(), 5),
+        &|age| {
             // A label is as wide on both sides of its mark: at the end it would be cut.
-            if *age > 0.96 * end / unit {
+            if *age > last {
                 String::new()
             } else {
                 format!("{} {unit_name}", tenths(*age))
             }
-        })
-        .y_label_formatter(&|share| format!("{:.0} %", share * 100.0))
-        .draw()?;
-    area.present()
+        },
+        &|share| format!("{:.0} %", share * 100.0),
+    )
 }
 
 /// A step line over time in `unit`s: each value holds until the next step.
@@ -146,24 +117,12 @@ fn outline(steps: &[Step], unit: f64, value: impl Fn(&Step) -> f64) -> Vec<(f64,
     line
 }
 
-/// The unit in which so many seconds are told, with its name.
-fn unit(seconds: f64) -> (f64, &'static str) {
-    const UNITS: [(f64, &str); 3] = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min")];
-    let fits = |(unit, _): &(f64, &str)| seconds >= 2.0 * unit;
-    UNITS.into_iter().find(fits).unwrap_or((1.0, "s"))
-}
-
-/// At most one digit after the point, and none that says nothing.
-fn tenths(number: f64) -> f64 {
-    (number * 10.0).round() / 10.0
-}
-
 #[cfg(test)]
 mod tests {
     use samplit_engine::TimelinePoint;
     use time::{Duration, OffsetDateTime};
 
-    use super::{MAX_STEPS, outline, steps, unit, weights_svg};
+    use super::{MAX_STEPS, Size, outline, steps, weights_svg};
 
     fn timeline(weights: impl IntoIterator<Item = [u32; 2]>) -> Vec<TimelinePoint> {
         let point = |(index, weights): (u32, [u32; 2])| TimelinePoint {
@@ -206,9 +165,10 @@ mod tests {
     #[test]
     fn the_svg_has_a_band_per_arm_and_takes_the_colour_of_the_text() {
         let timeline = timeline([[500_000_000; 2], [250_000_000, 750_000_000]]);
-        let svg = weights_svg(&timeline, 0, OffsetDateTime::UNIX_EPOCH);
+        let svg = weights_svg(&timeline, 0, OffsetDateTime::UNIX_EPOCH, Size::Wide);
         assert_eq!(svg.matches("<polygon").count(), 2);
         assert!(svg.contains("currentColor") && !svg.contains("#010203"));
+        assert!(svg.contains("\"var(--arm-1,#2F7DF6)\""), "{svg}");
         assert!(svg.contains("100 %"), "{svg}");
     }
 
@@ -217,7 +177,7 @@ mod tests {
         let timeline = timeline([[500_000_000; 2]]);
         let svg = |seconds| {
             let until = OffsetDateTime::UNIX_EPOCH + Duration::seconds(seconds);
-            weights_svg(&timeline, 0, until)
+            weights_svg(&timeline, 0, until, Size::Wide)
         };
         let labels = |svg: &str| svg.contains("\n10 s\n");
         assert!(svg(10).contains(" 718,8 "), "{}", svg(10));
@@ -231,22 +191,8 @@ mod tests {
             (timeline([[1_000_000_000, 0]]), 0),
             (timeline([[1_000_000_000, 0]]), 7),
         ] {
-            let svg = weights_svg(&timeline, element, OffsetDateTime::UNIX_EPOCH);
+            let svg = weights_svg(&timeline, element, OffsetDateTime::UNIX_EPOCH, Size::Narrow);
             assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
-        }
-    }
-
-    #[test]
-    fn times_are_told_in_a_fitting_unit() {
-        let cases = [
-            (0.0, "s"),
-            (119.0, "s"),
-            (120.0, "min"),
-            (7_200.0, "h"),
-            (259_200.0, "d"),
-        ];
-        for (seconds, name) in cases {
-            assert_eq!(unit(seconds).1, name, "{seconds}");
         }
     }
 }

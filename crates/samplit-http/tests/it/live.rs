@@ -1,0 +1,159 @@
+//! Results as server-sent events.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the answer")]
+
+use std::time::Duration;
+
+use hyper::Method;
+use samplit_engine::Scope;
+use samplit_http::{Drain, HttpConfig};
+use serde_json::{Value as Json, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::support::{Server, check, create_key, draft, server};
+
+/// A stream of events, as it comes over the wire.
+struct Events {
+    stream: TcpStream,
+    text: String,
+}
+
+impl Events {
+    async fn open(server: &Server, path: &str, key: &str) -> Self {
+        let mut stream = TcpStream::connect(server.public).await.unwrap();
+        let head = format!(
+            "GET {path}/results/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        Self {
+            stream,
+            text: String::new(),
+        }
+    }
+
+    /// Reads until `part` came, and gives everything since the last time.
+    async fn until(&mut self, part: &str) -> String {
+        while !self.text.contains(part) {
+            assert!(self.more().await, "it ends before `{part}`: {}", self.text);
+        }
+        let end = self.text.find(part).unwrap() + part.len();
+        self.text.drain(..end).collect()
+    }
+
+    async fn more(&mut self) -> bool {
+        let mut bytes = vec![0; 65_536];
+        let length = self.stream.read(&mut bytes).await.unwrap();
+        self.text
+            .push_str(&String::from_utf8_lossy(&bytes[..length]));
+        length > 0
+    }
+
+    /// The data of the next event.
+    async fn next(&mut self) -> Json {
+        self.until("event: results\nid: ").await;
+        self.until("\ndata: ").await;
+        let data = self.until("\n\n").await;
+        serde_json::from_str(data.trim()).unwrap()
+    }
+
+    /// Everything until the server ends it.
+    async fn rest(mut self) -> String {
+        while self.more().await {}
+        self.text
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_come_when_they_change_until_the_server_drains() {
+    let (server, _database) = server(HttpConfig::default()).await;
+    let path = server.started().await;
+    let mut events = Events::open(&server, &path, &server.key).await;
+    let head = events.until("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
+    assert!(head.contains("content-type: text/event-stream"), "{head}");
+    assert!(head.contains("cache-control: no-store"), "{head}");
+    assert!(head.contains("x-accel-buffering: no"), "{head}");
+    assert_eq!(events.next().await["visitors"], 0);
+
+    let body = json!({"visitor_id": "anna"});
+    let assigned = server.post(&format!("{path}/assign"), &body).await;
+    assert_eq!(assigned.status, 200);
+    let told = events.next().await;
+    let asked = server.get(&format!("{path}/results")).await.json();
+    assert_eq!(told["visitors"], 1);
+    for part in [
+        "experiment_id",
+        "snapshot_seq",
+        "conversions",
+        "registration",
+    ] {
+        assert_eq!(told[part], asked[part], "{part}");
+    }
+    assert_eq!(told["elements"][0]["arms"], asked["elements"][0]["arms"]);
+
+    let served = server.stop();
+    let rest = events.rest().await;
+    // The end of a chunked body: it was not cut.
+    assert!(rest.ends_with("0\r\n\r\n"), "{rest}");
+    assert_eq!(served.await.unwrap(), Drain::Complete);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_see_results_may_not_watch_them() {
+    let (server, _database) = server(HttpConfig::default()).await;
+    let path = server.started().await;
+    let plan = format!("/v1/experiments/{}", server.create(&draft()).await);
+    let stream = |path: &str| format!("{path}/results/stream");
+    let refused = "409 experiment_not_running";
+    check(&server, Method::GET, &stream(&plan), "", refused).await;
+    let nobody = stream(crate::support::NOBODY);
+    check(&server, Method::GET, &nobody, "", "404 not_found").await;
+    let odd = format!("{}?every=1", stream(&path));
+    check(
+        &server,
+        Method::GET,
+        &odd,
+        "",
+        "422 invalid ?every:unknown_field",
+    )
+    .await;
+
+    let of = |email, scopes| create_key(&server.engine, email, scopes);
+    for (key, expected) in [
+        (of("stranger@example.org", vec![Scope::Read]).await, "404"),
+        (of("owner@example.org", vec![Scope::Assign]).await, "403"),
+        (format!("sk_{}", "A".repeat(43)), "401"),
+    ] {
+        let mut events = Events::open(&server, &path, &key).await;
+        let head = events.until("\r\n").await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {expected}")), "{head}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_says_that_it_is_there_and_ends_with_its_key() {
+    let config = HttpConfig {
+        heartbeat: Duration::from_millis(20),
+        ..HttpConfig::default()
+    };
+    let (server, _database) = server(config).await;
+    let path = server.started().await;
+    let key = create_key(&server.engine, "owner@example.org", vec![Scope::Read]).await;
+    let mut events = Events::open(&server, &path, &key).await;
+    events.next().await;
+    for _ in 0..3 {
+        events.until("\n:\n\n").await;
+    }
+    let engine = &server.engine;
+    let owner = engine.authenticate(&server.key).await.unwrap();
+    let holder = engine.authenticate(&key).await.unwrap();
+    engine
+        .revoke_key(&owner, holder.key.unwrap())
+        .await
+        .unwrap();
+    let rest = events.rest().await;
+    assert!(rest.ends_with("0\r\n\r\n"), "{rest}");
+}
