@@ -7,7 +7,7 @@ use samplit_engine::Engine;
 
 use tokio::sync::Semaphore;
 
-use crate::{HttpConfig, limit::KeyLimit, request_id::RequestIds};
+use crate::{HttpConfig, gzip::Gzipped, limit::KeyLimit, request_id::RequestIds};
 
 /// Bundles on their way at once; each holds a page of entries until its client takes it.
 const EXPORTS: usize = 8;
@@ -19,6 +19,7 @@ pub(crate) struct App {
     pub(crate) limit: Option<KeyLimit>,
     pub(crate) page_limit: Option<KeyLimit>,
     pub(crate) request_ids: RequestIds,
+    pub(crate) gzipped: Gzipped,
     /// One permit per bundle that may be on its way.
     pub(crate) exports: Arc<Semaphore>,
     draining: AtomicBool,
@@ -32,6 +33,7 @@ impl App {
             page_limit: config.page_rate_limit.map(KeyLimit::per_second),
             config,
             request_ids: RequestIds::random(),
+            gzipped: Gzipped::new(),
             exports: Arc::new(Semaphore::new(EXPORTS)),
             draining: AtomicBool::new(false),
         }
