@@ -22,6 +22,7 @@ mod health;
 mod installations;
 mod live;
 mod meter;
+mod misses;
 mod of_account;
 mod page;
 mod page_events;

@@ -38,6 +38,8 @@ pub(crate) struct PathIds {
     pub(crate) visitor: Option<String>,
     /// `{token}`, of an installation
     pub(crate) token: Option<String>,
+    /// `{hook}`, the secret of an address for hooks
+    pub(crate) hook: Option<String>,
 }
 
 /// A pattern with everything that answers it.
@@ -129,6 +131,7 @@ impl PathRoutes {
                 .get("key")
                 .map(|key| percent_decode_str(key).decode_utf8_lossy().into_owned()),
             token: params.get("token").map(str::to_owned),
+            hook: params.get("hook").map(str::to_owned),
             visitor: params.get("visitor").map(visitor).transpose()?,
         };
         Ok((route, ids))

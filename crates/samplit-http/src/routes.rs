@@ -251,6 +251,9 @@ fn table() -> Vec<Route> {
         post("/integrations/shopify/webhooks", |call| {
             Box::pin(shops::shopify_hook(call))
         }),
+        post("/integrations/shopify/webhooks/{hook}", |call| {
+            Box::pin(shops::shopify_hook(call))
+        }),
         untimed(post(
             "/integrations/shopify/{installation_id}/uninstall",
             |call| Box::pin(shops::uninstall(call)),
@@ -321,6 +324,7 @@ mod tests {
                 .replace("{installation_id}", "$SITE")
                 .replace("{exclusion_id}", "$RULE")
                 .replace("{key}", "$FLAG")
+                .replace("{hook}", "$HOOK")
                 .replace("{token}", "$TOKEN");
             assert!(
                 guide.contains(&shown) || shown.starts_with("/assets/"),

@@ -4,10 +4,9 @@
 //! sending, so a repeat is signed anew, and may be five minutes off.
 
 use samplit_domain::{Installation, InstallationId, Platform};
-use samplit_store::installations;
 use serde::Deserialize;
 
-use super::{Order, entrust, entrusted, money, open, seal, signature};
+use super::{Order, money, open, seal, signature};
 use crate::access::new_token;
 use crate::{Engine, Error, ErrorKind, Principal, Scope};
 
@@ -57,15 +56,7 @@ impl Engine {
         }
         let signing = new_token(&self.core, "ws_");
         let sealed = seal(self.secret()?, id, "oauth_data.signing_secret", &signing)?;
-        let sealed = &sealed;
-        let keep = self.core.database.run_tx("keep_signing_secret", |session| {
-            Box::pin(async move {
-                installations::lock(session, id).await?;
-                let mut data = entrusted(session, id).await?;
-                data.sealed_signing_secret = Some(sealed.clone());
-                entrust(session, id, &data).await
-            })
-        });
+        let keep = self.amend(id, |data| data.sealed_signing_secret = Some(sealed.clone()));
         keep.await?;
         Ok(signing)
     }
@@ -104,10 +95,7 @@ impl Engine {
             return Err(ErrorKind::BadSignature.into());
         }
         let id = site.id;
-        let read = self.core.database.run_tx("read_signing_secret", |session| {
-            Box::pin(async move { entrusted(session, id).await })
-        });
-        let sealed = read.await?.sealed_signing_secret;
+        let sealed = self.entrusted(id).await?.sealed_signing_secret;
         let sealed = sealed.ok_or(ErrorKind::BadSignature)?;
         let signing = open(self.secret()?, id, "oauth_data.signing_secret", &sealed)?;
         let parts: [&[u8]; 3] = [sent.timestamp.as_bytes(), b".", sent.body];

@@ -127,6 +127,8 @@ async fn enter(
     let installation = call.open_installation(&asker.token).await?;
     let admitted = cors.admit(call, &installation)?;
     call.check_page_limit(&installation)?;
+    let engine = &call.app.engine;
+    engine.installation_seen(&installation, admitted.is_of_domain);
     Ok((installation, admitted))
 }
 

@@ -103,7 +103,8 @@ fn state_cookie(call: &Call) -> Option<&str> {
     cookies.find_map(|cookie| cookie.trim().strip_prefix(STATE_COOKIE)?.strip_prefix('='))
 }
 
-/// `POST /integrations/shopify/webhooks`
+/// `POST /integrations/shopify/webhooks`, which every shop can be asked to use, and
+/// `POST /integrations/shopify/webhooks/{hook}`, which one alone was asked to use.
 pub(crate) async fn shopify_hook(mut call: Call) -> Result<Reply, Problem> {
     let body = call.bytes().await?;
     let header = |name: &'static str| {
@@ -111,6 +112,7 @@ pub(crate) async fn shopify_hook(mut call: Call) -> Result<Reply, Problem> {
         call.header(&name).unwrap_or_default()
     };
     let hook = ShopifyHook {
+        secret: call.ids.hook.as_deref(),
         hmac: header("x-shopify-hmac-sha256"),
         shop: header("x-shopify-shop-domain"),
         topic: header("x-shopify-topic"),
