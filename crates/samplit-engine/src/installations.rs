@@ -157,6 +157,20 @@ impl Engine {
         visible(who, read.await?)
     }
 
+    /// Reads an installation for somebody who is about to change it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Forbidden`] for whoever may not; [`ErrorKind::NotFound`] where there is none that
+    /// `who` may see.
+    pub async fn installation_to_change(
+        &self,
+        who: &Principal,
+        id: InstallationId,
+    ) -> Result<Installation, Error> {
+        who.require(Scope::Manage)?;
+        self.installation(who, id).await
+    }
+
     /// Lists the installations that `who` may see, newest first.
     ///
     /// # Errors

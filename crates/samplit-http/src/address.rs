@@ -37,8 +37,8 @@ fn read(hop: &[u8]) -> Option<IpAddr> {
 /// of those that every network has. What a stranger wants fetched may come from nowhere else.
 #[must_use]
 pub fn is_public_address(address: IpAddr) -> bool {
-    /// RFC 6890 and its updates.
-    const SPECIAL: [&str; 25] = [
+    /// The registries of IANA (RFC 6890 and its updates).
+    const SPECIAL: [&str; 28] = [
         "0.0.0.0/8",
         "10.0.0.0/8",
         "100.64.0.0/10",
@@ -55,12 +55,15 @@ pub fn is_public_address(address: IpAddr) -> bool {
         "224.0.0.0/4",
         "240.0.0.0/4",
         "::/96",
+        "::ffff:0:0:0/96",
         "64:ff9b::/96",
         "64:ff9b:1::/48",
         "100::/64",
         "2001::/23",
         "2001:db8::/32",
         "2002::/16",
+        "3fff::/20",
+        "5f00::/16",
         "fc00::/7",
         "fe80::/9",
         "ff00::/8",
@@ -152,6 +155,9 @@ mod tests {
             "64:ff9b::a00:1",
             "2002:a00:1::",
             "::10.0.0.1",
+            "::ffff:0:10.0.0.1",
+            "3fff::1",
+            "5f00::1",
         ] {
             assert!(!is_public_address(own.parse().unwrap()), "{own}");
         }

@@ -153,7 +153,7 @@ pub(crate) async fn verify(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
     let url = read_url(call.optional_json().await?)?;
     let (engine, id) = (&call.app.engine, call.installation_id());
-    let installation = engine.installation(&who, id).await?;
+    let installation = engine.installation_to_change(&who, id).await?;
     let url = match url {
         // The page of another origin, which the installation may allow, says nothing of the domain.
         Some(url) => page_of(url, |origin| installation.is_of_domain(origin))?,

@@ -6,13 +6,14 @@ use futures_util::future::BoxFuture;
 use http_body_util::Full;
 use hyper::{Method, Request, StatusCode};
 use parking_lot::Mutex;
+use samplit_engine::Scope;
 use samplit_http::{FetchFailure, FetchedPage, HttpConfig, PageFetcher};
 use serde_json::{Value as Json, json};
 
 use tokio::sync::Semaphore;
 
 use crate::pages::send;
-use crate::support::{check, draft, server};
+use crate::support::{check, create_key, draft, server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_installation_is_made_changed_rotated_and_turned_off() {
@@ -239,6 +240,13 @@ async fn the_snippet_is_looked_for_on_pages_of_the_site() {
     assert_eq!(known, (json!(true), Json::Null));
     let asked = canned.asked.lock().clone();
     assert_eq!(asked.len(), 5);
+    // Whoever may only read makes the server fetch nothing.
+    let reader = create_key(&server.engine, "owner@example.org", vec![Scope::Read]).await;
+    let request = Request::post(format!("http://{}{path}", server.public))
+        .header("authorization", format!("Bearer {reader}"));
+    let refused = server.send(request.body(Full::default()).expect("a request"));
+    assert_eq!(refused.await.summary(), "403 forbidden");
+    assert_eq!(canned.asked.lock().len(), 5);
     assert_eq!(asked[0], "https://shop.test/");
     assert_eq!(asked[4], "https://www.shop.test/a?b");
     // Another site has to show it again.
