@@ -10,6 +10,7 @@ mod cors;
 mod fetch;
 mod fields;
 mod gzip;
+mod header_text;
 mod json;
 mod limit;
 mod meter;

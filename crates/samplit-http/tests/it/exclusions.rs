@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use hyper::StatusCode;
+use http_body_util::Full;
+use hyper::{Request, StatusCode, header::HeaderValue};
 use samplit_engine::Scope;
 use samplit_http::HttpConfig;
 use serde_json::{Value as Json, json};
@@ -261,6 +262,38 @@ async fn rules_are_listed_by_page_and_bad_ones_named() {
     ids.reverse();
     assert_eq!(listed, ids);
     assert_eq!(second["next_cursor"], Json::Null);
+}
+
+/// Browsers and pages write what they like into both headers, and proxies may part the second.
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_no_ascii_hide_neither_bots_nor_cookies() {
+    let (server, _database) = server(HttpConfig::default()).await;
+    let body = json!({"name": "Local", "domain": "127.0.0.1:3000"});
+    let made = server.post("/v1/installations", &body).await.json();
+    running(&server, "pricing", None).await;
+    rule(&server, &json!({"kind": "cookie", "value": "staff=1"})).await;
+    let page = json!({"token": made["token"], "url": "http://127.0.0.1:3000/"});
+    for (name, lines, expected) in [
+        ("user-agent", vec![&b"\xf1 Googlebot/2.1"[..]], json!("bot")),
+        (
+            "cookie",
+            vec!["town=K\u{f6}ln; staff=1".as_bytes()],
+            json!("excluded"),
+        ),
+        ("cookie", vec![b"a=\xff; staff=1"], json!("excluded")),
+        ("cookie", vec![b"a=b", b"staff=1"], json!("excluded")),
+        ("cookie", vec![b"a=\xff; staff=2"], Json::Null),
+    ] {
+        let mut request = Request::post(format!("http://{}/v1/page", server.public))
+            .header("origin", "http://127.0.0.1:3000")
+            .header("content-type", "text/plain");
+        for line in &lines {
+            request = request.header(name, HeaderValue::from_bytes(line).unwrap());
+        }
+        let asked = server.send(request.body(Full::from(page.to_string())).unwrap());
+        let reason = asked.await.json()["experiments"][0]["reason"].clone();
+        assert_eq!(reason, expected, "{name} {lines:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
