@@ -103,7 +103,7 @@ async fn each_kind_of_rule_keeps_a_visit_out_of_the_page_and_says_so_once() {
     let seen = excluded(&server, &id, 1).await;
     assert_eq!(seen[0]["session_id"], "s1");
     assert_eq!(seen[0]["visitor_id"], "v-ip");
-    assert_eq!(seen[0]["reason"], "excluded");
+    assert_eq!(seen[0]["reason"], "ip");
     assert!(seen[0]["rule_id"].is_string());
 
     // Turned off, a rule lets in at once.
@@ -162,7 +162,7 @@ async fn who_is_known_keeps_the_variant_and_who_is_erased_leaves_no_name() {
     let seen = excluded(&server, &id, 1).await;
     assert_eq!(
         (&seen[0]["rule_id"], &seen[0]["reason"]),
-        (&Json::Null, &json!("excluded"))
+        (&Json::Null, &json!("ip"))
     );
     let bob = assign(
         &server,
