@@ -363,6 +363,10 @@ fn apply(current: Installation, change: &InstallationChange) -> Result<Installat
         violations.add("/status", "conflict", detail);
         return Err(violations);
     }
+    // It may have been connected to another account since.
+    if is_shop && current.status == InstallationStatus::Uninstalled && status != current.status {
+        return Err(only_by_grant("/status"));
+    }
     Ok(Installation {
         user_id: current.user_id,
         previous_token: current.previous_token,

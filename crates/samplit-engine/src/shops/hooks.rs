@@ -103,18 +103,21 @@ impl Engine {
         if self.is_received(PROVIDER, &delivery).await? {
             return Ok(());
         }
-        match self.shop(hook.shop).await? {
-            Some(shop) if is_named || self.was_told(&shop, hook.secret).await? => {
-                self.take_in(hook, &shop).await?;
+        let Some(shop) = self.shop(hook.shop).await? else {
+            let (shop, topic) = (hook.shop, hook.topic);
+            tracing::info!(shop, topic, "of a shop that we do not know");
+            return Ok(());
+        };
+        if !is_named {
+            if shop.status == InstallationStatus::Uninstalled {
+                // It has ended, and the secret with it.
+                return Ok(());
             }
-            // It has ended, and the secret with it.
-            Some(shop) if shop.status == InstallationStatus::Uninstalled => {}
-            Some(_) => return Err(ErrorKind::BadSignature.into()),
-            None => {
-                let (shop, topic) = (hook.shop, hook.topic);
-                tracing::info!(shop, topic, "of a shop that we do not know");
+            if !self.was_told(&shop, hook.secret).await? {
+                return Err(ErrorKind::BadSignature.into());
             }
         }
+        self.take_in(hook, &shop).await?;
         self.received(PROVIDER, &delivery).await
     }
 

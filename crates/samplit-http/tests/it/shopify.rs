@@ -639,6 +639,16 @@ async fn nobody_says_of_himself_to_be_a_shop() {
     ] {
         assert_eq!(stage.server.patch(&path, &change).await.summary(), expected);
     }
+    // Nor does anybody bring back a shop that went: it may be another account's by now.
+    stage
+        .tell("app/uninstalled", "d1", fixture!("app_uninstalled"))
+        .await;
+    for status in ["active", "disabled"] {
+        let answer = stage.server.patch(&path, &json!({"status": status})).await;
+        assert_eq!(answer.summary(), "422 invalid /status:conflict", "{status}");
+    }
+    assert_eq!(stage.installation().await["status"], "uninstalled");
+    assert_eq!(stage.connect().await["status"], "active");
 }
 
 /// Whoever has a shop of the same app has orders that are truly signed, and which name no shop. The
@@ -665,6 +675,16 @@ async fn an_order_counts_only_for_the_shop_that_was_asked_for_it() {
     }
     assert_eq!(stage.value().await, None);
     assert_eq!(stage.installation().await["status"], "active");
+    // Of a shop that nobody has connected: nothing to do, and nothing to remember.
+    let mac = STANDARD.encode(mac(order.as_bytes()));
+    let mut request = stage.hook(HOOKS, "orders/create", "x4", &mac);
+    let headers = request.headers_mut().unwrap();
+    let unknown = "unknown.myshopify.com".parse().unwrap();
+    headers.insert("x-shopify-shop-domain", unknown);
+    let told = stage.server.send(request.body(Full::from(order)).unwrap());
+    assert_eq!(told.await.summary(), "200");
+    let receipts = crate::pages::rows(&stage.database, "webhook_receipts");
+    assert_eq!(receipts.await, 0);
     let told = stage.tell_at(&own, "orders/create", "x1", order).await;
     assert_eq!(
         (told.summary(), stage.value().await),
