@@ -311,11 +311,11 @@ impl Engine {
         let secret = self.secret()?;
         let known = data.sealed_hook_secret.as_ref();
         // One that was sealed with a secret which is gone is of no use to anybody.
-        if let Some(known) = known.and_then(|sealed| open(secret, id, HOOK_SECRET, sealed).ok()) {
-            return Ok(known);
-        }
-        data.sealed_hook_secret = Some(seal(secret, id, HOOK_SECRET, fresh)?);
-        Ok(fresh.to_owned())
+        let known = known.and_then(|sealed| open(secret, id, HOOK_SECRET, sealed).ok());
+        let hook = known.unwrap_or_else(|| fresh.to_owned());
+        // Anew, so that the secret before a rotation is needed no longer than for the tokens.
+        data.sealed_hook_secret = Some(seal(secret, id, HOOK_SECRET, &hook)?);
+        Ok(hook)
     }
 
     /// What is kept for an installation, with the tokens of a new grant, sealed for its row.

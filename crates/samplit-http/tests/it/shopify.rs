@@ -112,15 +112,19 @@ struct Stage {
 
 async fn stage() -> Stage {
     let database = samplit_tests::database().await;
-    let shop = Arc::new(FakeShop::default());
+    stage_of(database, Arc::default(), &[[5; 32]]).await
+}
+
+async fn stage_of(database: TestDatabase, shop: Arc<FakeShop>, secrets: &[[u8; 32]]) -> Stage {
     let now = samplit_domain::from_micros(1_790_000_000_000_000);
     let clock = Arc::new(ManualClock::new(now));
     let client = Arc::<FakeShop>::clone(&shop);
     let config = EngineConfig {
-        secret: Some(Secret::new(&[[5; 32]]).unwrap()),
+        secret: Some(Secret::new(secrets).unwrap()),
         shopify: Some(ShopifyApp::new("client", APP_SECRET, client)),
         clock: Arc::<ManualClock>::clone(&clock),
-        ..samplit_tests::config(1)
+        // Each server makes ids of its own.
+        ..samplit_tests::config(secrets.iter().flatten().map(|byte| u64::from(*byte)).sum())
     };
     let engine = samplit_tests::engine_with(database.url(), config).await;
     let http = HttpConfig {
@@ -755,4 +759,29 @@ async fn a_shop_that_connects_again_has_one_script() {
         asked.contains("no hook {\"id\":\"gid://shopify/WebhookSubscription/"),
         "{asked}"
     );
+}
+
+/// The address that a shop was told outlives the secret which it was sealed with.
+#[tokio::test(flavor = "multi_thread")]
+async fn connecting_again_seals_with_the_secret_of_today() {
+    let stage = stage().await;
+    stage.connect().await;
+    let told = stage.shop.hook.lock().clone();
+    let Stage { shop, database, .. } = stage;
+    let stage = stage_of(database, shop, &[[6; 32], [5; 32]]).await;
+    stage.connect().await;
+    assert_eq!(*stage.shop.hook.lock(), told);
+    let Stage { shop, database, .. } = stage;
+    let stage = stage_of(database, shop, &[[6; 32]]).await;
+    let order = fixture!("orders_create");
+    let answer = stage.tell_at(&told, "orders/create", "d1", order).await;
+    assert_eq!(answer.summary(), "200");
+
+    // Where the secret is lost, the shop is told another address, and the old one means nothing.
+    let Stage { shop, database, .. } = stage;
+    let stage = stage_of(database, shop, &[[7; 32]]).await;
+    stage.connect().await;
+    assert_ne!(*stage.shop.hook.lock(), told);
+    let answer = stage.tell_at(&told, "orders/create", "d2", order).await;
+    assert_eq!(answer.summary(), "401 bad_signature");
 }
