@@ -177,9 +177,15 @@ impl Engine {
         });
         note.await?;
         let uri = format!("{server}/integrations/shopify/webhooks/{hook}");
-        let hooks = subscribe(app, query.shop, access, &uri).await?;
-        let note = self.amend(id, |data| data.hooks.extend(hooks.iter().cloned()));
+        let mut hooks = Vec::new();
+        let subscribed = subscribe(app, query.shop, access, &uri, &mut hooks).await;
+        let note = self.amend(id, |data| {
+            let new = hooks.iter().filter(|id| !data.hooks.contains(*id));
+            let new: Vec<_> = new.cloned().collect();
+            data.hooks.extend(new);
+        });
         let former = note.await?.former_scripts;
+        subscribed?;
         self.remove_former(app, &installation, access, former)
             .await?;
         Ok(installation)
@@ -360,14 +366,15 @@ async fn put_script(
     Ok(id.to_owned())
 }
 
-/// Asks a shop to tell of orders, and of the end, at `uri`; gives the ids of what it was not asked before.
+/// Asks a shop to tell of orders, and of the end, at `uri`; adds the ids of what it was not asked before to
+/// `ids`, also where it refuses half-way.
 async fn subscribe(
     app: &ShopifyApp,
     shop: &str,
     token: &str,
     uri: &str,
-) -> Result<Vec<String>, Error> {
-    let mut ids = Vec::new();
+    ids: &mut Vec<String>,
+) -> Result<(), Error> {
     for (topic, fields) in TOPICS {
         let variables = json!({"topic": topic, "input": {"uri": uri, "format": "JSON", "includeFields": fields}});
         let name = "webhookSubscriptionCreate";
@@ -382,5 +389,5 @@ async fn subscribe(
             Err(refusal) => return Err(Error::shop_failed(format!("{topic}: {refusal}"))),
         }
     }
-    Ok(ids)
+    Ok(())
 }

@@ -41,6 +41,7 @@ struct FakeShop {
     hook: parking_lot::Mutex<String>,
     scripts: AtomicU32,
     has_hooks: AtomicBool,
+    /// The last one.
     refuses_hooks: AtomicBool,
 }
 
@@ -75,7 +76,8 @@ impl FakeShop {
         } else {
             let uri: url::Url = variables["input"]["uri"].as_str().unwrap().parse().unwrap();
             uri.path().clone_into(&mut self.hook.lock());
-            let body = if self.refuses_hooks.load(Ordering::Relaxed) {
+            let is_last = variables["topic"] == "APP_UNINSTALLED";
+            let body = if is_last && self.refuses_hooks.load(Ordering::Relaxed) {
                 fixture!("webhook_taken").replace("already been taken", "is not allowed")
             } else if self.has_hooks.load(Ordering::Relaxed) {
                 fixture!("webhook_taken").to_owned()
@@ -784,4 +786,23 @@ async fn connecting_again_seals_with_the_secret_of_today() {
     assert_ne!(*stage.shop.hook.lock(), told);
     let answer = stage.tell_at(&told, "orders/create", "d2", order).await;
     assert_eq!(answer.summary(), "401 bad_signature");
+}
+
+/// The shop agrees to tell of orders and to nothing else: what it agreed to is known, and ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_shop_did_before_it_refused_is_undone_in_the_end() {
+    let stage = stage().await;
+    stage.shop.refuses_hooks.store(true, Ordering::Relaxed);
+    let state = stage.begin().await;
+    let back = stage.come_back(&signed(SHOP, "c0de", &state), &state).await;
+    assert_eq!(back.summary(), "502 shop_failed");
+    stage.shop.asked();
+    let site = stage.installation().await;
+    let id = site["id"].as_str().unwrap();
+    let path = format!("/integrations/shopify/{id}/uninstall");
+    assert_eq!(stage.server.post(&path, &json!({})).await.summary(), "200");
+    let asked = stage.shop.asked().join("\n");
+    for gone in ["ScriptTag/870402688", "WebhookSubscription/892403750"] {
+        assert_eq!(asked.matches(gone).count(), 1, "{asked}");
+    }
 }
