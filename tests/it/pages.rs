@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::future::join_all;
 use samplit_devpg::DevPg;
@@ -77,9 +78,11 @@ pub(crate) fn exposure(experiment: &Experiment) -> PageEvent {
     }
 }
 
+/// Each is an event of its own.
 pub(crate) fn miss(experiment: &Experiment, url: &str) -> PageEvent {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
     PageEvent {
-        id: "miss".to_owned(),
+        id: format!("miss {}", NUMBER.fetch_add(1, Ordering::Relaxed)),
         experiment_id: experiment.id,
         what: Happened::NoMatch {
             element_id: experiment.elements[0].id,
@@ -120,7 +123,7 @@ async fn a_token_is_believed_for_a_while_and_the_one_before_it_for_a_day() {
     assert!(opens(&engine, &first.token).await && opens(&other, &first.token).await);
 
     let second = engine
-        .rotate_installation(&owner, first.id, None)
+        .rotate_installation(&owner, first.id, None, false)
         .await
         .unwrap();
     clock.advance(Duration::HOUR * 23);
@@ -133,13 +136,18 @@ async fn a_token_is_believed_for_a_while_and_the_one_before_it_for_a_day() {
     eventually(async || !opens(&other, &first.token).await).await;
     assert!(opens(&other, &second.token).await);
 
-    // Two rotations in a row: only the last token before is good.
+    // Two rotations in a row only for whoever insists: then the last token before is good alone.
     let third = engine
-        .rotate_installation(&owner, first.id, None)
+        .rotate_installation(&owner, first.id, None, false)
         .await
         .unwrap();
+    let again = engine.rotate_installation(&owner, first.id, None, false);
+    let refused = again.await.unwrap_err();
+    let is_refused = |kind: &ErrorKind| matches!(kind, ErrorKind::Conflict { code, .. } if *code == "rotated_lately");
+    assert!(is_refused(refused.kind()), "{refused}");
+    assert!(opens(&engine, &second.token).await);
     let fourth = engine
-        .rotate_installation(&owner, first.id, None)
+        .rotate_installation(&owner, first.id, None, true)
         .await
         .unwrap();
     assert!(!opens(&engine, &second.token).await);
@@ -413,8 +421,8 @@ async fn strangers_cannot_fill_the_list_of_misses() {
         let events: Vec<_> = (0..50).map(|n| miss(&experiment, &page(n))).collect();
         report(&engine, &site, "v", &events).await;
     }
-    let first = miss(&experiment, "https://shop.test/0");
-    report(&engine, &site, "v", &[first.clone(), first]).await;
+    let first = || miss(&experiment, "https://shop.test/0");
+    report(&engine, &site, "v", &[first(), first()]).await;
     let misses = engine.selector_misses(&owner, experiment.id).await.unwrap();
     assert_eq!(misses.len(), 1_000);
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use crate::origin::{host_of, is_at_or_below, is_authority, is_local};
+use crate::origin::{authority_of, host_of, is_at_or_below, is_local};
 use crate::{InstallationId, Origin, UserId, Violations, Visit, words};
 
 /// The most origins besides those of the domain.
@@ -124,9 +124,7 @@ impl InstallationDraft {
     ) -> Result<Installation, Violations> {
         let mut violations = Violations::default();
         violations.name("/name", &self.name);
-        let domain = self.domain.to_ascii_lowercase();
-        let domain = domain.strip_prefix("www.").unwrap_or(&domain);
-        check_domain(domain, &mut violations);
+        let domain = check_domain(&self.domain, &mut violations);
         let origins = self.check_origins(&mut violations);
         let hide_timeout_ms = u32::try_from(self.hide_timeout_ms).ok();
         let hide_timeout_ms = hide_timeout_ms.filter(|ms| *ms <= MAX_HIDE_TIMEOUT_MS);
@@ -141,7 +139,7 @@ impl InstallationDraft {
             id,
             user_id: None,
             name: self.name.clone(),
-            domain: domain.to_owned(),
+            domain,
             platform: self.platform,
             origins,
             token,
@@ -179,17 +177,25 @@ impl InstallationDraft {
     }
 }
 
-fn check_domain(domain: &str, violations: &mut Violations) {
-    violations.text("/domain", domain, 255);
+/// The domain in its one spelling: as browsers say it, without `www.`.
+fn check_domain(text: &str, violations: &mut Violations) -> String {
+    let lower = text.to_ascii_lowercase();
+    let bare = lower.strip_prefix("www.").unwrap_or(&lower);
+    violations.text("/domain", bare, 255);
+    // Only this machine's pages come without TLS, so only there is 80 what browsers leave out.
+    let is_own = authority_of(bare, &[]).is_some_and(|domain| is_local(&domain));
+    let own_ports: &[u16] = if is_own { &[443, 80] } else { &[443] };
+    let domain = authority_of(bare, own_ports).unwrap_or_default();
     // A name without a dot is either this machine or everybody's: `com`.
-    let is_site = is_authority(domain) && (host_of(domain).contains('.') || is_local(domain));
-    if !domain.is_empty() && !is_site {
+    let is_site = host_of(&domain).contains('.') || is_local(&domain);
+    if !bare.is_empty() && !is_site {
         violations.add(
             "/domain",
             "malformed",
             "must be the host of a site such as example.com, without scheme and path",
         );
     }
+    domain
 }
 
 impl Installation {
@@ -197,11 +203,18 @@ impl Installation {
     /// TLS unless the domain is of this machine, and those of [`Self::origins`].
     #[must_use]
     pub fn allows(&self, origin: &Origin) -> bool {
+        self.is_of_domain(origin) || self.origins.contains(origin)
+    }
+
+    /// Whether pages of `origin` are those of the domain, with or without `www.`, over TLS unless the
+    /// domain is of this machine. What is seen on them is seen on the site.
+    #[must_use]
+    pub fn is_of_domain(&self, origin: &Origin) -> bool {
         let authority = origin.authority();
-        let of_domain = authority == self.domain
+        let is_its = authority == self.domain
             || authority.strip_prefix("www.") == Some(self.domain.as_str());
         let is_safe = origin.is_secure() || is_local(&self.domain);
-        (of_domain && is_safe && !self.domain.is_empty()) || self.origins.contains(origin)
+        is_its && is_safe && !self.domain.is_empty()
     }
 
     /// Whether `server` is on the same site as the page at `origin`, so that a cookie of the one is the
@@ -268,6 +281,8 @@ mod tests {
         ] {
             assert_eq!(allowed(&example, origin), expected, "{origin}");
         }
+        assert!(!example.is_of_domain(&"https://shop.example.com:8443".parse().unwrap()));
+        assert!(example.is_of_domain(&"https://www.example.com".parse().unwrap()));
         let local = site("localhost:3000", &[]);
         assert!(allowed(&local, "http://localhost:3000"));
         assert!(allowed(&local, "https://localhost:3000"));
@@ -350,6 +365,22 @@ mod tests {
         assert!(!site.opens("pk_2", now));
         site.status = InstallationStatus::Disabled;
         assert!(!site.opens("pk_1", now));
+    }
+
+    #[test]
+    fn a_domain_has_one_spelling() {
+        for (domain, expected) in [
+            ("WWW.Example.com:443", "example.com"),
+            ("example.com:0443", "example.com"),
+            ("example.com:08443", "example.com:8443"),
+            // Over TLS that is a port like any other.
+            ("example.com:80", "example.com:80"),
+            ("localhost:80", "localhost"),
+            ("127.0.0.1:443", "127.0.0.1"),
+            ("[0:0::1]:80", "[::1]"),
+        ] {
+            assert_eq!(site(domain, &[]).domain, expected, "{domain}");
+        }
     }
 
     #[test]

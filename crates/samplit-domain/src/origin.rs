@@ -66,16 +66,12 @@ impl FromStr for Origin {
         let text = text.to_ascii_lowercase();
         let (scheme, authority) = text.split_once("://").ok_or(MalformedOrigin)?;
         let own_port = match scheme {
-            "https" => ":443",
-            "http" => ":80",
+            "https" => 443,
+            "http" => 80,
             _ => return Err(MalformedOrigin),
         };
-        let authority = authority.strip_suffix(own_port).unwrap_or(authority);
-        if is_authority(authority) {
-            Ok(Self(format!("{scheme}://{authority}")))
-        } else {
-            Err(MalformedOrigin)
-        }
+        let authority = authority_of(authority, &[own_port]).ok_or(MalformedOrigin)?;
+        Ok(Self(format!("{scheme}://{authority}")))
     }
 }
 
@@ -99,19 +95,26 @@ pub(crate) fn host_of(authority: &str) -> &str {
     }
 }
 
-/// Whether a text is a host in lower-case ASCII (names of other alphabets as `xn--`), or an IPv6
-/// address in brackets, perhaps with a port.
-pub(crate) fn is_authority(text: &str) -> bool {
+/// The one spelling of a host in lower-case ASCII (names of other alphabets as `xn--`), or of an IPv6
+/// address in brackets, perhaps with a port, which is left out where it is one of `own_ports`. `None`
+/// for any other text.
+pub(crate) fn authority_of(text: &str, own_ports: &[u16]) -> Option<String> {
     let host = host_of(text);
-    let port = text[host.len()..].strip_prefix(':');
-    let is_host = match host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => is_name(host),
+    let port = match text[host.len()..].strip_prefix(':') {
+        Some(port) => Some(port.parse::<u16>().ok()?),
+        None => None,
     };
-    is_host && port.is_none_or(|port| port.parse::<u16>().is_ok())
+    let address = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let host = match address {
+        Some(address) => format!("[{}]", address.parse::<std::net::Ipv6Addr>().ok()?),
+        None => is_name(host).then(|| host.to_owned())?,
+    };
+    Some(match port.filter(|port| !own_ports.contains(port)) {
+        Some(port) => format!("{host}:{port}"),
+        None => host,
+    })
 }
 
 fn is_name(host: &str) -> bool {
@@ -135,6 +138,10 @@ mod tests {
             ("https://example.com:443", Some("https://example.com")),
             ("http://example.com:80", Some("http://example.com")),
             ("https://example.com:80", Some("https://example.com:80")),
+            ("https://example.com:0443", Some("https://example.com")),
+            ("http://example.com:080", Some("http://example.com")),
+            ("http://[::1]:80", Some("http://[::1]")),
+            ("http://[0:0::1]:08", Some("http://[::1]:8")),
             ("http://localhost:3000", Some("http://localhost:3000")),
             ("http://127.0.0.1:3000", Some("http://127.0.0.1:3000")),
             ("http://[::1]:3000", Some("http://[::1]:3000")),

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use samplit_domain::{
-    Assign, AssignmentId, ExclusionId, Experiment, ExperimentId, Status, VariantId, Visit,
-};
+use samplit_domain::{Assign, AssignmentId, Experiment, ExperimentId, Status, VariantId, Visit};
 use samplit_store::assignments;
 use samplit_store::trail::RawJson;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use crate::bots::is_bot;
-use crate::exclusions::Rules;
+use crate::exclusions::{ExcludedBy, Rules};
 use crate::live::Live;
 use crate::visitor::{self, Digest, KnownVisitor};
 use crate::writer::{Answer, Job, What};
@@ -225,9 +223,9 @@ impl Engine {
                 .find(live, digest, &request.visitor)
                 .await
                 .map(|known| {
-                    if let (None, Some(rule)) = (&known, excluded_by) {
+                    if let (None, Some(by)) = (&known, excluded_by) {
                         let experiment = live.experiment.id;
-                        self.core.note_excluded(experiment, &asking.visit, rule);
+                        self.core.note_excluded(experiment, &asking.visit, by);
                     }
                     Ok(known
                         .map_or_else(|| outside(live, reason), |known| inside(live, known, false)))
@@ -241,11 +239,7 @@ impl Engine {
     }
 
     /// The rule that keeps a visit out of an experiment.
-    async fn excluding(
-        &self,
-        live: &Live,
-        visit: &Visit<'_>,
-    ) -> Result<Option<ExclusionId>, Error> {
+    async fn excluding(&self, live: &Live, visit: &Visit<'_>) -> Result<Option<ExcludedBy>, Error> {
         let Some(owner) = live.experiment.user_id else {
             return Ok(None);
         };

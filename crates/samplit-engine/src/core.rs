@@ -18,6 +18,7 @@ use crate::installations::SEEN_FOR;
 use crate::live::Registry;
 use crate::live_results::Hub;
 use crate::meter::Meter;
+use crate::misses::{self, MissDigest};
 use crate::proof::Trees;
 use crate::remembered::Remembered;
 use crate::site::Site;
@@ -51,8 +52,11 @@ pub(crate) struct Core {
     /// What programs of an account may ask for by name.
     pub(crate) flags: Cache<UserId, Arc<Remembered<Flags>>>,
     pub(crate) excluded: Excluded,
-    /// Installations of which a page was seen within the last minute.
-    pub(crate) seen: Cache<InstallationId, ()>,
+    /// Installations of which a page was seen within the last minute, and whether it was one of the
+    /// domain itself.
+    pub(crate) seen: Cache<(InstallationId, bool), ()>,
+    /// Reports of elements that were not there, so that one which comes again counts once.
+    pub(crate) misses: Cache<MissDigest, ()>,
     pub(crate) trees: Trees,
     pub(crate) directory: Option<Directory>,
     pub(crate) unfiled: Unfiled,
@@ -81,6 +85,7 @@ impl Core {
             flags: remembering(REMEMBERED_FOR),
             excluded: Excluded::default(),
             seen: remembering(SEEN_FOR),
+            misses: misses::counted(),
             trees: Trees::default(),
             directory: config.checkpoint_directory.clone().map(Directory::new),
             unfiled: Unfiled::default(),

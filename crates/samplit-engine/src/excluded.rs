@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use moka::sync::Cache;
 use parking_lot::Mutex;
-use samplit_domain::{ExcludedSessionId, ExclusionId, ExperimentId, Visit};
+use samplit_domain::{ExcludedSessionId, ExperimentId, Visit};
 use samplit_store::exclusions::{self, ExcludedSession};
 
-use crate::NotRecorded;
 use crate::core::Core;
+use crate::exclusions::ExcludedBy;
 use crate::visitor::Digest;
 
 /// How many may wait to be written; beyond, they are written when they come again.
@@ -47,7 +47,7 @@ impl Core {
         self: &Arc<Self>,
         experiment: ExperimentId,
         visit: &Visit<'_>,
-        rule: ExclusionId,
+        by: ExcludedBy,
     ) {
         let mut waiting = self.excluded.waiting.lock();
         let digest = Digest::new(experiment, visit.session.unwrap_or(visit.visitor));
@@ -59,8 +59,9 @@ impl Core {
             id: ExcludedSessionId(self.ids.next()),
             session: visit.session.map(str::to_owned),
             visitor: Some(visit.visitor.to_owned()),
-            reason: NotRecorded::Excluded.as_str().to_owned(),
-            rule_id: Some(rule),
+            // Which says something also when the rule is gone.
+            reason: by.kind.as_str().to_owned(),
+            rule_id: Some(by.id),
             excluded_at: self.config.clock.now(),
         };
         waiting.visits.push((experiment, excluded));

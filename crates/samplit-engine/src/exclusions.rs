@@ -38,9 +38,16 @@ pub struct NewExclusion {
 #[derive(Debug)]
 pub(crate) struct Rules(Vec<Rule>);
 
+/// The rule that kept a visit out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ExcludedBy {
+    pub(crate) id: ExclusionId,
+    pub(crate) kind: ExclusionKind,
+}
+
 #[derive(Debug)]
 struct Rule {
-    id: ExclusionId,
+    by: ExcludedBy,
     experiment: Option<ExperimentId>,
     means: ExclusionMatch,
 }
@@ -51,12 +58,12 @@ impl Rules {
         &self,
         experiment: ExperimentId,
         visit: &Visit<'_>,
-    ) -> Option<ExclusionId> {
+    ) -> Option<ExcludedBy> {
         let mut rules = self.0.iter();
         let excludes = |rule: &&Rule| {
             rule.experiment.is_none_or(|only| only == experiment) && rule.means.matches(visit)
         };
-        rules.find(excludes).map(|rule| rule.id)
+        rules.find(excludes).map(|rule| rule.by)
     }
 }
 
@@ -76,8 +83,9 @@ impl OfAccount for Rules {
             if means.is_none() {
                 tracing::warn!(exclusion = %rule.id, "a rule excludes nobody, its value is malformed");
             }
+            let (id, kind) = (rule.id, rule.kind);
             Some(Rule {
-                id: rule.id,
+                by: ExcludedBy { id, kind },
                 experiment: rule.experiment_id,
                 means: means?,
             })

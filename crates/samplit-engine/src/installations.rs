@@ -8,6 +8,8 @@ use samplit_domain::{
     Violations,
 };
 use samplit_store::{activity, installations};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::access::{BELIEVED_FOR, new_token};
 use crate::page_of::{Page, PageOf};
@@ -89,18 +91,23 @@ impl Engine {
         Ok(found)
     }
 
-    /// Notes that a page of the site has asked, which proves that the snippet is there. At most once a
+    /// Notes that a page has asked. One of the domain itself proves that the snippet is on the site; one of
+    /// another origin proves nothing, as whoever names the origins need not own the domain. At most once a
     /// minute, and nobody waits for it.
-    pub(crate) fn installation_seen(&self, id: InstallationId) {
-        if self.core.seen.contains_key(&id) {
+    pub fn installation_seen(&self, installation: &Installation, is_of_domain: bool) {
+        let id = installation.id;
+        let key = (id, is_of_domain);
+        if self.core.seen.contains_key(&key) {
             return;
         }
-        self.core.seen.insert(id, ());
+        self.core.seen.insert(key, ());
+        let domain = is_of_domain.then(|| installation.domain.clone());
         let (core, now) = (Arc::clone(&self.core), self.core.config.clock.now());
         tokio::spawn(async move {
-            let touched = core
-                .database
-                .run(|session| Box::pin(installations::touch(session, id, now)));
+            let domain = domain.as_deref();
+            let touched = core.database.run(|session| {
+                Box::pin(async move { installations::touch(session, id, domain, now).await })
+            });
             if let Err(error) = touched.await {
                 tracing::warn!(installation = %id, error = ?error, "a visit was not noted");
             }
@@ -156,6 +163,20 @@ impl Engine {
         visible(who, read.await?)
     }
 
+    /// Reads an installation for somebody who is about to change it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Forbidden`] for whoever may not; [`ErrorKind::NotFound`] where there is none that
+    /// `who` may see.
+    pub async fn installation_to_change(
+        &self,
+        who: &Principal,
+        id: InstallationId,
+    ) -> Result<Installation, Error> {
+        who.require(Scope::Manage)?;
+        self.installation(who, id).await
+    }
+
     /// Lists the installations that `who` may see, newest first.
     ///
     /// # Errors
@@ -194,39 +215,54 @@ impl Engine {
             .await
     }
 
-    /// Gives an installation a new token. The one that it had is good for another day.
+    /// Gives an installation a new token. The one that it had is good for another day, in which there is
+    /// no other rotation unless it is to be `at_once`: that ends the token of pages that still run.
     ///
     /// # Errors
-    /// [`ErrorKind::VersionMismatch`] when it was changed meanwhile.
+    /// [`ErrorKind::Conflict`] `rotated_lately` within that day, [`ErrorKind::VersionMismatch`] when it
+    /// was changed meanwhile.
     pub async fn rotate_installation(
         &self,
         who: &Principal,
         id: InstallationId,
         if_version: Option<i64>,
+        at_once: bool,
     ) -> Result<Installation, Error> {
-        let ends_at = self.core.config.clock.now() + PREVIOUS_FOR;
+        let now = self.core.config.clock.now();
         let token = new_token(&self.core, "pk_");
         let action = Action::InstallationRotated;
         self.edit_installation(who, id, if_version, action, |mut current| {
+            let previous = current.previous_token.as_ref();
+            if let Some((_, ends_at)) = previous.filter(|(_, ends_at)| now < *ends_at)
+                && !at_once
+            {
+                return Err(rotated_lately(*ends_at));
+            }
             let before = std::mem::replace(&mut current.token, token.clone());
-            current.previous_token = Some((before, ends_at));
+            current.previous_token = Some((before, now + PREVIOUS_FOR));
             Ok(current)
         })
         .await
     }
 
-    /// Notes that the snippet was found on a page of the site.
+    /// Notes that the snippet was found on a page of `domain`.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where there is none that `who` may see.
+    /// [`ErrorKind::NotFound`] where there is none that `who` may see, [`ErrorKind::Conflict`]
+    /// `domain_changed` where its domain is another one by now.
     pub async fn installation_verified(
         &self,
         who: &Principal,
         id: InstallationId,
+        domain: &str,
     ) -> Result<Installation, Error> {
         let now = self.core.config.clock.now();
         let action = Action::InstallationVerified;
         self.edit_installation(who, id, None, action, |current| {
+            if current.domain != domain {
+                let detail = "the domain was changed while its page was looked at; verify again";
+                return Err(Error::conflict("domain_changed", detail));
+            }
             Ok(Installation {
                 verified_at: current.verified_at.or(Some(now)),
                 ..current
@@ -278,8 +314,20 @@ impl Engine {
         for token in [&before.token, &next.token].into_iter().chain(previous) {
             core.installations.invalidate(token);
         }
+        // Another domain has to be seen anew, and that at once.
+        core.seen.invalidate(&(id, true));
         Ok(next)
     }
+}
+
+/// The token before has pages that still run.
+fn rotated_lately(ends_at: OffsetDateTime) -> Error {
+    let ends_at = ends_at.format(&Rfc3339).unwrap_or_default();
+    let detail = format!(
+        "the token before is good until {ends_at}, for pages that still run; rotate after that, or \
+         with `\"now\": true`, which ends it at once"
+    );
+    Error::conflict("rotated_lately", detail)
 }
 
 /// The account that what `who` makes belongs to.
@@ -334,6 +382,10 @@ fn apply(current: Installation, change: &InstallationChange) -> Result<Installat
         let detail = "only the platform says so; use `disabled`";
         violations.add("/status", "conflict", detail);
         return Err(violations);
+    }
+    // It may have been connected to another account since.
+    if is_shop && current.status == InstallationStatus::Uninstalled && status != current.status {
+        return Err(only_by_grant("/status"));
     }
     Ok(Installation {
         user_id: current.user_id,

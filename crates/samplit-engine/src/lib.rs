@@ -25,6 +25,7 @@ mod installations;
 mod live;
 mod live_results;
 mod meter;
+mod misses;
 mod of_account;
 mod overview;
 mod page;

@@ -66,7 +66,6 @@ impl Engine {
         let mut violations = Violations::default();
         violations.text("/url", url, MAX_URL);
         violations.into_result(())?;
-        self.installation_seen(installation.id);
         let who = owner_of(installation);
         let running = self.running(installation).await;
         let here = running.iter().filter(|live| is_meant(live, url));

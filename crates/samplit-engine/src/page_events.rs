@@ -5,6 +5,7 @@
 //! visitor, and changes nothing of what is learned: a variant that loads slowly is seen by fewer, and
 //! leaving out those who did not see it would make it look better than it is.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -16,6 +17,7 @@ pub use samplit_store::selector_misses::SelectorMiss;
 use samplit_store::selector_misses::{self, NewMiss};
 
 use crate::bots::is_bot;
+use crate::misses::MissDigest;
 use crate::page::owner_of;
 use crate::visitor::{self, Digest};
 use crate::{Engine, Error, ErrorKind, NotRecorded, Principal, Scope};
@@ -36,13 +38,14 @@ pub enum EventOutcome {
 /// An event that is about to be stored.
 enum Found {
     Exposure(NewExposure),
-    Miss(NewMiss),
+    Miss(NewMiss, MissDigest),
     Done(EventOutcome),
 }
 
 impl Engine {
     /// Counts what a page reports, and says of each event what became of it. An exposure counts once
-    /// per visitor and experiment, a conversion as by [`Self::convert`].
+    /// per visitor and experiment, a conversion as by [`Self::convert`], a missing element once per event
+    /// id, as long as this process remembers it (10 minutes).
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for a visitor that cannot be; whatever may be gone when the same report
@@ -60,7 +63,6 @@ impl Engine {
         let mut violations = Violations::default();
         violations.visitor("/visitor_id", visit.visitor);
         violations.into_result(())?;
-        self.installation_seen(installation.id);
         if visit.user_agent.is_some_and(is_bot) {
             let bot = || EventOutcome::NotRecorded(NotRecorded::Bot);
             return Ok(events.iter().map(|_| bot()).collect());
@@ -70,13 +72,21 @@ impl Engine {
         let found = events.iter().map(|event| self.look(&who, visit, event));
         let mut outcomes = Vec::with_capacity(events.len());
         let (mut exposures, mut misses) = (Vec::new(), Vec::new());
+        let mut digests = HashSet::new();
         let mut passing = None;
         for found in join_all(found).await {
             outcomes.push(match found {
                 Ok(Found::Done(outcome)) => outcome,
-                Ok(Found::Miss(miss)) => {
-                    misses.push(miss);
-                    EventOutcome::Recorded
+                Ok(Found::Miss(_, digest)) if self.core.misses.contains_key(&digest) => {
+                    EventOutcome::Duplicate
+                }
+                Ok(Found::Miss(miss, digest)) => {
+                    if digests.insert(digest) {
+                        misses.push(miss);
+                        EventOutcome::Recorded
+                    } else {
+                        EventOutcome::Duplicate
+                    }
                 }
                 Ok(Found::Exposure(exposure)) => {
                     exposures.push((outcomes.len(), exposure));
@@ -97,6 +107,9 @@ impl Engine {
         }
         let (places, exposures): (Vec<usize>, Vec<_>) = exposures.into_iter().unzip();
         let is_new = self.store_page_events(exposures, misses).await?;
+        for digest in digests {
+            self.core.misses.insert(digest, ());
+        }
         for (place, is_new) in places.into_iter().zip(is_new) {
             if !is_new {
                 outcomes[place] = EventOutcome::Duplicate;
@@ -155,11 +168,12 @@ impl Engine {
                     if !elements.any(|element| element.id == *element_id) {
                         return Err(ErrorKind::NotFound("element").into());
                     }
-                    Ok(Found::Miss(NewMiss {
+                    let miss = NewMiss {
                         experiment_id: event.experiment_id,
                         element_id: *element_id,
                         page: page_name(url),
-                    }))
+                    };
+                    Ok(Found::Miss(miss, MissDigest::new(visit.visitor, event)))
                 })
             }
         };
@@ -201,8 +215,8 @@ impl Engine {
         }))
     }
 
-    /// Stores exposures and misses; says which of the exposures are new. In one transaction, so that a
-    /// report that comes again counts no miss twice.
+    /// Stores exposures and misses; says which of the exposures are new. In one transaction, so that no
+    /// miss is counted of a report that has to come again.
     async fn store_page_events(
         &self,
         exposures: Vec<NewExposure>,

@@ -8,15 +8,16 @@ use samplit_domain::Cidr;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The address of the client: the peer's, or where that is a proxy to be trusted, the one that it says
-/// it speaks for, and so on. What stands further to the left in `X-Forwarded-For` anybody can write.
+/// it speaks for, and so on. What stands further to the left in `X-Forwarded-For` anybody can write, and
+/// in any bytes: it neither counts nor hides what a proxy wrote behind it. Where a proxy itself wrote
+/// what is no address, it is the last that is known.
 pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> IpAddr {
     let mut client = peer.to_canonical();
     let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
-    let hops = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
+    let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     for hop in hops {
         let is_proxy = trusted.iter().any(|range| range.contains(client));
-        // What a proxy wrote and cannot be read is no address: the proxy itself is the last known.
-        let Some(before) = read(hop.trim()).filter(|_| is_proxy) else {
+        let Some(before) = read(hop).filter(|_| is_proxy) else {
             break;
         };
         client = before;
@@ -24,7 +25,8 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]
     client
 }
 
-fn read(hop: &str) -> Option<IpAddr> {
+fn read(hop: &[u8]) -> Option<IpAddr> {
+    let hop = std::str::from_utf8(hop).ok()?.trim();
     let bare = hop.trim_start_matches('[').trim_end_matches(']');
     let address = bare.parse().ok();
     let address = address.or_else(|| hop.parse::<SocketAddr>().ok().map(|hop| hop.ip()));
@@ -35,8 +37,8 @@ fn read(hop: &str) -> Option<IpAddr> {
 /// of those that every network has. What a stranger wants fetched may come from nowhere else.
 #[must_use]
 pub fn is_public_address(address: IpAddr) -> bool {
-    /// RFC 6890 and its updates.
-    const SPECIAL: [&str; 25] = [
+    /// The registries of IANA (RFC 6890 and its updates).
+    const SPECIAL: [&str; 28] = [
         "0.0.0.0/8",
         "10.0.0.0/8",
         "100.64.0.0/10",
@@ -53,12 +55,15 @@ pub fn is_public_address(address: IpAddr) -> bool {
         "224.0.0.0/4",
         "240.0.0.0/4",
         "::/96",
+        "::ffff:0:0:0/96",
         "64:ff9b::/96",
         "64:ff9b:1::/48",
         "100::/64",
         "2001::/23",
         "2001:db8::/32",
         "2002::/16",
+        "3fff::/20",
+        "5f00::/16",
         "fc00::/7",
         "fe80::/9",
         "ff00::/8",
@@ -100,13 +105,27 @@ mod tests {
             ),
             ("10.0.0.1", vec!["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
             ("10.0.0.1", vec!["203.0.113.1, unknown"], "10.0.0.1"),
+            ("10.0.0.1", vec!["203.0.113.1, "], "10.0.0.1"),
+            // What the client itself sent does not hide it.
+            ("10.0.0.1", vec!["\u{f1}, 203.0.113.1"], "203.0.113.1"),
+            ("10.0.0.1", vec!["\u{ff11}, 203.0.113.1"], "203.0.113.1"),
+            ("10.0.0.1", vec!["\u{f1}", "203.0.113.1"], "203.0.113.1"),
+            (
+                "10.0.0.1",
+                vec![",,\t, 203.0.113.1 ,10.0.0.2"],
+                "203.0.113.1",
+            ),
+            ("10.0.0.1", vec!["192.0.2.7, \u{f1}"], "10.0.0.1"),
             ("10.0.0.1", vec!["203.0.113.1:4711"], "203.0.113.1"),
             ("fd00::1", vec!["[2001:db8::1]:4711"], "2001:db8::1"),
             ("fd00::1", vec!["[2001:db8::1]"], "2001:db8::1"),
         ] {
             let mut headers = HeaderMap::new();
             for line in &lines {
-                headers.append(X_FORWARDED_FOR, HeaderValue::from_str(line).unwrap());
+                headers.append(
+                    X_FORWARDED_FOR,
+                    HeaderValue::from_bytes(line.as_bytes()).unwrap(),
+                );
             }
             let found = client_address(peer.parse().unwrap(), &headers, &trusted);
             assert_eq!(found.to_string(), expected, "{peer} {lines:?}");
@@ -136,6 +155,9 @@ mod tests {
             "64:ff9b::a00:1",
             "2002:a00:1::",
             "::10.0.0.1",
+            "::ffff:0:10.0.0.1",
+            "3fff::1",
+            "5f00::1",
         ] {
             assert!(!is_public_address(own.parse().unwrap()), "{own}");
         }

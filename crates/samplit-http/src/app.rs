@@ -6,7 +6,7 @@ use samplit_engine::Engine;
 
 use tokio::sync::{Semaphore, watch};
 
-use crate::{HttpConfig, limit::KeyLimit, request_id::RequestIds, shared::Shared};
+use crate::{HttpConfig, gzip::Gzipped, limit::KeyLimit, request_id::RequestIds, shared::Shared};
 
 /// Bundles on their way at once; each holds a page of entries until its client takes it.
 const EXPORTS: usize = 8;
@@ -18,6 +18,7 @@ pub(crate) struct App {
     pub(crate) limit: Option<KeyLimit>,
     pub(crate) page_limit: Option<KeyLimit>,
     pub(crate) request_ids: RequestIds,
+    pub(crate) gzipped: Gzipped,
     /// One permit per bundle that may be on its way.
     pub(crate) exports: Arc<Semaphore>,
     /// The permit of the one back-test that may be made.
@@ -39,6 +40,7 @@ impl App {
             shared: Shared::default(),
             config,
             request_ids: RequestIds::random(),
+            gzipped: Gzipped::new(),
             exports: Arc::new(Semaphore::new(EXPORTS)),
             backtests: Arc::new(Semaphore::new(1)),
             draining: watch::Sender::new(false),

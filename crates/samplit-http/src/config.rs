@@ -60,7 +60,7 @@ pub struct HttpConfig {
     /// Proxies whose `X-Forwarded-For` is believed. None by default.
     pub trusted_proxies: Vec<Cidr>,
     /// How pages reach this server, like `https://ab.example.com`; none: by the host that a request
-    /// names, over TLS unless that is this machine.
+    /// names, over TLS unless that is this machine, and then no cache may keep the snippet.
     pub public_url: Option<Origin>,
     /// Whether flags that are asked for by OFREP store nothing: known visitors get their variant, others
     /// control. Off by default.

@@ -19,12 +19,17 @@ use crate::{
 /// How long a browser may remember what a preflight was answered, in seconds; none does for longer.
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("7200");
 
+/// What a page may read of an answer beside its body.
+const EXPOSED: HeaderValue = HeaderValue::from_static("Retry-After, X-Request-Id");
+
 /// The cross-origin headers of an answer, as they come to be known while it is made.
 #[derive(Debug)]
 pub(crate) struct Cors {
     /// As the browser wrote it.
     given: Option<HeaderValue>,
     origin: Option<Origin>,
+    /// Whether it is known for which installation the page speaks.
+    is_known: bool,
     is_allowed: bool,
     /// Whether cookies go along.
     with_credentials: bool,
@@ -39,6 +44,7 @@ impl Cors {
         Self {
             given,
             origin,
+            is_known: false,
             is_allowed: false,
             with_credentials: false,
         }
@@ -54,6 +60,7 @@ impl Cors {
         call: &Call,
         installation: &Installation,
     ) -> Result<Admitted, Problem> {
+        self.is_known = true;
         let origin = self.origin.as_ref();
         let origin = origin.filter(|origin| installation.allows(origin));
         let origin = origin.ok_or_else(Problem::origin_not_allowed)?;
@@ -62,12 +69,23 @@ impl Cors {
         Ok(Admitted {
             is_same_site: self.with_credentials,
             is_secure: origin.is_secure(),
+            is_of_domain: installation.is_of_domain(origin),
         })
     }
 
     /// The answer with what allows the page to read it, or not.
+    ///
+    /// A refusal from before an installation was found (its token is unknown, the body cannot be read) any
+    /// page may read, but none that sent cookies along. Such a refusal follows from the body alone, which
+    /// the page wrote itself; whoever runs the page sees what is wrong with it.
     pub(crate) fn complete(self, outcome: Result<Reply, Problem>) -> Result<Reply, Problem> {
-        let headers = self.headers();
+        let is_for_anybody = outcome.is_err() && !self.is_known && self.given.is_some();
+        let mut headers = self.headers();
+        if is_for_anybody {
+            let anybody = HeaderValue::from_static("*");
+            headers.push((ACCESS_CONTROL_ALLOW_ORIGIN, anybody));
+            headers.push((ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED));
+        }
         match outcome {
             Ok(mut reply) => {
                 reply.headers_mut().extend(headers);
@@ -84,8 +102,7 @@ impl Cors {
         let mut headers = vec![(VARY, HeaderValue::from_static("Origin"))];
         if let Some(given) = self.given.filter(|_| self.is_allowed) {
             headers.push((ACCESS_CONTROL_ALLOW_ORIGIN, given));
-            let exposed = HeaderValue::from_static("Retry-After, X-Request-Id");
-            headers.push((ACCESS_CONTROL_EXPOSE_HEADERS, exposed));
+            headers.push((ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED));
             if self.with_credentials {
                 let yes = HeaderValue::from_static("true");
                 headers.push((ACCESS_CONTROL_ALLOW_CREDENTIALS, yes));
@@ -102,6 +119,8 @@ pub(crate) struct Admitted {
     pub(crate) is_same_site: bool,
     /// Whether the page came over TLS.
     pub(crate) is_secure: bool,
+    /// Whether it is one of the installation's own domain, and not of another origin that it allows.
+    pub(crate) is_of_domain: bool,
 }
 
 /// Answers a preflight for `methods` and the headers `names`: any page may ask, and learns from the

@@ -10,6 +10,8 @@ mod cors;
 mod dashboard;
 mod fetch;
 mod fields;
+mod gzip;
+mod header_text;
 mod json;
 mod limit;
 mod meter;

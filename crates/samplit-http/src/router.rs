@@ -55,6 +55,8 @@ pub(crate) struct PathIds {
     pub(crate) delivery: Option<WebhookDeliveryId>,
     /// `{asset}`, the name of a file
     pub(crate) asset: Option<String>,
+    /// `{hook}`, the secret of an address for hooks
+    pub(crate) hook: Option<String>,
 }
 
 /// A pattern with everything that answers it.
@@ -162,6 +164,7 @@ impl PathRoutes {
             webhook: id(params, "webhook_id", "webhook")?,
             delivery: id(params, "delivery_id", "delivery")?,
             asset: params.get("asset").map(str::to_owned),
+            hook: params.get("hook").map(str::to_owned),
             visitor: params.get("visitor").map(visitor).transpose()?,
         };
         Ok((route, ids))

@@ -295,6 +295,9 @@ fn api_table() -> Vec<Route> {
         post("/integrations/shopify/webhooks", |call| {
             Box::pin(shops::shopify_hook(call))
         }),
+        post("/integrations/shopify/webhooks/{hook}", |call| {
+            Box::pin(shops::shopify_hook(call))
+        }),
         untimed(post(
             "/integrations/shopify/{installation_id}/uninstall",
             |call| Box::pin(shops::uninstall(call)),
@@ -415,6 +418,7 @@ mod tests {
                 .replace("{session_id}", "$SESSION")
                 .replace("{key_id}", "$KEY_ID")
                 .replace("{key}", "$FLAG")
+                .replace("{hook}", "$HOOK")
                 .replace("{token}", "$TOKEN");
             assert!(
                 guide.contains(&shown) || shown.starts_with("/assets/"),

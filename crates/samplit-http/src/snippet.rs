@@ -1,25 +1,20 @@
 //! The snippet with the settings of a site, and the line that puts it into a page.
 
-use bytes::Bytes;
-use hyper::{
-    StatusCode,
-    header::{CACHE_CONTROL, ETAG, HeaderName, HeaderValue},
-};
+use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use samplit_engine::{Installation, Platform, SelectorHint};
 use serde::Serialize;
 
-use crate::{
-    call::Call,
-    problem::Problem,
-    response::{Reply, content, content_tag},
-    snippet_source,
-};
+use crate::{call::Call, gzip, problem::Problem, response::Reply, snippet_source};
 
 /// Leaves the visitor in the cart of a shop, so that its orders tell.
 const SHOPIFY: &str = include_str!("../assets/snippet/shopify.js");
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-resource-policy");
+
+/// How long a change of the site may take to reach its pages.
+const FRESH: HeaderValue =
+    HeaderValue::from_static("public, max-age=60, stale-while-revalidate=600");
 
 /// What the snippet has to know of its site.
 #[derive(Serialize)]
@@ -57,22 +52,15 @@ pub(crate) async fn script(call: Call) -> Result<Reply, Problem> {
         // In front of it: the snippet may be ready before the next line is read.
         script.insert_str(0, SHOPIFY);
     }
-    let tag = content_tag(script.as_bytes());
-    let is_known = call.knows(&tag);
-    let body = if is_known {
-        Bytes::new()
-    } else {
-        script.into()
-    };
-    let mut reply = content("text/javascript; charset=utf-8", body);
-    if is_known {
-        *reply.status_mut() = StatusCode::NOT_MODIFIED;
-    }
+    let mut reply = gzip::negotiated(&call, "text/javascript; charset=utf-8", script);
     let headers = reply.headers_mut();
-    let tag = HeaderValue::try_from(tag).expect("base64 in quotes is legal in a header");
-    headers.insert(ETAG, tag);
-    let fresh = HeaderValue::from_static("public, max-age=60, stale-while-revalidate=600");
-    headers.insert(CACHE_CONTROL, fresh);
+    let cache = if call.app.config.public_url.is_some() {
+        FRESH
+    } else {
+        // Where it asks, the client has said: no cache may give that to another one.
+        HeaderValue::from_static("private, no-store")
+    };
+    headers.insert(CACHE_CONTROL, cache);
     let anybody = HeaderValue::from_static("cross-origin");
     headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, anybody);
     Ok(reply)

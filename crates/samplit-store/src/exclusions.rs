@@ -71,7 +71,7 @@ pub struct ExcludedSession {
     pub session: Option<String>,
     /// The visitor; `None` once erased.
     pub visitor: Option<String>,
-    /// Why.
+    /// Why: the kind of the rule.
     pub reason: String,
     /// The rule; `None` once it is deleted.
     pub rule_id: Option<ExclusionId>,

@@ -37,17 +37,20 @@ statements! {
     /// A new installation.
     INSERT_INSTALLATION = "INSERT INTO platform_installations (id, user_id, name, domain, platform, \
         origins, installation_token, status, allow_raw_html, respect_gpc, hide_timeout_ms, \
-        created_at, updated_at, version) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+        verified_at, created_at, updated_at, version) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
     /// Everything of an installation that its owner may change.
     UPDATE_INSTALLATION = "UPDATE platform_installations SET name = $2, domain = $3, platform = $4, \
         origins = $5, installation_token = $6, previous_token = $7, previous_token_ends_at = $8, \
         status = $9, allow_raw_html = $10, respect_gpc = $11, hide_timeout_ms = $12, \
         verified_at = $13, updated_at = $14, version = $15 WHERE id = $1";
-    /// A page of the site has asked; its first time proves that the snippet is there.
+    /// A page has asked. The first one of the domain $3, if that is still the one, proves that the
+    /// snippet is there, and need not wait until the minute is over.
     TOUCH_INSTALLATION = "UPDATE platform_installations SET last_seen_at = $2, \
-        verified_at = coalesce(verified_at, $2) WHERE id = $1 \
-        AND (last_seen_at IS NULL OR last_seen_at < $2::timestamptz - interval '1 minute')";
+        verified_at = CASE WHEN domain = $3 THEN coalesce(verified_at, $2) ELSE verified_at END \
+        WHERE id = $1 AND (last_seen_at IS NULL \
+        OR last_seen_at < $2::timestamptz - interval '1 minute' \
+        OR (verified_at IS NULL AND domain = $3::varchar))";
 }
 
 /// The installation whose token `token` is, or was before the last rotation.
@@ -125,6 +128,7 @@ pub async fn insert(session: &Session<'_>, installation: &Installation) -> Resul
                 &installation.allow_raw_html,
                 &installation.respect_gpc,
                 &milliseconds(installation),
+                &installation.verified_at,
                 &installation.created_at,
                 &installation.updated_at,
                 &installation.version,
@@ -165,17 +169,19 @@ pub async fn update(session: &Session<'_>, installation: &Installation) -> Resul
     Error::expect_rows(UPDATE_INSTALLATION.name, 1, updated)
 }
 
-/// Notes that a page of the site has asked.
+/// Notes that a page has asked: one of `domain`, which is then the one of the installation or says
+/// nothing of it, or one of another origin.
 ///
 /// # Errors
 /// When PostgreSQL fails.
 pub async fn touch(
     session: &Session<'_>,
     id: InstallationId,
+    domain: Option<&str>,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
     session
-        .execute(TOUCH_INSTALLATION, &[&id.0, &now])
+        .execute(TOUCH_INSTALLATION, &[&id.0, &now, &domain])
         .await
         .map(drop)
 }

@@ -27,13 +27,14 @@ check( 'head without settings', printed( 'wp_head' ), '' );
 
 // Settings: what makes no sense is refused, and an empty secret keeps the one that is there.
 do_action( 'admin_init' );
-$good = array( 'server' => "$server/", 'token' => " $token ", 'secret' => $secret );
+$good = array( 'server' => "$server/", 'token' => " $token ", 'secret' => $secret, 'hide' => ' 0250' );
 $stage->options['samplit'] = ( $stage->check )( $good );
-check( 'settings', $stage->options['samplit'], array( 'server' => $server, 'token' => $token, 'secret' => $secret ) );
-$bad  = array( 'server' => 'javascript:alert(1)', 'token' => 'sk_1', 'secret' => '' );
+$expected = array( 'server' => $server, 'token' => $token, 'secret' => $secret, 'hide' => '250' );
+check( 'settings', $stage->options['samplit'], $expected );
+$bad  = array( 'server' => 'javascript:alert(1)', 'token' => 'sk_1', 'secret' => '', 'hide' => '1001' );
 $kept = ( $stage->check )( $bad );
 check( 'bad settings', $kept, $stage->options['samplit'] );
-check( 'errors', $stage->errors, array( 'server', 'token' ) );
+check( 'errors', $stage->errors, array( 'server', 'token', 'hide' ) );
 do_action( 'admin_menu' );
 check( 'who may see the settings', $stage->page[0], 'manage_options' );
 ob_start();
@@ -46,6 +47,7 @@ check( 'the page hides the secret', str_contains( $page, $secret ), false );
 $head = printed( 'wp_head' );
 check( 'the script', str_contains( $head, "$server/s/$token.js" ), true );
 check( 'no place left', str_contains( $head, '__SAMPLIT' ), false );
+check( 'for how long it hides', str_contains( $head, '250' ), true );
 check( 'no secret', str_contains( $head, $secret ), false );
 $_COOKIE['samplit_order_visitor'] = 'visitor-1';
 check( 'the same head for a visitor', printed( 'wp_head' ), $head );
@@ -84,4 +86,8 @@ do_action( 'samplit_send_order', 42, 2 );
 check( 'taken', $stage->scheduled, $again );
 list( , $request ) = end( $stage->sent );
 check( 'nothing of the customer', array_keys( json_decode( $request['body'], true ) ), array( 'order_id', 'visitor_id', 'total', 'currency' ) );
+// Deleted, it leaves no secret behind.
+define( 'WP_UNINSTALL_PLUGIN', 'samplit/samplit.php' );
+require __DIR__ . '/../samplit/uninstall.php';
+check( 'nothing left', $stage->options, array() );
 echo "ok\n";

@@ -54,6 +54,9 @@ function do_action( string $hook, ...$arguments ): void {
 function get_option( string $name, $default = false ) {
 	return $GLOBALS['stage']->options[ $name ] ?? $default;
 }
+function delete_option( string $name ): void {
+	unset( $GLOBALS['stage']->options[ $name ] );
+}
 function add_settings_error( string $setting, string $code, string $message ): void {
 	$GLOBALS['stage']->errors[] = $code;
 }

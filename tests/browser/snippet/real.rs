@@ -26,7 +26,11 @@ async fn with_server(head: &str, test: impl AsyncFnOnce(&Client, &Site, &Engine,
     let stopping = async move {
         let _ = stopped.await;
     };
-    let config = HttpConfig::default();
+    let config = HttpConfig {
+        // So that the browser may keep the script.
+        public_url: Some(api.parse().unwrap()),
+        ..HttpConfig::default()
+    };
     let served = tokio::spawn(serve(listeners, engine.clone(), config, stopping));
     on_a_site(async |page, site| {
         let owner = account(&engine).await;

@@ -70,7 +70,7 @@ pub(crate) struct HttpSettings {
     trusted_proxies: Vec<Cidr>,
 
     /// How pages reach this server, like `https://ab.example.org`; without it as they call it, over TLS
-    /// unless that is this machine.
+    /// unless that is this machine, and no cache may keep the snippet.
     #[arg(long, env = "SAMPLIT_PUBLIC_URL")]
     #[serde(serialize_with = "text")]
     pub(crate) public_url: Option<Origin>,

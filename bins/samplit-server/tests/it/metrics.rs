@@ -45,7 +45,7 @@ fn expressions(json: &Json, found: &mut String) {
     }
 }
 
-/// One of every kind: new, known, converted, twice, refused.
+/// One of every kind: new, known, converted, twice, refused, and a bot.
 fn send_traffic(api: SocketAddr, token: &str) {
     let draft = json!({
         "name": "measured",
@@ -72,6 +72,8 @@ fn send_traffic(api: SocketAddr, token: &str) {
         assert_eq!(post("assign", &json!({ "visitor_id": "v" })), 200);
         assert_eq!(post("convert", &json!({ "visitor_id": "v" })), 200);
     }
+    let bot = json!({ "visitor_id": "b", "context": { "user_agent": "Googlebot/2.1" } });
+    assert_eq!(post("assign", &bot), 200);
     assert_eq!(post("convert", &json!({ "visitor_id": "w" })), 404);
     assert_eq!(post("assign", &json!({})), 422);
 }
@@ -170,6 +172,7 @@ async fn what_was_sent_is_what_is_counted() {
     for line in [
         "samplit_assign_seconds_count{outcome=\"new\"} 1",
         "samplit_assign_seconds_count{outcome=\"known\"} 1",
+        "samplit_assign_seconds_count{outcome=\"bot\"} 1",
         "samplit_sticky_lookups_total{result=\"hit\"} 1",
         "samplit_sticky_lookups_total{result=\"miss\"} 1",
         "samplit_convert_seconds_count{outcome=\"counted\"} 1",

@@ -6,7 +6,6 @@
 //! back is signed by Shopify.
 
 use form_urlencoded::byte_serialize;
-use ring::digest;
 use samplit_domain::{
     Action, Installation, InstallationDraft, InstallationId, InstallationStatus, Platform, UserId,
     Violations,
@@ -17,7 +16,8 @@ use serde_json::{Value as Json, json};
 use time::{Duration, OffsetDateTime};
 
 use super::shopify::{SCOPES, ShopifyApp, is_shop};
-use super::{Entrusted, entrust, entrusted, seal, signature};
+use super::uninstall::{self, remove};
+use super::{Entrusted, HOOK_SECRET, entrust, entrusted, hash_of, open, seal, signature};
 use crate::access::new_token;
 use crate::accounts::acting;
 use crate::{Engine, Error, ErrorKind, Principal, Purpose, Scope};
@@ -167,21 +167,56 @@ impl Engine {
         }
         let owner = self.take_state(query).await?;
         let tokens = app.token(query.shop, ("code", query.code)).await?;
-        let installation = self.install(owner, query.shop, &tokens).await?;
+        let (installation, hook) = self.install(owner, query.shop, &tokens).await?;
+        let id = installation.id;
         let access = tokens["access_token"].as_str().unwrap_or_default();
         let script = put_script(app, access, &installation, server).await?;
-        subscribe(app, query.shop, access, server).await?;
-        let (id, script) = (installation.id, &script);
-        let note = self.core.database.run_tx("note_script", |session| {
-            Box::pin(async move {
-                installations::lock(session, id).await?;
-                let mut data = entrusted(session, id).await?;
-                data.script = Some(script.clone());
-                entrust(session, id, &data).await
-            })
+        // At once: whatever fails from here on, the next grant takes both out.
+        let note = self.amend(id, |data| {
+            let former = data.script.replace(script.clone());
+            data.former_scripts.extend(former);
         });
         note.await?;
+        let uri = format!("{server}/integrations/shopify/webhooks/{hook}");
+        let mut hooks = Vec::new();
+        let subscribed = subscribe(app, query.shop, access, &uri, &mut hooks).await;
+        let note = self.amend(id, |data| {
+            let new = hooks.iter().filter(|id| !data.hooks.contains(*id));
+            let new: Vec<_> = new.cloned().collect();
+            data.hooks.extend(new);
+        });
+        let former = note.await?.former_scripts;
+        subscribed?;
+        self.remove_former(app, &installation, access, former)
+            .await?;
         Ok(installation)
+    }
+
+    /// Takes the scripts of grants before out of a shop. What cannot be taken out now, is tried again by
+    /// the next grant, and at the end.
+    async fn remove_former(
+        &self,
+        app: &ShopifyApp,
+        shop: &Installation,
+        token: &str,
+        former: Vec<String>,
+    ) -> Result<(), Error> {
+        let mut removed = Vec::new();
+        for id in former {
+            match remove(app, &shop.domain, token, uninstall::SCRIPT, &id).await {
+                Ok(()) => removed.push(id),
+                Err(error) => {
+                    tracing::warn!(installation = %shop.id, error = ?error, "an old script stays in its shop");
+                }
+            }
+        }
+        if removed.is_empty() {
+            return Ok(());
+        }
+        let note = self.amend(shop.id, |data| {
+            data.former_scripts.retain(|id| !removed.contains(id));
+        });
+        note.await.map(drop)
     }
 
     /// The account whose grant this is. The state is gone afterwards, good or not.
@@ -205,13 +240,14 @@ impl Engine {
         })
     }
 
-    /// The installation of the shop: the one that it has, or a new one.
+    /// The installation of the shop, the one that it has or a new one, and the secret of the address at
+    /// which the shop is to tell of orders. That a shop has granted access, verifies it.
     async fn install(
         &self,
         owner: UserId,
         shop: &str,
         tokens: &Json,
-    ) -> Result<Installation, Error> {
+    ) -> Result<(Installation, String), Error> {
         let now = self.core.config.clock.now();
         let fresh = InstallationDraft {
             platform: Platform::Shopify,
@@ -221,8 +257,10 @@ impl Engine {
         let fresh = fresh.check(id, new_token(&self.core, "pk_"), now)?;
         let fresh = &Installation {
             user_id: Some(owner),
+            verified_at: Some(now),
             ..fresh
         };
+        let hook = &new_token(&self.core, "hk_");
         let install = self.core.database.run_tx("install_shop", |session| {
             Box::pin(async move {
                 shops::lock_shop(session, shop).await?;
@@ -243,6 +281,7 @@ impl Engine {
                     Some(known) => {
                         let known = Installation {
                             status: InstallationStatus::Active,
+                            verified_at: known.verified_at.or(Some(now)),
                             updated_at: now,
                             version: known.version + 1,
                             ..known
@@ -255,28 +294,48 @@ impl Engine {
                         fresh.clone()
                     }
                 };
-                let data = self.sealed(installation.id, tokens, now)?;
-                entrust(session, installation.id, &data).await?;
+                let id = installation.id;
+                let kept = entrusted(session, id).await?;
+                let mut data = self.sealed(id, tokens, now, kept)?;
+                let hook = self.keep_hook_secret(id, &mut data, hook)?;
+                entrust(session, id, &data).await?;
                 let (who, action) = (acting(owner), Action::ShopConnected);
-                let mut entry = self
-                    .core
-                    .activity(&who, Some(owner), action, installation.id);
+                let mut entry = self.core.activity(&who, Some(owner), action, id);
                 entry.detail = json!({ "shop": shop });
                 activity::insert(session, &entry).await?;
-                Ok(installation)
+                Ok((installation, hook))
             })
         });
-        let installation: Installation = install.await?;
+        let (installation, hook): (Installation, String) = install.await?;
         self.core.installations.invalidate(&installation.token);
-        Ok(installation)
+        Ok((installation, hook))
     }
 
-    /// The tokens of a shop, sealed for the row of its installation.
-    pub(super) fn sealed(
+    /// The secret of the address for hooks: the one that there is, as the shop may go on to use it, else
+    /// `fresh`.
+    fn keep_hook_secret(
+        &self,
+        id: InstallationId,
+        data: &mut Entrusted,
+        fresh: &str,
+    ) -> Result<String, Error> {
+        let secret = self.secret()?;
+        let known = data.sealed_hook_secret.as_ref();
+        // One that was sealed with a secret which is gone is of no use to anybody.
+        let known = known.and_then(|sealed| open(secret, id, HOOK_SECRET, sealed).ok());
+        let hook = known.unwrap_or_else(|| fresh.to_owned());
+        // Anew, so that the secret before a rotation is needed no longer than for the tokens.
+        data.sealed_hook_secret = Some(seal(secret, id, HOOK_SECRET, &hook)?);
+        Ok(hook)
+    }
+
+    /// What is kept for an installation, with the tokens of a new grant, sealed for its row.
+    fn sealed(
         &self,
         id: InstallationId,
         tokens: &Json,
         now: OffsetDateTime,
+        kept: Entrusted,
     ) -> Result<Entrusted, Error> {
         let secret = self.secret()?;
         let access = tokens["access_token"].as_str();
@@ -290,7 +349,7 @@ impl Engine {
             sealed_refresh_token: refresh.transpose()?,
             granted_at: Some(now.unix_timestamp()),
             scope: tokens["scope"].as_str().map(str::to_owned),
-            ..Entrusted::default()
+            ..kept
         })
     }
 }
@@ -312,28 +371,28 @@ async fn put_script(
     Ok(id.to_owned())
 }
 
-/// Asks a shop to tell of orders, and of the end.
-async fn subscribe(app: &ShopifyApp, shop: &str, token: &str, server: &str) -> Result<(), Error> {
-    let uri = format!("{server}/integrations/shopify/webhooks");
+/// Asks a shop to tell of orders, and of the end, at `uri`; adds the ids of what it was not asked before to
+/// `ids`, also where it refuses half-way.
+async fn subscribe(
+    app: &ShopifyApp,
+    shop: &str,
+    token: &str,
+    uri: &str,
+    ids: &mut Vec<String>,
+) -> Result<(), Error> {
     for (topic, fields) in TOPICS {
         let variables = json!({"topic": topic, "input": {"uri": uri, "format": "JSON", "includeFields": fields}});
         let name = "webhookSubscriptionCreate";
-        let made = app.mutate(shop, token, name, SUBSCRIBE, variables).await?;
-        // A shop that connects again may have it still.
-        if let Err(refusal) = made
-            && !refusal.contains("already been taken")
-        {
-            return Err(Error::shop_failed(format!("{topic}: {refusal}")));
+        match app.mutate(shop, token, name, SUBSCRIBE, variables).await? {
+            Ok(made) => ids.extend(
+                made["webhookSubscription"]["id"]
+                    .as_str()
+                    .map(str::to_owned),
+            ),
+            // A shop that connects again may have it still.
+            Err(refusal) if refusal.contains("already been taken") => {}
+            Err(refusal) => return Err(Error::shop_failed(format!("{topic}: {refusal}"))),
         }
     }
     Ok(())
-}
-
-/// States are stored as hashes: who reads the table cannot finish the grants in it.
-fn hash_of(state: &str) -> String {
-    let hash = digest::digest(&digest::SHA256, state.as_bytes());
-    hash.as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

@@ -3,6 +3,10 @@
 //! A delivery may come any number of times, and in any order. Its effects may be repeated: an order
 //! counts once by its id, and the end of a shop counts only if it has not come back since. That a delivery was taken in is
 //! noted afterwards, so that a repeat is answered without doing anything.
+//!
+//! Shopify signs the body alone, with the secret of the app, which is the same for every shop. The headers
+//! that say of which shop it is, and what about, are not signed. So a delivery is believed where its
+//! body names the shop, or where it comes at the address that was given to that shop alone.
 
 use samplit_domain::{Installation, InstallationStatus, Platform};
 use samplit_store::{installations, shops};
@@ -12,7 +16,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use super::shopify::is_shop;
-use super::{Order, money, signature};
+use super::{HOOK_SECRET, Order, hash_of, money, open, signature};
 use crate::{Engine, Error, ErrorKind, Principal, Role, Scope};
 
 /// Under which name the visitor stands in the attributes of a cart, and in the landing address.
@@ -26,6 +30,8 @@ const PROVIDER: &str = "shopify";
 /// A delivery.
 #[derive(Clone, Copy, Debug)]
 pub struct ShopifyHook<'a> {
+    /// What stood in the address, if anything did.
+    pub secret: Option<&'a str>,
     /// `X-Shopify-Hmac-Sha256`.
     pub hmac: &'a str,
     /// `X-Shopify-Shop-Domain`.
@@ -65,43 +71,64 @@ struct RedactJson {
     orders_to_redact: Vec<u64>,
 }
 
-/// Whether what was signed can be what the headers, which are not signed, say: a JSON object, unlike the
-/// query that ends a grant and is signed with the same secret, and where it names its shop, that one.
-fn is_about(hook: &ShopifyHook<'_>) -> bool {
+/// Whether the body names its shop. An error where it names another one, or is no JSON object: the query
+/// that ends a grant is signed with the same secret.
+fn names_its_shop(hook: &ShopifyHook<'_>) -> Result<bool, Error> {
     let body: Option<Map<String, Json>> = serde_json::from_slice(hook.body).ok();
-    body.is_some_and(|body| {
-        let named = ["myshopify_domain", "shop_domain"].map(|name| body.get(name));
-        let mut named = named.into_iter().flatten();
-        named.all(|shop| shop.as_str().is_none_or(|shop| shop == hook.shop))
-    })
+    let body = body.ok_or(ErrorKind::BadSignature)?;
+    let named = ["myshopify_domain", "shop_domain"].map(|name| body.get(name)?.as_str());
+    let mut named = named.into_iter().flatten().peekable();
+    let is_named = named.peek().is_some();
+    if named.all(|shop| shop == hook.shop) {
+        Ok(is_named)
+    } else {
+        Err(ErrorKind::BadSignature.into())
+    }
 }
 
 impl Engine {
     /// Takes in what a shop tells.
     ///
     /// # Errors
-    /// [`ErrorKind::BadSignature`] for what Shopify did not sign; what may be gone when it comes again,
+    /// [`ErrorKind::BadSignature`] for what Shopify did not sign, or not for this shop; what may be gone when it comes again,
     /// such as [`ErrorKind::Unavailable`].
     pub async fn shopify_hook(&self, hook: ShopifyHook<'_>) -> Result<(), Error> {
         let secret = &self.shopify()?.client_secret;
-        let is_genuine = signature::is_of_body(secret, hook.body, hook.hmac) && is_about(&hook);
+        let is_genuine = signature::is_of_body(secret, hook.body, hook.hmac);
         if !is_genuine || !is_shop(hook.shop) || hook.delivery.is_empty() {
             return Err(ErrorKind::BadSignature.into());
         }
+        let is_named = names_its_shop(&hook)?;
         let delivery: String = hook.delivery.chars().take(255).collect();
         if self.is_received(PROVIDER, &delivery).await? {
             return Ok(());
         }
-        if let Some(installation) = self.shop(hook.shop).await? {
-            self.take_in(hook, &installation).await?;
-        } else {
-            tracing::info!(
-                shop = hook.shop,
-                topic = hook.topic,
-                "of a shop that we do not know"
-            );
+        let Some(shop) = self.shop(hook.shop).await? else {
+            let (shop, topic) = (hook.shop, hook.topic);
+            tracing::info!(shop, topic, "of a shop that we do not know");
+            return Ok(());
+        };
+        if !is_named {
+            if shop.status == InstallationStatus::Uninstalled {
+                // It has ended, and the secret with it.
+                return Ok(());
+            }
+            if !self.was_told(&shop, hook.secret).await? {
+                return Err(ErrorKind::BadSignature.into());
+            }
         }
+        self.take_in(hook, &shop).await?;
         self.received(PROVIDER, &delivery).await
+    }
+
+    /// Whether this is the secret of the address that the shop was told.
+    async fn was_told(&self, shop: &Installation, secret: Option<&str>) -> Result<bool, Error> {
+        let Some(sealed) = self.entrusted(shop.id).await?.sealed_hook_secret else {
+            tracing::warn!(installation = %shop.id, "the shop tells of orders at an old address; connect it again");
+            return Ok(false);
+        };
+        let told = open(self.secret()?, shop.id, HOOK_SECRET, &sealed)?;
+        Ok(secret.is_some_and(|secret| hash_of(secret) == hash_of(&told)))
     }
 
     async fn take_in(&self, hook: ShopifyHook<'_>, shop: &Installation) -> Result<(), Error> {
@@ -138,7 +165,8 @@ impl Engine {
         before: Duration,
     ) -> Result<(), Error> {
         let told_at = OffsetDateTime::parse(hook.triggered_at, &Rfc3339);
-        let told_at = told_at.unwrap_or_else(|_| self.core.config.clock.now());
+        // Without its time it could be of an end before the last grant.
+        let told_at = told_at.map_err(|_malformed| ErrorKind::BadSignature)?;
         let shopify = Principal::system();
         self.forget_shop(&shopify, shop.id, Some(told_at - before))
             .await

@@ -12,9 +12,10 @@ mod uninstall;
 mod wordpress;
 
 use futures_util::future::try_join_all;
+use ring::digest;
 use samplit_audit::Place;
 use samplit_domain::{Convert, ExperimentId, Goal, GoalTrigger, Installation, InstallationId};
-use samplit_store::{Session, shops};
+use samplit_store::{Session, installations, shops};
 use serde::{Deserialize, Serialize};
 use time::Duration;
 
@@ -33,6 +34,9 @@ const RECEIPTS_FOR: Duration = Duration::days(30);
 
 /// The event by whose name a goal says that it is meant by orders.
 const PURCHASE: &str = "purchase";
+
+/// The place of the secret that stands in the address for hooks.
+const HOOK_SECRET: &str = "oauth_data.hook_secret";
 
 /// What is kept in `oauth_data`; what is called `sealed` is readable with the secret only.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -53,6 +57,16 @@ struct Entrusted {
     /// The id of the script in the shop.
     #[serde(skip_serializing_if = "Option::is_none")]
     script: Option<String>,
+    /// Those of scripts from grants before, which are still to be taken out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former_scripts: Vec<String>,
+    /// The ids of what the shop was asked to tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    hooks: Vec<String>,
+    /// What stands in the address at which the shop tells it. Its orders name no shop, so this says
+    /// whose they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed_hook_secret: Option<String>,
     /// What orders of WordPress are signed with.
     #[serde(skip_serializing_if = "Option::is_none")]
     sealed_signing_secret: Option<String>,
@@ -105,7 +119,45 @@ async fn entrust(
     Ok(shops::write_oauth_data(session, id, Some(&data)).await?)
 }
 
+/// Secrets are compared, and states stored, as hashes: how long a comparison takes says nothing, and
+/// who reads the table of states cannot finish the grants in it.
+fn hash_of(secret: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, secret.as_bytes());
+    hash.as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
 impl Engine {
+    /// What was entrusted to us for an installation.
+    async fn entrusted(&self, id: InstallationId) -> Result<Entrusted, Error> {
+        let read = self
+            .core
+            .database
+            .run_tx("read_entrusted", |session| Box::pin(entrusted(session, id)));
+        read.await
+    }
+
+    /// Changes what is kept for an installation, under its lock; gives it as it is then.
+    async fn amend(
+        &self,
+        id: InstallationId,
+        change: impl Fn(&mut Entrusted) + Send + Sync,
+    ) -> Result<Entrusted, Error> {
+        let change = &change;
+        let amend = self.core.database.run_tx("amend_entrusted", |session| {
+            Box::pin(async move {
+                installations::lock(session, id).await?;
+                let mut data = entrusted(session, id).await?;
+                change(&mut data);
+                entrust(session, id, &data).await?;
+                Ok::<_, Error>(data)
+            })
+        });
+        amend.await
+    }
+
     /// Whether a delivery was taken in before.
     async fn is_received(&self, provider: &str, delivery: &str) -> Result<bool, Error> {
         let read = self.core.database.run(|session| {

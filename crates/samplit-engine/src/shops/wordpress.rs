@@ -107,10 +107,7 @@ impl Engine {
             return Err(ErrorKind::BadSignature.into());
         }
         let id = site.id;
-        let read = self.core.database.run_tx("read_signing_secret", |session| {
-            Box::pin(async move { entrusted(session, id).await })
-        });
-        let sealed = read.await?.sealed_signing_secret;
+        let sealed = self.entrusted(id).await?.sealed_signing_secret;
         let sealed = sealed.ok_or(ErrorKind::BadSignature)?;
         let signing = open(self.secret()?, id, "oauth_data.signing_secret", &sealed)?;
         let parts: [&[u8]; 3] = [sent.timestamp.as_bytes(), b".", sent.body];

@@ -101,10 +101,21 @@ async fn change_to(
 pub(crate) async fn rotate(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
     let if_version = call.if_match()?;
-    call.no_fields().await?;
+    let at_once = read_rotation(call.optional_json().await?)?;
     let (engine, id) = (&call.app.engine, call.installation_id());
-    let installation = engine.rotate_installation(&who, id, if_version).await?;
+    let installation = engine
+        .rotate_installation(&who, id, if_version, at_once)
+        .await?;
     Ok(one(StatusCode::OK, &installation))
+}
+
+/// Whether a token that is still good for pages has to end.
+fn read_rotation(body: Json) -> Result<bool, Problem> {
+    let mut violations = Violations::default();
+    let at_once = Fields::read(body, String::new(), &mut violations, |fields| {
+        fields.optional("now").unwrap_or_default()
+    });
+    violations.into_result(at_once).map_err(Problem::invalid)
 }
 
 #[derive(Serialize)]
@@ -161,15 +172,19 @@ pub(crate) async fn check(
     url: Option<String>,
 ) -> Result<Result<Installation, Missing>, Problem> {
     let (engine, id) = (&call.app.engine, call.installation_id());
-    let installation = engine.installation(who, id).await?;
+    let installation = engine.installation_to_change(who, id).await?;
     let url = match url {
-        Some(url) => page_of_site(&installation, url)?,
+        // The page of another origin, which the installation may allow, says nothing of the domain.
+        Some(url) => page_of(url, |origin| installation.is_of_domain(origin))?,
         None => home_of(&installation),
     };
     Ok(match installation.verified_at {
         Some(_) => Ok(installation),
         None => match look_for_snippet(call, &installation, &url).await? {
-            Ok(()) => Ok(engine.installation_verified(who, id).await?),
+            Ok(()) => {
+                let domain = &installation.domain;
+                Ok(engine.installation_verified(who, id, domain).await?)
+            }
             Err(missing) => Err(missing),
         },
     })
@@ -219,22 +234,26 @@ pub(crate) fn home_of(installation: &Installation) -> String {
     let plain = format!("http://{}", installation.domain);
     let is_plain = plain
         .parse()
-        .is_ok_and(|origin: Origin| installation.allows(&origin));
+        .is_ok_and(|origin: Origin| installation.is_of_domain(&origin));
     format!("{}/", if is_plain { plain } else { secure })
 }
 
 /// A page of the site: of an origin that may use the token.
 pub(super) fn page_of_site(installation: &Installation, url: String) -> Result<String, Problem> {
+    page_of(url, |origin| installation.allows(origin))
+}
+
+fn page_of(url: String, is_its: impl Fn(&Origin) -> bool) -> Result<String, Problem> {
     let path = url.find("://").map_or(0, |at| at + 3);
     let end = url[path..]
         .find(['/', '?', '#'])
         .map_or(url.len(), |at| path + at);
     let origin: Option<Origin> = url[..end].parse().ok();
-    if origin.is_some_and(|origin| installation.allows(&origin)) {
+    if origin.is_some_and(|origin| is_its(&origin)) {
         return Ok(url);
     }
     let mut violations = Violations::default();
-    let detail = "is no page of the domain or the origins of the installation";
+    let detail = "is no page of the installation";
     violations.add("/url", "conflict", detail);
     Err(Problem::invalid(violations))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hyper::{
     StatusCode,
-    header::{HeaderName, HeaderValue, SET_COOKIE},
+    header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use samplit_domain::{
@@ -19,6 +19,7 @@ use super::page_body::{Asker, read_events, read_page};
 use crate::{
     call::Call,
     cors::{Admitted, Cors},
+    header_text::header_text,
     problem::Problem,
     response::{Reply, json},
 };
@@ -57,7 +58,8 @@ async fn decide(call: &mut Call, cors: &mut Cors) -> Result<Reply, Problem> {
         let reply = PageReply::new(None, &view, &installation);
         return Ok(json(StatusCode::OK, &reply));
     }
-    let visit = visit(call, &body.asker);
+    let said = Said::by(call);
+    let visit = visit(call, &said, &body.asker);
     let is_private = installation.is_private(&visit);
     let visitor = known_visitor(&visit, admitted, &body.asker);
     let visitor = match visitor {
@@ -91,7 +93,8 @@ pub(crate) async fn events(mut call: Call) -> Result<Reply, Problem> {
 async fn count(call: &mut Call, cors: &mut Cors) -> Result<Reply, Problem> {
     let (asker, events) = read_events(call.page_json().await?)?;
     let (installation, admitted) = enter(call, cors, &asker).await?;
-    let visit = visit(call, &asker);
+    let said = Said::by(call);
+    let visit = visit(call, &said, &asker);
     let visitor = known_visitor(&visit, admitted, &asker).unwrap_or_default();
     let visit = Visit {
         visitor: &visitor,
@@ -127,21 +130,41 @@ async fn enter(
     let installation = call.open_installation(&asker.token).await?;
     let admitted = cors.admit(call, &installation)?;
     call.check_page_limit(&installation)?;
+    let engine = &call.app.engine;
+    engine.installation_seen(&installation, admitted.is_of_domain);
     Ok((installation, admitted))
 }
 
+/// What the browser says of itself.
+struct Said {
+    user_agent: Option<String>,
+    cookies: Option<String>,
+}
+
+impl Said {
+    fn by(call: &Call) -> Self {
+        let headers = &call.head.headers;
+        let mut user_agent = header_text(headers, &USER_AGENT, b" ");
+        if let Some(agent) = &mut user_agent {
+            // The beginning tells, and every rule of the account looks at it.
+            agent.truncate(agent.floor_char_boundary(MAX_USER_AGENT));
+        }
+        Self {
+            user_agent,
+            cookies: header_text(headers, &COOKIE, b"; "),
+        }
+    }
+}
+
 /// What the request says of the visit, but for the visitor and the page.
-fn visit<'a>(call: &'a Call, asker: &'a Asker) -> Visit<'a> {
+fn visit<'a>(call: &Call, said: &'a Said, asker: &'a Asker) -> Visit<'a> {
     Visit {
         visitor: "",
         session: asker.session.as_deref(),
         ip: Some(call.client_address()),
-        // The beginning tells, and every rule of the account looks at it.
-        user_agent: call
-            .header(&hyper::header::USER_AGENT)
-            .map(|agent| agent.get(..MAX_USER_AGENT).unwrap_or(agent)),
+        user_agent: said.user_agent.as_deref(),
         url: None,
-        cookies: call.header(&hyper::header::COOKIE),
+        cookies: said.cookies.as_deref(),
         gpc: call.header(&SEC_GPC) == Some("1"),
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     api::installations,
     call::Call,
     fields::Fields,
+    header_text::header_text,
     problem::Problem,
     response::{Reply, content, json as json_reply},
 };
@@ -82,7 +83,7 @@ pub(crate) async fn callback(call: Call) -> Result<Reply, Problem> {
     let mut query = call.query();
     let mut given = |name: &str| query.text(name).unwrap_or_default();
     let (shop, code, state) = (given("shop"), given("code"), given("state"));
-    let cookie = state_cookie(&call).unwrap_or_default().to_owned();
+    let cookie = state_cookie(&call).unwrap_or_default();
     let query = GrantQuery {
         raw: call.head.uri.query().unwrap_or_default(),
         shop: &shop,
@@ -98,12 +99,16 @@ pub(crate) async fn callback(call: Call) -> Result<Reply, Problem> {
     Ok(reply)
 }
 
-fn state_cookie(call: &Call) -> Option<&str> {
-    let mut cookies = call.header(&COOKIE)?.split(';');
-    cookies.find_map(|cookie| cookie.trim().strip_prefix(STATE_COOKIE)?.strip_prefix('='))
+fn state_cookie(call: &Call) -> Option<String> {
+    let cookies = header_text(&call.head.headers, &COOKIE, b"; ")?;
+    let mut cookies = cookies.split(';');
+    let state =
+        cookies.find_map(|cookie| cookie.trim().strip_prefix(STATE_COOKIE)?.strip_prefix('='));
+    state.map(str::to_owned)
 }
 
-/// `POST /integrations/shopify/webhooks`
+/// `POST /integrations/shopify/webhooks`, which every shop can be asked to use, and
+/// `POST /integrations/shopify/webhooks/{hook}`, which one alone was asked to use.
 pub(crate) async fn shopify_hook(mut call: Call) -> Result<Reply, Problem> {
     let body = call.bytes().await?;
     let header = |name: &'static str| {
@@ -111,6 +116,7 @@ pub(crate) async fn shopify_hook(mut call: Call) -> Result<Reply, Problem> {
         call.header(&name).unwrap_or_default()
     };
     let hook = ShopifyHook {
+        secret: call.ids.hook.as_deref(),
         hmac: header("x-shopify-hmac-sha256"),
         shop: header("x-shopify-shop-domain"),
         topic: header("x-shopify-topic"),

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use hyper::StatusCode;
+use http_body_util::Full;
+use hyper::{Request, StatusCode, header::HeaderValue};
 use samplit_engine::Scope;
 use samplit_http::HttpConfig;
 use serde_json::{Value as Json, json};
@@ -102,7 +103,7 @@ async fn each_kind_of_rule_keeps_a_visit_out_of_the_page_and_says_so_once() {
     let seen = excluded(&server, &id, 1).await;
     assert_eq!(seen[0]["session_id"], "s1");
     assert_eq!(seen[0]["visitor_id"], "v-ip");
-    assert_eq!(seen[0]["reason"], "excluded");
+    assert_eq!(seen[0]["reason"], "ip");
     assert!(seen[0]["rule_id"].is_string());
 
     // Turned off, a rule lets in at once.
@@ -161,7 +162,7 @@ async fn who_is_known_keeps_the_variant_and_who_is_erased_leaves_no_name() {
     let seen = excluded(&server, &id, 1).await;
     assert_eq!(
         (&seen[0]["rule_id"], &seen[0]["reason"]),
-        (&Json::Null, &json!("excluded"))
+        (&Json::Null, &json!("ip"))
     );
     let bob = assign(
         &server,
@@ -261,6 +262,38 @@ async fn rules_are_listed_by_page_and_bad_ones_named() {
     ids.reverse();
     assert_eq!(listed, ids);
     assert_eq!(second["next_cursor"], Json::Null);
+}
+
+/// Browsers and pages write what they like into both headers, and proxies may part the second.
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_no_ascii_hide_neither_bots_nor_cookies() {
+    let (server, _database) = server(HttpConfig::default()).await;
+    let body = json!({"name": "Local", "domain": "127.0.0.1:3000"});
+    let made = server.post("/v1/installations", &body).await.json();
+    running(&server, "pricing", None).await;
+    rule(&server, &json!({"kind": "cookie", "value": "staff=1"})).await;
+    let page = json!({"token": made["token"], "url": "http://127.0.0.1:3000/"});
+    for (name, lines, expected) in [
+        ("user-agent", vec![&b"\xf1 Googlebot/2.1"[..]], json!("bot")),
+        (
+            "cookie",
+            vec!["town=K\u{f6}ln; staff=1".as_bytes()],
+            json!("excluded"),
+        ),
+        ("cookie", vec![b"a=\xff; staff=1"], json!("excluded")),
+        ("cookie", vec![b"a=b", b"staff=1"], json!("excluded")),
+        ("cookie", vec![b"a=\xff; staff=2"], Json::Null),
+    ] {
+        let mut request = Request::post(format!("http://{}/v1/page", server.public))
+            .header("origin", "http://127.0.0.1:3000")
+            .header("content-type", "text/plain");
+        for line in &lines {
+            request = request.header(name, HeaderValue::from_bytes(line).unwrap());
+        }
+        let asked = server.send(request.body(Full::from(page.to_string())).unwrap());
+        let reason = asked.await.json()["experiments"][0]["reason"].clone();
+        assert_eq!(reason, expected, "{name} {lines:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

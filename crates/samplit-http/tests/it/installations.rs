@@ -6,10 +6,14 @@ use futures_util::future::BoxFuture;
 use http_body_util::Full;
 use hyper::{Method, Request, StatusCode};
 use parking_lot::Mutex;
+use samplit_engine::Scope;
 use samplit_http::{FetchFailure, FetchedPage, HttpConfig, PageFetcher};
 use serde_json::{Value as Json, json};
 
-use crate::support::{check, draft, server};
+use tokio::sync::Semaphore;
+
+use crate::pages::send;
+use crate::support::{check, create_key, draft, server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_installation_is_made_changed_rotated_and_turned_off() {
@@ -61,6 +65,24 @@ async fn an_installation_is_made_changed_rotated_and_turned_off() {
     let next = rotated["token"].as_str().unwrap().to_owned();
     assert_ne!(next, token);
     assert!(rotated["previous_token_ends_at"].is_string());
+    assert_eq!(
+        (ask(token.clone()).await, ask(next.clone()).await),
+        ("200".into(), "200".into())
+    );
+    // Pages that still run would lose theirs; whoever wants that says so.
+    let again = server.post(&format!("{path}/rotate"), &json!({})).await;
+    assert_eq!(again.summary(), "409 rotated_lately");
+    let ends_at = rotated["previous_token_ends_at"].as_str().unwrap();
+    assert!(again.json()["detail"].as_str().unwrap().contains(ends_at));
+    assert_eq!(ask(token.clone()).await, "200");
+    let bad = server
+        .post(&format!("{path}/rotate"), &json!({"now": 1}))
+        .await;
+    assert_eq!(bad.summary(), "422 invalid /now:wrong_type");
+    let forced = server
+        .post(&format!("{path}/rotate"), &json!({"now": true}))
+        .await;
+    let (token, next) = (next, forced.json()["token"].as_str().unwrap().to_owned());
     assert_eq!(
         (ask(token.clone()).await, ask(next.clone()).await),
         ("200".into(), "200".into())
@@ -142,13 +164,18 @@ async fn what_breaks_a_rule_is_named() {
 struct Canned {
     answer: Mutex<Result<FetchedPage, FetchFailure>>,
     asked: Mutex<Vec<String>>,
+    /// One permit for each page that may be answered.
+    may_answer: Semaphore,
 }
 
 impl PageFetcher for Canned {
     fn fetch<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<FetchedPage, FetchFailure>> {
-        self.asked.lock().push(url.to_owned());
-        let answer = self.answer.lock().clone();
-        Box::pin(async move { answer })
+        Box::pin(async move {
+            self.asked.lock().push(url.to_owned());
+            let permit = self.may_answer.acquire().await;
+            permit.expect("nobody closes it").forget();
+            self.answer.lock().clone()
+        })
     }
 }
 
@@ -161,6 +188,7 @@ async fn the_snippet_is_looked_for_on_pages_of_the_site() {
     let canned = Arc::new(Canned {
         answer: Mutex::new(Ok(page(200, "<html>"))),
         asked: Mutex::default(),
+        may_answer: Semaphore::new(100),
     });
     let fetcher: Arc<dyn PageFetcher> = Arc::<Canned>::clone(&canned);
     let config = HttpConfig {
@@ -168,7 +196,7 @@ async fn the_snippet_is_looked_for_on_pages_of_the_site() {
         ..HttpConfig::default()
     };
     let (server, _database) = server(config).await;
-    let body = json!({"name": "Shop", "domain": "shop.test"});
+    let body = json!({"name": "Shop", "domain": "shop.test", "origins": ["https://cdn.test"]});
     let made = server.post("/v1/installations", &body).await;
     let token = made.json()["token"].as_str().unwrap().to_owned();
     let path = format!("{}/verify", made.header("location"));
@@ -191,6 +219,8 @@ async fn the_snippet_is_looked_for_on_pages_of_the_site() {
         "https://evil.test/",
         "http://shop.test/",
         "https://shop.test@evil.test/",
+        // May use the token, and is not the domain.
+        "https://cdn.test/",
     ] {
         let body = json!({"url": bad}).to_string();
         check(
@@ -210,6 +240,13 @@ async fn the_snippet_is_looked_for_on_pages_of_the_site() {
     assert_eq!(known, (json!(true), Json::Null));
     let asked = canned.asked.lock().clone();
     assert_eq!(asked.len(), 5);
+    // Whoever may only read makes the server fetch nothing.
+    let reader = create_key(&server.engine, "owner@example.org", vec![Scope::Read]).await;
+    let request = Request::post(format!("http://{}{path}", server.public))
+        .header("authorization", format!("Bearer {reader}"));
+    let refused = server.send(request.body(Full::default()).expect("a request"));
+    assert_eq!(refused.await.summary(), "403 forbidden");
+    assert_eq!(canned.asked.lock().len(), 5);
     assert_eq!(asked[0], "https://shop.test/");
     assert_eq!(asked[4], "https://www.shop.test/a?b");
     // Another site has to show it again.
@@ -218,6 +255,101 @@ async fn the_snippet_is_looked_for_on_pages_of_the_site() {
         .patch(location, &json!({"domain": "shop.example"}))
         .await;
     assert_eq!(moved.json()["verified_at"], Json::Null);
+}
+
+/// What was found on one domain says nothing of another that was put in its place meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_domain_that_changes_while_it_is_looked_at_is_not_verified() {
+    let canned = Arc::new(Canned {
+        answer: Mutex::new(Err(FetchFailure::AddressRefused)),
+        asked: Mutex::default(),
+        may_answer: Semaphore::new(0),
+    });
+    let fetcher: Arc<dyn PageFetcher> = Arc::<Canned>::clone(&canned);
+    let config = HttpConfig {
+        page_fetcher: Some(fetcher),
+        ..HttpConfig::default()
+    };
+    let (server, _database) = server(config).await;
+    let body = json!({"name": "Shop", "domain": "mine.test"});
+    let made = server.post("/v1/installations", &body).await;
+    *canned.answer.lock() = Ok(FetchedPage {
+        status: 200,
+        body: made.json()["token"].as_str().unwrap().to_owned(),
+    });
+    let path = made.header("location").to_owned();
+    let (verify, nothing) = (format!("{path}/verify"), json!({}));
+    let verified = server.post(&verify, &nothing);
+    let moved = async {
+        samplit_tests::eventually(async || !canned.asked.lock().is_empty()).await;
+        let moved = server.patch(&path, &json!({"domain": "theirs.test"})).await;
+        canned.may_answer.add_permits(1);
+        moved
+    };
+    let (verified, moved) = tokio::join!(verified, moved);
+    assert_eq!(moved.summary(), "200");
+    assert_eq!(verified.summary(), "409 domain_changed");
+    assert_eq!(server.get(&path).await.json()["verified_at"], Json::Null);
+}
+
+/// Other origins may use the token, and prove nothing of the domain.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_pages_of_the_domain_itself_verify_it() {
+    let (server, database) = server(HttpConfig::default()).await;
+    let body = json!({"name": "Shop", "domain": "shop.test", "origins": ["https://mine.test"]});
+    let made = server.post("/v1/installations", &body).await;
+    let (path, made) = (made.header("location").to_owned(), made.json());
+    let page = json!({"token": made["token"], "url": "https://shop.test/"});
+    let seen = async || server.get(&path).await.json()["last_seen_at"].is_string();
+    let verified = async || server.get(&path).await.json()["verified_at"].is_string();
+    let ask = async |origin| send(&server, "/v1/page", &[("origin", origin)], &page).await;
+    assert_eq!(ask("https://mine.test").await.summary(), "200");
+    samplit_tests::eventually(seen).await;
+    assert!(!verified().await);
+    // Within the same minute.
+    assert_eq!(ask("https://www.shop.test").await.summary(), "200");
+    samplit_tests::eventually(verified).await;
+    drop(database);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_the_schemes_own_says_nothing() {
+    let (server, _database) = server(HttpConfig::default()).await;
+    for (domain, expected, origins) in [
+        (
+            "shop.test:443",
+            "shop.test",
+            ["https://shop.test", "https://www.shop.test"],
+        ),
+        (
+            "shop.test:0443",
+            "shop.test",
+            ["https://shop.test", "https://shop.test:443"],
+        ),
+        (
+            "localhost:80",
+            "localhost",
+            ["http://localhost", "http://localhost:80"],
+        ),
+        (
+            "shop.test:08443",
+            "shop.test:8443",
+            ["https://shop.test:8443"; 2],
+        ),
+    ] {
+        let body = json!({"name": "Shop", "domain": domain, "origins": ["http://app.test:080"]});
+        let made = server.post("/v1/installations", &body).await.json();
+        assert_eq!(made["domain"], expected);
+        assert_eq!(made["origins"], json!(["http://app.test"]));
+        let page = json!({"token": made["token"], "url": "https://shop.test/"});
+        for origin in origins
+            .into_iter()
+            .chain(["http://app.test", "http://app.test:80"])
+        {
+            let answer = send(&server, "/v1/page", &[("origin", origin)], &page).await;
+            assert_eq!(answer.summary(), "200", "{domain} {origin}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

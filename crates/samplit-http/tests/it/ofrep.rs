@@ -259,6 +259,14 @@ async fn all_flags_at_once_are_sent_again_only_when_they_changed() {
     assert!(same.body.is_empty());
     assert_eq!(same.header("etag"), tag);
     assert_eq!(again("\"other\"").await.status, StatusCode::OK);
+    // What clients of event streams add (0.3) is passed over.
+    let told = server
+        .post(
+            &format!("{FLAGS}?flagConfigEtag=x&flagConfigLastModified=1"),
+            &body,
+        )
+        .await;
+    assert_eq!((told.status, told.header("etag")), (StatusCode::OK, tag));
 
     step(&server, &paused, "pause", json!({})).await;
     step(&server, &paused, "complete", json!({})).await;

@@ -119,13 +119,25 @@ async fn what_happened_counts_once() {
         miss("https://shop.test/b", "3"),
     ]);
     assert_eq!(report(&server, &token, "v", &misses).await, ["recorded"; 3]);
+    // The answer was lost, and the page reports again; another visitor's event is another.
+    assert_eq!(
+        report(&server, &token, "v", &misses).await,
+        ["duplicate"; 3]
+    );
+    let twice = json!([
+        miss("https://shop.test/b", "3"),
+        miss("https://shop.test/b", "3")
+    ]);
+    let outcome = report(&server, &token, "w", &twice).await;
+    assert_eq!(outcome, ["recorded", "duplicate"]);
     let path = format!("/v1/experiments/{first}/selector-misses");
     let listed = server.get(&path).await.json();
     let listed = listed["data"].as_array().unwrap().iter();
     let listed: Vec<_> = listed
         .map(|miss| (miss["page"].clone(), miss["misses"].clone()))
         .collect();
-    assert_eq!(listed[0], (json!("shop.test/a"), json!(1)));
+    assert_eq!(listed[0], (json!("shop.test/b"), json!(2)));
+    assert_eq!(listed[1], (json!("shop.test/a"), json!(1)));
     assert_eq!(listed.len(), 3);
     assert_eq!(rows(&database, "exposures").await, 3);
 }

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the answer")]
 
+use std::io::Read as _;
+
+use flate2::read::GzDecoder;
 use futures_util::future::join_all;
 use http_body_util::Full;
 use hyper::{Method, Request, StatusCode};
@@ -251,8 +254,9 @@ async fn only_pages_of_the_site_may_ask_and_read() {
     let unknown = json!({"token": format!("pk_{}", "A".repeat(43)), "url": PRICING});
     let nonsense = json!({"token": "pk_", "url": PRICING});
     let bad_url = json!({"token": token, "url": ""});
+    let no_token = json!({"url": PRICING});
     type Case<'a> = (&'a [(&'a str, &'a str)], &'a Json, &'a str, Option<&'a str>);
-    let cases: [Case<'_>; 13] = [
+    let cases: [Case<'_>; 16] = [
         (&[("origin", SITE)], &good, "200", Some(SITE)),
         (
             &[("origin", "https://www.shop.test")],
@@ -296,13 +300,13 @@ async fn only_pages_of_the_site_may_ask_and_read() {
             &[("origin", SITE)],
             &unknown,
             "401 unknown_installation",
-            None,
+            Some("*"),
         ),
         (
             &[("origin", SITE)],
             &nonsense,
             "401 unknown_installation",
-            None,
+            Some("*"),
         ),
         (
             &[("origin", SITE)],
@@ -314,14 +318,28 @@ async fn only_pages_of_the_site_may_ask_and_read() {
             &[("origin", SITE), ("content-type", "text/html")],
             &good,
             "415 unsupported_media_type",
-            None,
+            Some("*"),
+        ),
+        // Asked by no page: nobody needs leave to read it.
+        (&[], &unknown, "401 unknown_installation", None),
+        (
+            &[("origin", SITE)],
+            &no_token,
+            "422 invalid /token:required",
+            Some("*"),
+        ),
+        (
+            &[("origin", "null"), ("cookie", "samplit_visitor=v")],
+            &unknown,
+            "401 unknown_installation",
+            Some("*"),
         ),
     ];
     for (headers, body, expected, readable) in cases {
         for path in ["/v1/page", "/v1/events"] {
             let mut body = body.clone();
             if path == "/v1/events" {
-                if expected.starts_with("422") {
+                if expected.contains("/url") {
                     continue;
                 }
                 body.as_object_mut().unwrap().remove("url");
@@ -561,6 +579,46 @@ async fn the_snippet_comes_with_the_settings_of_its_site() {
         (again.status, again.body.len()),
         (StatusCode::NOT_MODIFIED, 0)
     );
+    // Compressed by the server itself, as another representation of the same.
+    let plain = answer.text().to_owned();
+    let get = |accepted: &'static str, known: &str| {
+        let request = server
+            .request(Method::GET, &path)
+            .header("accept-encoding", accepted)
+            .header("if-none-match", known);
+        server.send(request.body(Full::default()).unwrap())
+    };
+    let small = get("gzip, deflate, br, zstd", "").await;
+    assert_eq!(small.header("content-encoding"), "gzip");
+    assert_eq!(small.header("content-length"), small.body.len().to_string());
+    assert!(small.body.len() * 2 < plain.len(), "{}", small.body.len());
+    let mut unpacked = String::new();
+    GzDecoder::new(&small.body[..])
+        .read_to_string(&mut unpacked)
+        .unwrap();
+    assert_eq!(unpacked, plain);
+    assert_ne!(small.header("etag"), answer.header("etag"));
+    for (accepted, known, expected) in [
+        ("gzip", small.header("etag"), "304"),
+        ("identity", answer.header("etag"), "304"),
+        ("gzip", answer.header("etag"), "gzip"),
+        ("identity", small.header("etag"), "plain"),
+        ("gzip;q=0, *", "", "plain"),
+        ("br", "", "plain"),
+        ("*", "", "gzip"),
+        ("br;q=1.0, GZIP;q=0.5", "", "gzip"),
+    ] {
+        let found = get(accepted, known).await;
+        let told = match (found.status, found.headers.get("content-encoding")) {
+            (StatusCode::NOT_MODIFIED, None) => "304",
+            (StatusCode::OK, None) => "plain",
+            (StatusCode::OK, Some(coding)) => coding.to_str().unwrap(),
+            _ => "neither",
+        };
+        assert_eq!(told, expected, "{accepted} {known}");
+        assert_eq!(found.header("vary"), "Accept-Encoding");
+    }
+
     running(&server, "b", Some("https://shop.test/b")).await;
     let request = server
         .request(Method::GET, &path)
@@ -573,4 +631,18 @@ async fn the_snippet_comes_with_the_settings_of_its_site() {
         server.get(&format!("/s/{token}")).await.summary(),
         "404 not_found"
     );
+}
+
+/// The script says where it asks. Where only the request says what that is, no cache may give what one
+/// client made of it to another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_that_names_the_host_of_its_request_is_in_no_cache() {
+    let (server, _database) = server(HttpConfig::default()).await;
+    let (_, token) = site(&server).await;
+    let request = server
+        .request(Method::GET, &format!("/s/{token}.js"))
+        .header("host", "evil.test");
+    let answer = server.send(request.body(Full::default()).unwrap()).await;
+    assert!(answer.text().contains(r#""api":"https://evil.test""#));
+    assert_eq!(answer.header("cache-control"), "private, no-store");
 }

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the answer")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,12 +17,15 @@ use samplit_engine::{EngineConfig, Secret, ShopAnswer, ShopClient, ShopRequest, 
 use samplit_http::HttpConfig;
 use serde_json::{Value as Json, json};
 use time::Duration;
+use time::format_description::well_known::Rfc3339;
 
 use crate::support::{Answer, Server};
 
 const SHOP: &str = "snow-devil.myshopify.com";
 const APP_SECRET: &str = "hush";
 const API: &str = "/admin/api/2026-10/graphql.json";
+/// Where hooks come that no installation asked for, such as those of privacy laws.
+const HOOKS: &str = "/integrations/shopify/webhooks";
 
 macro_rules! fixture {
     ($name:literal) => {
@@ -34,7 +37,12 @@ macro_rules! fixture {
 #[derive(Debug, Default)]
 struct FakeShop {
     asked: parking_lot::Mutex<Vec<String>>,
+    /// Where it was last asked to tell of orders: the path.
+    hook: parking_lot::Mutex<String>,
+    scripts: AtomicU32,
     has_hooks: AtomicBool,
+    /// The last one.
+    refuses_hooks: AtomicBool,
 }
 
 impl FakeShop {
@@ -46,25 +54,44 @@ impl FakeShop {
         let query = request.body["query"].as_str().unwrap_or_default();
         let variables = &request.body["variables"];
         let (told, body) = if request.path == "/admin/oauth/access_token" {
-            (request.body.to_string(), fixture!("access_token"))
+            (
+                request.body.to_string(),
+                fixture!("access_token").to_owned(),
+            )
         } else if query.contains("scriptTagCreate") {
-            (format!("script {variables}"), fixture!("script_tag_create"))
+            // Each script has an id of its own, the first that of the documentation.
+            let number = 870_402_688 + self.scripts.fetch_add(1, Ordering::Relaxed);
+            let body = fixture!("script_tag_create").replace("870402688", &number.to_string());
+            (format!("script {variables}"), body)
         } else if query.contains("scriptTagDelete") {
             (
                 format!("no script {variables}"),
-                fixture!("script_tag_delete"),
+                fixture!("script_tag_delete").to_owned(),
             )
-        } else if self.has_hooks.load(Ordering::Relaxed) {
-            (format!("hook {variables}"), fixture!("webhook_taken"))
+        } else if query.contains("webhookSubscriptionDelete") {
+            (
+                format!("no hook {variables}"),
+                fixture!("webhook_delete").to_owned(),
+            )
         } else {
-            (format!("hook {variables}"), fixture!("webhook_create"))
+            let uri: url::Url = variables["input"]["uri"].as_str().unwrap().parse().unwrap();
+            uri.path().clone_into(&mut self.hook.lock());
+            let is_last = variables["topic"] == "APP_UNINSTALLED";
+            let body = if is_last && self.refuses_hooks.load(Ordering::Relaxed) {
+                fixture!("webhook_taken").replace("already been taken", "is not allowed")
+            } else if self.has_hooks.load(Ordering::Relaxed) {
+                fixture!("webhook_taken").to_owned()
+            } else {
+                fixture!("webhook_create").to_owned()
+            };
+            (format!("hook {variables}"), body)
         };
         let token = request.token.unwrap_or("nobody");
         let line = format!("{} {} {token} {told}", request.shop, request.path);
         self.asked.lock().push(line);
         ShopAnswer {
             status: 200,
-            body: serde_json::from_str(body).unwrap(),
+            body: serde_json::from_str(&body).unwrap(),
         }
     }
 }
@@ -87,15 +114,19 @@ struct Stage {
 
 async fn stage() -> Stage {
     let database = samplit_tests::database().await;
-    let shop = Arc::new(FakeShop::default());
+    stage_of(database, Arc::default(), &[[5; 32]]).await
+}
+
+async fn stage_of(database: TestDatabase, shop: Arc<FakeShop>, secrets: &[[u8; 32]]) -> Stage {
     let now = samplit_domain::from_micros(1_790_000_000_000_000);
     let clock = Arc::new(ManualClock::new(now));
     let client = Arc::<FakeShop>::clone(&shop);
     let config = EngineConfig {
-        secret: Some(Secret::new(&[[5; 32]]).unwrap()),
+        secret: Some(Secret::new(secrets).unwrap()),
         shopify: Some(ShopifyApp::new("client", APP_SECRET, client)),
         clock: Arc::<ManualClock>::clone(&clock),
-        ..samplit_tests::config(1)
+        // Each server makes ids of its own.
+        ..samplit_tests::config(secrets.iter().flatten().map(|byte| u64::from(*byte)).sum())
     };
     let engine = samplit_tests::engine_with(database.url(), config).await;
     let http = HttpConfig {
@@ -188,22 +219,39 @@ impl Stage {
     }
 
     async fn tell_signed(&self, topic: &str, delivery: &str, body: &str, mac: &str) -> Answer {
-        let request = self.hook(topic, delivery, mac);
+        let path = self.shop.hook.lock().clone();
+        let request = self.hook(&path, topic, delivery, mac);
+        let request = request.header("x-shopify-triggered-at", self.now());
         let body = Full::from(body.to_owned());
         self.server.send(request.body(body).unwrap()).await
     }
 
-    fn hook(&self, topic: &str, delivery: &str, mac: &str) -> hyper::http::request::Builder {
-        let url = format!(
-            "http://{}/integrations/shopify/webhooks",
-            self.server.public
-        );
-        Request::post(url)
+    /// Tells, truly signed, at another path than that which the shop was asked to use.
+    async fn tell_at(&self, path: &str, topic: &str, delivery: &str, body: &str) -> Answer {
+        let mac = STANDARD.encode(mac(body.as_bytes()));
+        let request = self.hook(path, topic, delivery, &mac);
+        let request = request.header("x-shopify-triggered-at", self.now());
+        let body = Full::from(body.to_owned());
+        self.server.send(request.body(body).unwrap()).await
+    }
+
+    fn hook(
+        &self,
+        path: &str,
+        topic: &str,
+        delivery: &str,
+        mac: &str,
+    ) -> hyper::http::request::Builder {
+        Request::post(format!("http://{}{path}", self.server.public))
             .header("content-type", "application/json")
             .header("x-shopify-topic", topic)
             .header("x-shopify-shop-domain", SHOP)
             .header("x-shopify-webhook-id", delivery)
             .header("x-shopify-hmac-sha256", mac)
+    }
+
+    fn now(&self) -> String {
+        self.clock.now().format(&Rfc3339).unwrap()
     }
 
     async fn oauth_data(&self) -> Option<String> {
@@ -468,6 +516,7 @@ async fn the_end_told_late_does_not_end_what_came_after() {
     let stage = stage().await;
     stage.connect().await;
     let now = stage.clock.now().unix_timestamp();
+    let of_shop = fixture!("shop_redact");
     // The clock began at 2026-09-21T14:13:20Z.
     assert_eq!(now, 1_790_000_000);
     for (delivery, topic, triggered_at, expected) in [
@@ -480,16 +529,43 @@ async fn the_end_told_late_does_not_end_what_came_after() {
             "uninstalled",
         ),
     ] {
-        let mac = STANDARD.encode(mac(b"{}"));
-        let request = stage.hook(topic, delivery, &mac);
+        let mac = STANDARD.encode(mac(of_shop.as_bytes()));
+        let request = stage.hook(HOOKS, topic, delivery, &mac);
         let request = request.header("x-shopify-triggered-at", triggered_at);
         let told = stage
             .server
-            .send(request.body(Full::from("{}")).unwrap())
+            .send(request.body(Full::from(of_shop)).unwrap())
             .await;
         assert_eq!(told.summary(), "200");
         assert_eq!(stage.installation().await["status"], expected, "{delivery}");
     }
+}
+
+/// A delivery that does not say when it was told could be one from before the grant.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_is_believed_only_with_its_time() {
+    let stage = stage().await;
+    stage.connect().await;
+    for (topic, body) in [
+        ("app/uninstalled", fixture!("app_uninstalled")),
+        ("shop/redact", fixture!("shop_redact")),
+    ] {
+        for triggered_at in ["", "yesterday"] {
+            let mac = STANDARD.encode(mac(body.as_bytes()));
+            let request = stage.hook(HOOKS, topic, "d1", &mac);
+            let request = match triggered_at {
+                "" => request,
+                text => request.header("x-shopify-triggered-at", text),
+            };
+            let told = stage.server.send(request.body(Full::from(body)).unwrap());
+            assert_eq!(
+                told.await.summary(),
+                "401 bad_signature",
+                "{topic} {triggered_at}"
+            );
+        }
+    }
+    assert_eq!(stage.installation().await["status"], "active");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -568,5 +644,165 @@ async fn nobody_says_of_himself_to_be_a_shop() {
         (json!({"name": "Snow"}), "200"),
     ] {
         assert_eq!(stage.server.patch(&path, &change).await.summary(), expected);
+    }
+    // Nor does anybody bring back a shop that went: it may be another account's by now.
+    stage
+        .tell("app/uninstalled", "d1", fixture!("app_uninstalled"))
+        .await;
+    for status in ["active", "disabled"] {
+        let answer = stage.server.patch(&path, &json!({"status": status})).await;
+        assert_eq!(answer.summary(), "422 invalid /status:conflict", "{status}");
+    }
+    assert_eq!(stage.installation().await["status"], "uninstalled");
+    assert_eq!(stage.connect().await["status"], "active");
+}
+
+/// Whoever has a shop of the same app has orders that are truly signed, and which name no shop. The
+/// headers that say whose they are and what they are about are not signed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_counts_only_for_the_shop_that_was_asked_for_it() {
+    let stage = stage().await;
+    let site = stage.connect().await;
+    let sale = json!([{"name": "sale", "kind": "value"}]);
+    stage.experiment(sale).await;
+    let order = fixture!("orders_create");
+    let own = stage.shop.hook.lock().clone();
+    let of_another = format!("{HOOKS}/hk_{}", "A".repeat(43));
+    for (delivery, path) in [
+        ("x1", HOOKS),
+        ("x2", &of_another),
+        ("x3", &own[..own.len() - 1]),
+    ] {
+        for topic in ["orders/create", "app/uninstalled"] {
+            let delivery = format!("{delivery} {topic}");
+            let told = stage.tell_at(path, topic, &delivery, order).await;
+            assert_eq!(told.summary(), "401 bad_signature", "{path} {topic}");
+        }
+    }
+    assert_eq!(stage.value().await, None);
+    assert_eq!(stage.installation().await["status"], "active");
+    // Of a shop that nobody has connected: nothing to do, and nothing to remember.
+    let mac = STANDARD.encode(mac(order.as_bytes()));
+    let mut request = stage.hook(HOOKS, "orders/create", "x4", &mac);
+    let headers = request.headers_mut().unwrap();
+    let unknown = "unknown.myshopify.com".parse().unwrap();
+    headers.insert("x-shopify-shop-domain", unknown);
+    let told = stage.server.send(request.body(Full::from(order)).unwrap());
+    assert_eq!(told.await.summary(), "200");
+    let receipts = crate::pages::rows(&stage.database, "webhook_receipts");
+    assert_eq!(receipts.await, 0);
+    let told = stage.tell_at(&own, "orders/create", "x1", order).await;
+    assert_eq!(
+        (told.summary(), stage.value().await),
+        ("200".to_owned(), Some(398.0))
+    );
+
+    // The secret of the path stands nowhere in the clear, and is that of the installation for good.
+    let (_, secret) = own.rsplit_once('/').unwrap();
+    assert!(!stage.oauth_data().await.unwrap().contains(secret));
+    assert!(!site.to_string().contains(secret));
+    stage.shop.has_hooks.store(true, Ordering::Relaxed);
+    stage.connect().await;
+    assert_eq!(*stage.shop.hook.lock(), own);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_connects_again_has_one_script() {
+    let stage = stage().await;
+    stage.connect().await;
+    stage.shop.asked();
+    stage.connect().await;
+    let asked = stage.shop.asked();
+    let place = |part: &str| asked.iter().position(|line| line.contains(part));
+    let (made, gone) = (
+        place(" script {"),
+        place("no script {\"id\":\"gid://shopify/ScriptTag/870402688\"}"),
+    );
+    assert!(made < gone && made.is_some(), "{asked:?}");
+    let kept = stage.oauth_data().await.unwrap();
+    assert!(
+        kept.contains("870402689") && !kept.contains("870402688"),
+        "{kept}"
+    );
+
+    // The shop refuses half-way: what it has is known all the same, and taken out the next time.
+    stage.shop.refuses_hooks.store(true, Ordering::Relaxed);
+    let state = stage.begin().await;
+    let back = stage.come_back(&signed(SHOP, "c0de", &state), &state).await;
+    assert_eq!(back.summary(), "502 shop_failed");
+    let kept = stage.oauth_data().await.unwrap();
+    assert!(
+        kept.contains("870402689") && kept.contains("870402690"),
+        "{kept}"
+    );
+    stage.shop.refuses_hooks.store(false, Ordering::Relaxed);
+    stage.shop.asked();
+    let site = stage.connect().await;
+    let asked = stage.shop.asked().join("\n");
+    for gone in ["870402689", "870402690"] {
+        let gone = format!("no script {{\"id\":\"gid://shopify/ScriptTag/{gone}\"}}");
+        assert!(asked.contains(&gone), "{asked}");
+    }
+    let kept = stage.oauth_data().await.unwrap();
+    assert!(
+        kept.contains("870402691") && !kept.contains("870402690"),
+        "{kept}"
+    );
+
+    // Its owner takes it out: the script, and what it was asked to tell.
+    let path = format!(
+        "/integrations/shopify/{}/uninstall",
+        site["id"].as_str().unwrap()
+    );
+    stage.server.post(&path, &json!({})).await;
+    let asked = stage.shop.asked().join("\n");
+    assert!(asked.contains("ScriptTag/870402691"), "{asked}");
+    assert!(
+        asked.contains("no hook {\"id\":\"gid://shopify/WebhookSubscription/"),
+        "{asked}"
+    );
+}
+
+/// The address that a shop was told outlives the secret which it was sealed with.
+#[tokio::test(flavor = "multi_thread")]
+async fn connecting_again_seals_with_the_secret_of_today() {
+    let stage = stage().await;
+    stage.connect().await;
+    let told = stage.shop.hook.lock().clone();
+    let Stage { shop, database, .. } = stage;
+    let stage = stage_of(database, shop, &[[6; 32], [5; 32]]).await;
+    stage.connect().await;
+    assert_eq!(*stage.shop.hook.lock(), told);
+    let Stage { shop, database, .. } = stage;
+    let stage = stage_of(database, shop, &[[6; 32]]).await;
+    let order = fixture!("orders_create");
+    let answer = stage.tell_at(&told, "orders/create", "d1", order).await;
+    assert_eq!(answer.summary(), "200");
+
+    // Where the secret is lost, the shop is told another address, and the old one means nothing.
+    let Stage { shop, database, .. } = stage;
+    let stage = stage_of(database, shop, &[[7; 32]]).await;
+    stage.connect().await;
+    assert_ne!(*stage.shop.hook.lock(), told);
+    let answer = stage.tell_at(&told, "orders/create", "d2", order).await;
+    assert_eq!(answer.summary(), "401 bad_signature");
+}
+
+/// The shop agrees to tell of orders and to nothing else: what it agreed to is known, and ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_shop_did_before_it_refused_is_undone_in_the_end() {
+    let stage = stage().await;
+    stage.shop.refuses_hooks.store(true, Ordering::Relaxed);
+    let state = stage.begin().await;
+    let back = stage.come_back(&signed(SHOP, "c0de", &state), &state).await;
+    assert_eq!(back.summary(), "502 shop_failed");
+    stage.shop.asked();
+    let site = stage.installation().await;
+    let id = site["id"].as_str().unwrap();
+    let path = format!("/integrations/shopify/{id}/uninstall");
+    assert_eq!(stage.server.post(&path, &json!({})).await.summary(), "200");
+    let asked = stage.shop.asked().join("\n");
+    for gone in ["ScriptTag/870402688", "WebhookSubscription/892403750"] {
+        assert_eq!(asked.matches(gone).count(), 1, "{asked}");
     }
 }

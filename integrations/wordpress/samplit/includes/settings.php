@@ -1,6 +1,7 @@
 <?php
 /**
- * The settings: which server, which site of it, and the secret that orders are signed with.
+ * The settings: which server, which site of it, for how long elements under test are hidden at most, and
+ * the secret that orders are signed with.
  *
  * @package Samplit
  */
@@ -15,6 +16,7 @@ function samplit_settings(): array {
 		'server' => (string) ( $saved['server'] ?? '' ),
 		'token'  => (string) ( $saved['token'] ?? '' ),
 		'secret' => (string) ( $saved['secret'] ?? '' ),
+		'hide'   => (string) ( $saved['hide'] ?? '500' ),
 	);
 }
 
@@ -25,6 +27,7 @@ function samplit_check_settings( $given ): array {
 	$server = rtrim( trim( (string) ( $given['server'] ?? '' ) ), '/' );
 	$token  = trim( (string) ( $given['token'] ?? '' ) );
 	$secret = trim( (string) ( $given['secret'] ?? '' ) );
+	$hide   = trim( (string) ( $given['hide'] ?? '500' ) );
 	if ( '' !== $server && ! preg_match( '#^https?://[A-Za-z0-9.\-\[\]:]+$#', $server ) ) {
 		add_settings_error( 'samplit', 'server', __( 'The server is an address such as https://ab.example.org, without a path.', 'samplit' ) );
 		$server = $before['server'];
@@ -33,10 +36,15 @@ function samplit_check_settings( $given ): array {
 		add_settings_error( 'samplit', 'token', __( 'The token begins with pk_ and has 46 characters.', 'samplit' ) );
 		$token = $before['token'];
 	}
+	if ( ! preg_match( '/^[0-9]{1,4}$/', $hide ) || (int) $hide > 1000 ) {
+		add_settings_error( 'samplit', 'hide', __( 'Elements are hidden for 0 to 1000 milliseconds.', 'samplit' ) );
+		$hide = $before['hide'];
+	}
 	return array(
 		'server' => $server,
 		'token'  => $token,
 		'secret' => '' === $secret ? $before['secret'] : $secret,
+		'hide'   => (string) (int) $hide,
 	);
 }
 
@@ -77,6 +85,11 @@ function samplit_print_settings_page(): void {
 					<th><label for="samplit-token"><?php esc_html_e( 'Token of the installation', 'samplit' ); ?></label></th>
 					<td><input id="samplit-token" class="regular-text" type="text" name="samplit[token]"
 						value="<?php echo esc_attr( $settings['token'] ); ?>" placeholder="pk_…"></td>
+				</tr>
+				<tr>
+					<th><label for="samplit-hide"><?php esc_html_e( 'Hide elements for at most (ms)', 'samplit' ); ?></label></th>
+					<td><input id="samplit-hide" class="small-text" type="number" min="0" max="1000" name="samplit[hide]"
+						value="<?php echo esc_attr( $settings['hide'] ); ?>"></td>
 				</tr>
 				<tr>
 					<th><label for="samplit-secret"><?php esc_html_e( 'Signing secret, for orders', 'samplit' ); ?></label></th>

@@ -19,7 +19,7 @@ function samplit_print_snippet(): void {
 	$script = $settings['server'] . '/s/' . rawurlencode( $settings['token'] ) . '.js';
 	$filled = array(
 		'__SAMPLIT_SCRIPT__'  => esc_url( $script ),
-		'__SAMPLIT_HIDE_MS__' => '500',
+		'__SAMPLIT_HIDE_MS__' => $settings['hide'],
 	);
 	echo strtr( samplit_asset( 'stub.html' ), $filled ), "\n"; // phpcs:ignore WordPress.Security.EscapeOutput
 }
