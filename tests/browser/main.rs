@@ -6,6 +6,7 @@
 mod agreement;
 mod bundles;
 mod chromium;
+mod http;
 mod large;
 mod page;
 mod picker;
