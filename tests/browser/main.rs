@@ -7,6 +7,7 @@ mod agreement;
 mod bundles;
 mod chromium;
 mod dashboard;
+mod http;
 mod large;
 mod page;
 mod picker;

@@ -2,7 +2,6 @@
 
 use std::{fs, path::Path};
 
-use samplit_domain::{ElementType, Selector, SelectorType};
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -33,6 +32,11 @@ async fn photograph(site: &Site, name: &str, sizes: &[(u32, u64)]) {
         }
     }
     emulate(&site.page, 1280, 800, "light").await;
+}
+
+async fn variants_of_first(site: &Site) -> usize {
+    let stored = site.stored().await;
+    stored[0]["variants"].as_array().unwrap().len()
 }
 
 const BOTH: [(u32, u64); 2] = [(1280, 800), (390, 844)];
@@ -82,16 +86,18 @@ async fn a_variant_is_made_on_the_page_and_saved() {
         assert_eq!(site.in_page("() => window.heard").await, 0, "the page heard of nothing");
 
         let stored = site.stored().await;
-        assert_eq!(stored.elements.len(), 1, "the placeholder made way");
-        let element = &stored.elements[0];
-        let css = |value: &str| Selector { kind: SelectorType::Css, value: value.to_owned() };
-        assert_eq!(element.selector, Some(css("h1.hero-title")));
-        assert!(!element.fallback_selectors.is_empty());
-        assert_eq!(element.element_type, Some(ElementType::Headline));
-        assert_eq!(element.original_content, Some(json!({"text": ORIGINAL})));
-        assert_eq!(element.variants[0].content, json!({}));
-        assert_eq!(element.variants[1].name, "Fresh");
-        assert_eq!(element.variants[1].content, json!({"text": "Fresh coffee, today"}));
+        assert_eq!(stored.len(), 1, "the placeholder made way");
+        let element = &stored[0];
+        assert_eq!(element["selector"], json!({"type": "css", "value": "h1.hero-title"}));
+        assert_ne!(element["fallback_selectors"], json!([]));
+        assert_eq!(element["element_type"], "headline");
+        assert_eq!(element["original_content"], json!({"text": ORIGINAL}));
+        let variants = element["variants"].as_array().unwrap();
+        let saved: Vec<_> = variants.iter().map(|v| [&v["name"], &v["is_control"], &v["content"]]).collect();
+        assert_eq!(json!(saved), json!([
+            ["Original", true, {}],
+            ["Fresh", false, {"text": "Fresh coffee, today"}],
+        ]));
 
         // Another variant of the same, in the panel.
         site.pick("h1").await;
@@ -100,7 +106,7 @@ async fn a_variant_is_made_on_the_page_and_saved() {
         site.fill("[name=variant]", "Warm").await;
         site.press("footer .primary").await;
         site.wait_for(".status", "Saved “Warm”").await;
-        assert_eq!(site.stored().await.elements[0].variants.len(), 3);
+        assert_eq!(variants_of_first(site).await, 3);
 
         // What is saved can be looked at.
         site.press(".saved ul li:nth-child(2) button").await;
@@ -111,17 +117,26 @@ async fn a_variant_is_made_on_the_page_and_saved() {
         site.press(".saved ul li:nth-child(1) button").await;
         assert_eq!(site.in_page(HEADLINE).await, ORIGINAL);
         site.press(".saved ul li:nth-child(1) button:last-child").await;
-        assert_eq!(site.stored().await.elements[0].variants.len(), 3, "asked first");
+        assert_eq!(variants_of_first(site).await, 3, "asked first");
         site.press(".saved ul li:nth-child(1) button:last-child").await;
         site.wait_for(".status", "Deleted “Fresh”").await;
-        assert_eq!(site.stored().await.elements[0].variants.len(), 2);
+        assert_eq!(variants_of_first(site).await, 2);
 
-        // What the page holds is as it was.
+        // What the page holds is as it was, and nobody sees anything of it yet.
         site.press(".leave").await;
-        samplit_tests::eventually(async || {
-            site.in_page("() => !document.querySelector('samplit-picker')").await == true
-        })
-        .await;
+        let is_left = "() => !document.querySelector('samplit-picker') && !!window.samplit?.variants";
+        samplit_tests::eventually(async || site.in_page(is_left).await == true).await;
+        assert_eq!(site.in_page(HEADLINE).await, ORIGINAL);
+
+        // From the start on visitors of the same page do.
+        site.start_experiment().await;
+        let mut visits = 0;
+        while site.visit().await != "Good morning" {
+            visits += 1;
+            assert!(visits < 50, "nobody is ever shown the variant");
+        }
+        samplit_tests::eventually(async || site.counted("exposures").await == visits + 1).await;
+        assert_eq!(site.counted("assignments").await, visits + 1);
     })
     .await;
 }
@@ -168,9 +183,8 @@ async fn images_links_colours_and_visibility_can_be_changed() {
         site.wait_for(".status", "Saved").await;
         let stored = site.stored().await;
         let contents: Vec<&Json> = stored
-            .elements
             .iter()
-            .map(|e| &e.variants[1].content)
+            .map(|e| &e["variants"][1]["content"])
             .collect();
         assert_eq!(
             contents,
@@ -179,10 +193,53 @@ async fn images_links_colours_and_visibility_can_be_changed() {
                 &json!({"href": "/order?now", "style": {"background-color": "#00ff00"}}),
             ]
         );
-        assert_eq!(
-            stored.elements[1].selector.as_ref().unwrap().value,
-            "a[data-testid=\"order\"]"
-        );
+        assert_eq!(stored[1]["selector"]["value"], "a[data-testid=\"order\"]");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_shown_of_saved_variants_is_taken_back_part_by_part() {
+    on_the_site(async |site| {
+        let link = site.link(&site.shop).await;
+        let save = async |element: &str, content: Json| {
+            let css = json!({"type": "css", "value": "h1"});
+            let body = json!({"element": null, "name": element, "selector": css, "fallback_selectors": [],
+                "element_type": "headline", "original_content": {}, "variant": {"name": "V", "content": content}});
+            site.save(&link, &body).await;
+        };
+        save("one", json!({"text": "One", "style": {"margin": "7px", "border": "var(--b)", "color": "red !important", "colour": "x"}})).await;
+        save("two", json!({"text": "Two", "style": {"margin-left": "9px"}, "hidden": true})).await;
+        site.open(&link).await;
+        site.wait_for(".saved", "one").await;
+        // A policy may forbid the attribute.
+        let own = "margin-left: 3px; border-top: 1px solid rgb(1, 2, 3); color: green";
+        site.in_page(&format!("() => {{ document.querySelector('h1').style.cssText = '{own}' }}")).await;
+        let styles = "() => { const { style } = document.querySelector('h1');
+            return [document.querySelector('h1').textContent,
+                [...style].sort().map((name) => name + ': ' + style.getPropertyValue(name) + style.getPropertyPriority(name))]; }";
+        let before = site.in_page(styles).await;
+        let toggle = |at: usize| format!(".saved > li:nth-child({at}) button");
+        for order in [[1, 2, 1, 2], [2, 1, 2, 1], [1, 2, 2, 1]] {
+            for at in &order[..2] {
+                site.press(&toggle(*at)).await;
+            }
+            let shown = "() => { const { style, textContent } = document.querySelector('h1');
+                return [textContent, style.marginTop, style.color + style.getPropertyPriority('color'), style.display]; }";
+            // One at a time of the same element.
+            let expected = match order[1] {
+                1 => json!(["One", "7px", "redimportant", ""]),
+                _ => json!(["Two", "", "green", "none"]),
+            };
+            assert_eq!(site.in_page(shown).await, expected);
+            for at in &order[2..] {
+                let pressed = format!("{}[aria-pressed=true]", toggle(*at));
+                if site.in_picker(&pressed, "function() { return true }").await == true {
+                    site.press(&pressed).await;
+                }
+            }
+            assert_eq!(site.in_page(styles).await, before, "{order:?}");
+        }
     })
     .await;
 }

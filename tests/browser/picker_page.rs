@@ -1,13 +1,9 @@
 //! A site with an experiment to edit, and the picker on its pages as a person uses it: by pointer and
-//! keys, through the closed shadow root that keeps pages out.
-
-use std::collections::BTreeMap;
+//! keys, through the closed shadow root that keeps pages out. The pages have the line that the server
+//! gives its customers, and nothing else of ours.
 
 use fantoccini::Client;
-use samplit_engine::{
-    EngineConfig, Experiment, ExperimentId, NewApiKey, Principal, Purpose, Role, Scope, Secret,
-    Transition,
-};
+use samplit_engine::{EngineConfig, NewApiKey, Principal, Purpose, Role, Scope, Secret};
 use samplit_http::{Drain, HttpConfig, Listeners, serve};
 use serde_json::{Value as Json, json};
 use tokio::{
@@ -19,6 +15,8 @@ use tokio::{
 };
 
 use crate::chromium::{PATIENCE, devtools, emulate, with_browser};
+use crate::http::Api;
+use crate::snippet::PATIENT;
 
 /// A site whose pages load the picker, and the server that it asks.
 pub(crate) struct Site {
@@ -27,10 +25,12 @@ pub(crate) struct Site {
     pub(crate) shop: String,
     /// The same page on an origin that the installation does not know.
     pub(crate) foreign: String,
-    engine: samplit_engine::Engine,
-    installation: samplit_engine::Installation,
+    pub(crate) api: Api,
     owner: Principal,
-    pub(crate) experiment: ExperimentId,
+    /// As the server told of it.
+    installation: Json,
+    /// The id of the draft.
+    experiment: String,
 }
 
 /// Runs `test` with a browser, a site, and a draft of an experiment.
@@ -58,17 +58,9 @@ pub(crate) async fn on_the_site(test: impl AsyncFnOnce(&Site)) {
         scopes: Scope::ALL.to_vec(),
         expires_at: None,
     };
-    let key = engine.create_api_key(key).await.unwrap();
-    let owner = engine.authenticate(&key.token).await.unwrap();
-    let draft = samplit_engine::InstallationDraft::new("Shop", &domain);
-    let installation = engine.create_installation(&owner, &draft).await.unwrap();
-    let mut draft = samplit_tests::draft(&[2]);
-    draft.name = "Hero of the start page".to_owned();
-    for variant in &mut draft.elements[0].variants {
-        variant.content = json!({});
-    }
-    draft.elements[0].selector = None;
-    let experiment = engine.create_experiment(&owner, draft).await.unwrap().id;
+    let key = engine.create_api_key(key).await.unwrap().token;
+    let owner = engine.authenticate(&key).await.unwrap();
+    let api_of_customer = Api::new(&server, &key);
 
     let (stop, stopped) = oneshot::channel::<()>();
     let listeners = Listeners {
@@ -77,23 +69,34 @@ pub(crate) async fn on_the_site(test: impl AsyncFnOnce(&Site)) {
     };
     let served = tokio::spawn(serve(
         listeners,
-        engine.clone(),
+        engine,
         HttpConfig::default(),
         async move {
             let _ = stopped.await;
         },
     ));
-    let pages = [own, other].map(|listener| tokio::spawn(serve_pages(listener, server.clone())));
+    let api = api_of_customer;
+    let site = json!({"name": "Shop", "domain": domain});
+    let installation = api.post("/v1/installations", &site).await;
+    let path = format!("/v1/installations/{}/snippet", text_of(&installation["id"]));
+    let line = text_of(&api.get(&path).await["html"]);
+    let draft = json!({
+        "name": "Hero of the start page", "target_url": format!("http://{domain}/"),
+        "elements": [{"name": "placeholder", "variants": [{"name": "A", "is_control": true}, {"name": "B"}]}],
+    });
+    let draft = api.post("/v1/experiments", &draft).await;
+    let pages = [own, other]
+        .map(|listener| tokio::spawn(serve_pages(listener, server.clone(), line.clone())));
     with_browser(async |page| {
         emulate(&page, 1280, 800, "light").await;
         let site = Site {
             page,
             shop: format!("http://{domain}/"),
             foreign,
-            engine,
-            installation,
+            api,
             owner,
-            experiment,
+            installation,
+            experiment: text_of(&draft["id"]),
         };
         test(&site).await;
     })
@@ -105,19 +108,25 @@ pub(crate) async fn on_the_site(test: impl AsyncFnOnce(&Site)) {
     assert_eq!(served.await.unwrap(), Drain::Complete);
 }
 
+fn text_of(json: &Json) -> String {
+    json.as_str()
+        .unwrap_or_else(|| panic!("no text: {json}"))
+        .to_owned()
+}
+
 fn secret() -> Secret {
     Secret::new(&[[9; 32]]).unwrap()
 }
 
-/// Answers every request with a page under a policy that allows nothing but the picker and its server.
-async fn serve_pages(listener: TcpListener, server: String) {
+/// Answers every request with a page under a policy that allows nothing but the snippet and its server.
+async fn serve_pages(listener: TcpListener, server: String, line: String) {
     while let Ok((stream, _)) = listener.accept().await {
-        let server = server.clone();
-        tokio::spawn(async move { answer(stream, &server).await });
+        let (server, line) = (server.clone(), line.clone());
+        tokio::spawn(async move { answer(stream, &server, &line).await });
     }
 }
 
-async fn answer(mut stream: TcpStream, server: &str) -> std::io::Result<()> {
+async fn answer(mut stream: TcpStream, server: &str, line: &str) -> std::io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
@@ -128,14 +137,14 @@ async fn answer(mut stream: TcpStream, server: &str) -> std::io::Result<()> {
         "/shop.css" => ("text/css", include_str!("pages/shop.css").to_owned()),
         "/awkward" => ("text/html", include_str!("pages/awkward.html").to_owned()),
         "/" => {
-            let picker = format!("{server}/assets/picker.js");
+            let line = format!("{PATIENT}{}", line.replace("<script", "<script nonce=n1"));
             let page = include_str!("pages/shop.html");
-            ("text/html", page.replace("__PICKER__", &picker))
+            ("text/html", page.replace("<!--snippet-->", &line))
         }
         _ => ("image/svg+xml", CUP.to_owned()),
     };
     let policy = format!(
-        "default-src 'none'; script-src {server}; connect-src {server}; style-src 'self'; img-src 'self'"
+        "default-src 'none'; script-src 'nonce-n1'; connect-src {server}; style-src 'self'; img-src 'self'"
     );
     let reply = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Length: {}\r\n\
@@ -150,17 +159,21 @@ const CUP: &str = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 24'>\
     <circle cx='22' cy='12' r='3' fill='none' stroke='#7a3e12' stroke-width='1.5'/></svg>";
 
 impl Site {
-    /// A link that opens the draft, as its owner gets it.
+    /// A link that opens the draft on `page`, as its owner gets it.
     pub(crate) async fn link(&self, page: &str) -> String {
-        let (who, site) = (&self.owner, &self.installation);
-        let token = self.engine.editor_token(who, site, self.experiment).await;
-        format!("{page}?samplit_edit={}", token.unwrap())
+        let path = format!(
+            "/v1/installations/{}/editor",
+            text_of(&self.installation["id"])
+        );
+        let ask = json!({"experiment_id": self.experiment, "url": self.shop});
+        let link = text_of(&self.api.post(&path, &ask).await["url"]);
+        link.replacen(&self.shop, page, 1)
     }
 
     /// A link that was good until a minute ago.
     pub(crate) fn expired_link(&self) -> String {
         let payload = json!({
-            "i": self.installation.id, "u": self.owner.user_id, "e": self.experiment,
+            "i": self.installation["id"], "u": self.owner.user_id, "e": self.experiment,
         });
         let ended = time::OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap();
         let token = secret().sign(Purpose::Edit, &payload, ended);
@@ -171,24 +184,50 @@ impl Site {
         self.page.goto(url).await.unwrap();
     }
 
-    /// The experiment as the server has it.
-    pub(crate) async fn stored(&self) -> Experiment {
-        let found = self.engine.experiment(&self.owner, self.experiment).await;
-        found.unwrap()
+    /// The elements as the server has them, asked by the API.
+    pub(crate) async fn stored(&self) -> Vec<Json> {
+        let path = format!("/v1/experiments/{}", self.experiment);
+        let elements = &self.api.get(&path).await["elements"];
+        elements.as_array().unwrap().clone()
+    }
+
+    /// Saves a variant with the token of `link`, as the picker does.
+    pub(crate) async fn save(&self, link: &str, body: &Json) {
+        let (_, token) = link.split_once("samplit_edit=").unwrap();
+        let (bearer, origin) = (
+            format!("Bearer edit.{token}"),
+            self.shop.trim_end_matches('/'),
+        );
+        let headers = [("authorization", bearer.as_str()), ("origin", origin)];
+        let body = body.to_string();
+        let asked = self.api.ask("POST", "/v1/editor/variants", &headers, &body);
+        let (status, answer) = asked.await;
+        assert_eq!(status, 201, "{answer}");
+    }
+
+    /// Visits the page as somebody new, until something is seen there; says what the headline is.
+    pub(crate) async fn visit(&self) -> Json {
+        self.in_page("() => { localStorage.clear(); sessionStorage.clear(); }")
+            .await;
+        self.page.delete_all_cookies().await.unwrap();
+        self.open(&self.shop).await;
+        let is_seen = async || self.in_page("() => !!window.dataLayer?.length").await == true;
+        samplit_tests::eventually(is_seen).await;
+        self.in_page("() => document.querySelector('h1').textContent")
+            .await
     }
 
     pub(crate) async fn start_experiment(&self) {
-        let started = self
-            .engine
-            .transition(
-                &self.owner,
-                self.experiment,
-                Transition::Start,
-                BTreeMap::new(),
-                None,
-            )
-            .await;
-        started.unwrap();
+        let path = format!("/v1/experiments/{}/start", self.experiment);
+        self.api.post(&path, &json!({})).await;
+    }
+
+    /// What is counted of the experiment, over all arms of its first element.
+    pub(crate) async fn counted(&self, what: &str) -> u64 {
+        let path = format!("/v1/experiments/{}/results", self.experiment);
+        let results = self.api.get(&path).await;
+        let arms = results["elements"][0]["arms"].as_array().unwrap();
+        arms.iter().filter_map(|arm| arm[what].as_u64()).sum()
     }
 
     /// Runs a function in the page.

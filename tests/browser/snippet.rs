@@ -2,9 +2,14 @@
 
 mod content;
 mod counting;
+mod customer;
 mod flicker;
 mod patterns;
 mod privacy;
 mod real;
+mod sharing;
 mod site;
 mod travel;
+mod whole;
+
+pub(crate) use site::PATIENT;

@@ -24,6 +24,7 @@ async fn two_experiments_are_counted_each_when_it_is_seen() {
         ]);
         open(page, site, "/", READY).await;
         site.until(|site| site.events().len() == 2).await;
+        assert_eq!(site.reports().len(), 1, "gathered");
         value(page, "document.querySelector('h2').scrollIntoView()").await;
         site.until(|site| site.events().len() == 3).await;
         let seen: Vec<_> = site.events().iter().map(|event| event["experiment_id"].clone()).collect();
@@ -35,7 +36,7 @@ async fn two_experiments_are_counted_each_when_it_is_seen() {
                 "variant_id": "variant above", "variant_name": "B"})
         );
         assert_eq!(value(page, "exposed_.length").await, 3);
-        assert_eq!(value(page, "samplit.variants().map((one) => one.variant_id)").await,
+        assert_eq!(value(page, "samplit.variants().map(({variant}) => variant.id)").await,
             json!(["variant above", "variant below", "variant away"]));
     })
     .await;
@@ -52,9 +53,10 @@ async fn a_click_that_leaves_the_page_is_counted_once() {
         site.page("/thanks", LISTEN, "Thanks");
         open(page, site, "/", READY).await;
         site.until(|site| site.events().len() == 1).await;
+        // No timer will do it: only the end of the page can.
         value(
             page,
-            "(document.querySelector('b').click(), document.querySelector('b').click())",
+            "(window.setTimeout = () => 0, document.querySelector('b').click(), document.querySelector('b').click())",
         )
         .await;
         until(page, "location.pathname === '/thanks' && window.ready_").await;
@@ -162,6 +164,125 @@ async fn a_server_that_is_down_or_refuses_leaves_the_page_as_it_is() {
         site.plain_page("/gone", html);
         open(page, site, "/gone", is_shown).await;
         assert_eq!(site.events().len(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_that_is_a_goal_counts_while_the_server_wants_no_questions_and_when_it_is_left_at_once()
+ {
+    on_a_site(async |page, site| {
+        let goal = |id: &str, url: &str| {
+            let trigger = json!({"type": "page_view", "url": url});
+            with_trigger(experiment(id, &["css:h1"], json!({})), trigger)
+        };
+        let learnt_there = goal("there", "http://*/left");
+        site.answers_at("/", &[goal("limited", "http://*/limited"), goal("silent", "http://*/silent"), goal("left", "http://*/left")]);
+        site.answers_at("/left", &[learnt_there]);
+        let count = "<script>window.visits_ = 0; document.addEventListener('samplit:ready', () => visits_++);
+            window.go_ = (path) => history.pushState(null, '', path)</script>";
+        site.page("/", count, "<h1>Control</h1>");
+        open(page, site, "/", "window.visits_ === 1").await;
+        let converted = async |count: usize| site.until(|site| site.events_of("conversion").len() == count).await;
+
+        // Left before the answer is there, which also brings a goal of its own.
+        site.hold("answer");
+        value(page, "go_('/left')").await;
+        site.until(|site| site.asked().len() == 2).await;
+        value(page, "go_('/elsewhere')").await;
+        site.release("answer");
+        converted(2).await;
+        until(page, "visits_ === 2").await;
+
+        site.fails("/v1/page", &[(429, Some("3600"))]);
+        value(page, "go_('/limited')").await;
+        converted(3).await;
+        until(page, "visits_ === 3").await;
+        let asked = site.asked().len();
+        value(page, "go_('/silent')").await;
+        converted(4).await;
+        assert_eq!(site.asked().len(), asked);
+        let mut reached: Vec<_> = site.events_of("conversion").iter().map(|event| event["experiment_id"].clone()).collect();
+        reached.sort_by_key(ToString::to_string);
+        assert_eq!(reached, ["left", "limited", "silent", "there"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_event_that_several_experiments_wait_for_is_done_for_each_of_them() {
+    on_a_site(async |page, site| {
+        site.page("/", LISTEN, "<h1>Control</h1>");
+        site.answers(&["a", "b", "c"].map(|id| experiment(id, &["css:h1"], json!({}))));
+        open(page, site, "/", READY).await;
+        value(
+            page,
+            "samplit.convert('goal', {event_id: 'order-1', value: 5})",
+        )
+        .await;
+        site.until(|site| site.events_of("conversion").len() == 3)
+            .await;
+        let conversions = site.events_of("conversion");
+        let mut of: Vec<_> = conversions
+            .iter()
+            .map(|event| event["experiment_id"].clone())
+            .collect();
+        of.sort_by_key(ToString::to_string);
+        assert_eq!(of, ["a", "b", "c"]);
+        // The server knows a repeat by it, also one that comes by another way than the page.
+        assert!(
+            conversions
+                .iter()
+                .all(|event| event["event_id"] == "order-1")
+        );
+        until(
+            page,
+            "JSON.parse(localStorage.samplit_goals).every((goal) => goal.isDone)",
+        )
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_page_says_of_a_conversion_is_made_sense_of_or_refused() {
+    on_a_site(async |page, site| {
+        let head = format!("{LISTEN}<script>window.warnings_ = []; console.warn = (...words) => warnings_.push(words.map(String).join(' '))</script>");
+        site.page("/", &head, "<h1>Control</h1>");
+        let named = |name: &str| {
+            let mut experiment = experiment(name, &["css:h1"], json!({}));
+            experiment["goal"]["name"] = json!(name);
+            experiment
+        };
+        site.answers(&["goal", "plain", "zero"].map(named));
+        open(page, site, "/", READY).await;
+        let refused = "[
+            {value: NaN}, {value: Infinity}, {value: -1}, {value: 1e13}, {value: 'a lot'}, {value: ''}, {value: ' '},
+            {value: {}}, {value: [5, 6]}, {value: Symbol()}, {get value() { throw new Error('mine') }}, {event_id: ''}, {event_id: ' '},
+            {event_id: Symbol()}, {event_id: 'x'.repeat(256)}, {event_id: 'a\\0'}, {event_id: '\\ud800'},
+        ]";
+        let call = format!(
+            "{refused}.map((details) => {{
+                try {{ return [samplit.convert('goal', details), samplit.event('goal', details)].length }}
+                catch (error) {{ return String(error) }}
+            }})"
+        );
+        let said = value(page, &call).await;
+        let refused = said.as_array().unwrap();
+        assert!(refused.iter().all(|one| *one == 2), "{said}");
+        let warnings = value(page, "warnings_").await;
+        assert_eq!(warnings.as_array().unwrap().len(), 2 * refused.len(), "{warnings}");
+        assert!(warnings.to_string().contains("samplit"), "{warnings}");
+
+        let calls = "[samplit.convert('goal', {value: '59.90', event_id: 1234}), samplit.convert('plain', null), samplit.convert('zero', {value: 0, event_id: null})]";
+        value(page, &format!("{calls}.length")).await;
+        site.until(|site| site.events_of("conversion").len() == 3).await;
+        let conversions = site.events_of("conversion");
+        let of = |goal: &str| conversions.iter().find(|event| event["goal"] == goal).unwrap();
+        assert_eq!((&of("goal")["value"], &of("goal")["event_id"]), (&json!(59.9), &json!("1234")));
+        assert_eq!(of("plain")["value"], json!(null));
+        assert_eq!(of("zero")["value"], json!(0));
+        assert_eq!(value(page, "warnings_.length").await, 2 * refused.len());
     })
     .await;
 }

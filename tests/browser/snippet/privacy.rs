@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::site::{Site, experiment, on_a_site, open, until, value};
+use super::site::{Site, experiment, on_a_site, open, until, value, with_trigger};
 
 const LISTEN: &str = "<script>
     document.addEventListener('samplit:ready', (event) => window.ready_ = event.detail);
@@ -106,23 +106,92 @@ async fn a_visitor_is_known_again_by_storage_and_on_one_page_without() {
     .await;
 }
 
+/// Counts the answers that the page has dealt with.
+const ANSWERS: &str = "<script>
+    window.answers_ = 0;
+    const fetch_ = window.fetch;
+    window.fetch = async (...asked) => {
+        const answer = await fetch_(...asked);
+        setTimeout(() => answers_++);
+        return answer;
+    };
+</script>";
+
+/// All that is kept, as it is written.
+const STORED: &str = "[localStorage, sessionStorage].map((area) => Object.entries(area).filter(
+    ([key]) => key.startsWith('samplit')).sort())";
+
 #[tokio::test]
-async fn a_preview_is_shown_and_counts_for_nothing() {
+async fn a_preview_is_shown_leaves_no_trace_and_counts_for_nothing() {
     on_a_site(async |page, site| {
-        treated(site, "", "");
-        let mut preview = experiment("e", &["css:h1"], json!({"text": "Preview"}));
-        preview["reason"] = json!("preview");
-        site.answers(&[preview, experiment("f", &["css:h1"], json!({}))]);
-        open(page, site, "/?samplit_preview=signed.token", READY).await;
-        assert_eq!(value(page, TEXT).await, "Preview");
+        let goal = "<button>Buy</button>";
+        treated(site, "", goal);
+        let preview = || {
+            let mut preview = experiment("e", &["css:h1"], json!({"text": "Preview"}));
+            preview["reason"] = json!("preview");
+            let click = json!({"type": "click", "selector": {"type": "css", "value": "button"}});
+            let mut other = with_trigger(experiment("f", &["css:h1"], json!({})), click);
+            other["reason"] = json!("preview");
+            [preview, other]
+        };
+        let visit = async || {
+            open(page, site, "/?samplit_preview=signed.token", READY).await;
+            assert_eq!(value(page, TEXT).await, "Preview");
+            value(
+                page,
+                "(samplit.convert('goal'), document.querySelector('button').click())",
+            )
+            .await;
+            // Another page of the same load, which ends after all that was asked before.
+            value(page, "(window.ready_ = undefined, samplit.refresh())").await;
+            until(page, READY).await;
+        };
+        // Somebody who was never here.
+        site.answers(&preview());
+        visit().await;
         assert_eq!(site.asked()[0]["preview"], "signed.token");
-        value(page, "samplit.convert('goal')").await;
+        assert_eq!(
+            value(page, "[ready_.visitor_id, window.dataLayer ?? null]").await,
+            json!([null, null])
+        );
+        assert_eq!(value(page, STORED).await, json!([[], []]));
+
+        site.plain_page("/nothing", "<!doctype html>Nothing of ours".to_owned());
+        // Whose visits before left a goal, and an event that the server did not want yet.
+        treated(site, ANSWERS, goal);
+        site.fails("/v1/events", &[(429, Some("3600"))]);
+        open(page, site, "/", "window.answers_ === 2").await;
+        assert_eq!(site.reports().len(), 1);
+        page.goto(&format!("{}/nothing", site.origin))
+            .await
+            .unwrap();
+        until(
+            page,
+            "location.pathname === '/nothing' && localStorage.samplit_queue",
+        )
+        .await;
+        let before = value(page, STORED).await;
+        site.answers(&preview());
+        visit().await;
+        // Shops note the visitor of this event, and nobody's place takes another.
+        assert_eq!(
+            value(page, "ready_.visitor_id").await,
+            site.asked()[3]["visitor_id"]
+        );
+        page.goto(&format!("{}/nothing", site.origin))
+            .await
+            .unwrap();
+        until(page, "location.pathname === '/nothing'").await;
+        assert_eq!(value(page, STORED).await, before);
+        assert_eq!((site.reports().len(), site.events().len()), (1, 0));
+
         // The next page of the same visitor counts again, and is the first that does.
-        treated(site, "", "");
+        treated(site, "", goal);
         open(page, site, "/", READY).await;
-        site.until(|site| !site.events().is_empty()).await;
-        assert_eq!(site.asked()[1].get("preview"), None);
-        assert_eq!(site.events().len(), 1);
+        assert_eq!(site.asked().last().unwrap().get("preview"), None);
+        site.until(|site| site.events_of("exposure").len() == 2)
+            .await;
+        assert_eq!(site.events().len(), 2);
     })
     .await;
 }

@@ -121,7 +121,7 @@ async fn what_the_real_server_decides_is_shown_and_counted() {
             let shown = value(page, "document.querySelector('h1').textContent").await;
             let expected = value(
                 page,
-                "samplit.variants()[0].is_control ? 'variant 0' : 'variant 1'",
+                "samplit.variants()[0].variant.is_control ? 'variant 0' : 'variant 1'",
             )
             .await;
             assert_eq!(shown, expected);

@@ -320,7 +320,10 @@ impl Site {
             let answer = state.answers.get(url.path()).unwrap_or(&state.answers[""]);
             let mut answer = answer.clone();
             let known = &body["visitor_id"];
-            answer["visitor_id"] = if known.is_null() {
+            let is_preview = body.get("preview").is_some();
+            answer["visitor_id"] = if is_preview {
+                Json::Null
+            } else if known.is_null() {
                 json!(format!("visitor-{}", state.asked.len()))
             } else {
                 known.clone()

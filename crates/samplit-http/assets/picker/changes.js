@@ -13,6 +13,9 @@ const isSafeUrl = (url, isImage) => {
   }
 };
 
+// A style that belongs to nothing, to read what CSS means.
+const scratch = document.createElement("i").style;
+
 // Changes `node`, and gives the function that undoes it.
 const show = (node, content) => {
   const undo = [];
@@ -22,10 +25,18 @@ const show = (node, content) => {
     if (value === null) of.removeAttribute(name);
     else of.setAttribute(name, value);
   };
-  const setStyle = (name, value, priority = "") => {
-    const before = [node.style.getPropertyValue(name), node.style.getPropertyPriority(name)];
-    undo.push(() => node.style.setProperty(name, ...before));
-    node.style.setProperty(name, value, priority);
+  // A shorthand takes its parts with it, and each of them comes back.
+  const setStyle = (name, value) => {
+    scratch.cssText = `${name}: ${value || "inherit"}`;
+    if (!scratch.length) return;
+    const { style } = node;
+    const before = [name, ...scratch].map((part) => [part, style.getPropertyValue(part), style.getPropertyPriority(part)]);
+    undo.push(() => {
+      style.removeProperty(name);
+      for (const [part, value, priority] of before) if (value) style.setProperty(part, value, priority);
+    });
+    if (value) style.setProperty(name, scratch.getPropertyValue(name), scratch.getPropertyPriority(name));
+    else style.removeProperty(name);
   };
   const { text, src, alt, href, hidden, style = {} } = typeof content === "string" ? { text: content } : (content ?? {});
   if (typeof text === "string" && holdsText(node)) {
@@ -40,8 +51,8 @@ const show = (node, content) => {
   }
   if (typeof alt === "string") setAttribute(node, "alt", alt);
   if (typeof href === "string" && isSafeUrl(href)) setAttribute(node, "href", href);
-  for (const [name, value] of Object.entries(style ?? {})) setStyle(name, value ?? "");
-  if (hidden) setStyle("display", "none", "important");
+  for (const [name, value] of Object.entries(style ?? {})) setStyle(name, value);
+  if (hidden) setStyle("display", "none !important");
   return () => undo.reverse().forEach((step) => step());
 };
 

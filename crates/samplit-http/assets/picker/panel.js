@@ -63,7 +63,7 @@ const panel = (() => {
     const lines = [];
     if (holdsText(selected)) {
       const inside = selected.childElementCount;
-      const hint = inside ? `replaces ${inside === 1 ? "the element" : `the ${inside} elements`} inside` : "or click it again to edit in place";
+      const hint = inside ? `replaces ${inside === 1 ? "the element" : `the ${inside} elements`} inside` : "or pick it again to edit in place";
       lines.push(field("text", "Text", content.text ?? selected.textContent.trim(), (text) => setContent({ text }), { isLong: true, hint }));
     }
     if (is("img")) {
@@ -168,9 +168,8 @@ const panel = (() => {
       "div",
       { className: "empty" },
       make("b", {}, "Point at something and pick it"),
-      "Its text, image, link and colours can be changed here, and saved as a variant. Arrow keys go to what is around it, ",
-      make("kbd", {}, "Esc"),
-      " lets go.",
+      "Its text, image, link and colours can be changed here, and saved as a variant.",
+      make("span", { className: "keys" }, " Arrow keys go to what is around it, ", make("kbd", {}, "Esc"), " lets go."),
     );
 
   const draw = () => {

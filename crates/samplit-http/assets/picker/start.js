@@ -128,7 +128,13 @@ const showSaved = (element, variant) => {
   shown.delete(element.id);
   const node = findFirst(selectorsOfSaved(element));
   if (!isOn && node) {
-    shown.set(element.id, { variant: variant.id, undo: show(node, variant.content) });
+    // Of one node one at a time, so that each gives back what it found.
+    for (const [id, other] of shown)
+      if (other.node === node) {
+        other.undo();
+        shown.delete(id);
+      }
+    shown.set(element.id, { node, variant: variant.id, undo: show(node, variant.content) });
     node.scrollIntoView({ block: "nearest" });
   }
   panel.draw();

@@ -66,6 +66,7 @@ button[aria-pressed=true] { border-color: var(--accent); background: color-mix(i
 button.danger { border-color: var(--bad); color: var(--bad); }
 
 label { display: block; margin-top: 10px; font-size: 12px; font-weight: 600; }
+label small { font-weight: 400; }
 label.line { display: flex; align-items: center; gap: 8px; font-weight: 400; font-size: 14px; }
 input:not([type=radio], [type=checkbox], [type=color]), textarea {
   display: block; width: 100%; margin-top: 4px; padding: 7px 10px; border: 1px solid var(--edge); border-radius: 8px;
@@ -96,6 +97,8 @@ input[type=color] { width: 34px; height: 28px; padding: 2px; border: 1px solid v
   .panel.low main, .panel.low footer { display: none; }
   header, footer { padding: 10px 16px; }
   .side { display: none; }
+  /* There are no keys. */
+  .keys { display: none; }
   button { min-height: 40px; }
   button.icon { min-width: 40px; }
   button.small { min-height: 36px; }

@@ -1,21 +1,19 @@
 // Makes HTML harmless, by a list of what is allowed. What was parsed goes into the page as nodes and
 // is never written out again, so it cannot be read in two ways.
 
-const policy = (() => {
-  try {
-    return window.trustedTypes?.createPolicy("samplit", {
-      createHTML: (html) => html,
-      createScriptURL: (url) => url,
-    });
-  } catch {
-    // Not in the page's list: sinks refuse us, and HTML stays out.
-  }
-})();
+let policy;
+try {
+  policy = window.trustedTypes?.createPolicy("samplit", {
+    createHTML: (html) => html,
+    createScriptURL: (url) => url,
+  });
+} catch {
+  // Not in the page's list: sinks refuse us, and HTML stays out.
+}
 const trustedHtml = (html) => policy?.createHTML(html) ?? html;
 
-const TAGS = new Set(
-  "a abbr article aside b blockquote br button code dd del details div dl dt em figcaption figure footer h1 h2 h3 h4 h5 h6 header hr i img ins li main mark nav ol p picture pre s section small source span strong sub summary sup table tbody td tfoot th thead time tr u ul wbr".split(" "),
-);
+const TAGS =
+  " a abbr article aside b blockquote br button code dd del details div dl dt em figcaption figure footer h1 h2 h3 h4 h5 h6 header hr i img ins li main mark nav ol p picture pre s section small source span strong sub summary sup table tbody td tfoot th thead time tr u ul wbr ";
 const ATTRIBUTES =
   /^(class|title|lang|dir|role|href|src|srcset|sizes|media|type|alt|width|height|loading|target|rel|colspan|rowspan|datetime|value|open|hidden|tabindex|aria-[\w-]+|data-[\w-]+)$/;
 
@@ -43,7 +41,7 @@ const renameStyle = (html) =>
 const clean = (parent) => {
   for (const node of [...parent.childNodes]) {
     if (node.nodeType === 3) continue;
-    if (!TAGS.has(node.localName)) {
+    if (!TAGS.includes(` ${node.localName} `)) {
       node.remove();
       continue;
     }
@@ -58,16 +56,12 @@ const clean = (parent) => {
 
 // The nodes of HTML for `element`, in its document.
 const nodesOf = (html, element) => {
-  try {
-    if (settings.raw_html) {
-      const range = document.createRange();
-      range.selectNodeContents(element);
-      return [...range.createContextualFragment(trustedHtml(html)).childNodes];
-    }
-    const { body } = new DOMParser().parseFromString(trustedHtml(renameStyle(html)), "text/html");
-    clean(body);
-    return [...body.childNodes];
-  } catch {
-    return null;
+  if (settings.raw_html) {
+    const range = new Range();
+    range.selectNodeContents(element);
+    return [...range.createContextualFragment(trustedHtml(html)).childNodes];
   }
+  const { body } = new DOMParser().parseFromString(trustedHtml(renameStyle(html)), "text/html");
+  clean(body);
+  return [...body.childNodes];
 };

@@ -6,6 +6,8 @@ const cssOf = ({ type, value }) => {
   return { css: value, id: `[id=${text}]`, class: `[class~=${text}]` }[type];
 };
 
+const isRead = () => document.readyState !== "loading";
+
 const find = (selector) => {
   try {
     const css = cssOf(selector);

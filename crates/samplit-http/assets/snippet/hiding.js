@@ -14,13 +14,7 @@ const show = () => {
 
 // Two patterns of `:is` in one list: what is visible by itself inside of what is hidden hides, too.
 const hidingRule = (list) => {
-  const valid = list.filter((css) => {
-    try {
-      return document.querySelector(css), true;
-    } catch {
-      return false;
-    }
-  });
+  const valid = list.filter((css) => CSS.supports(`selector(:is(${css}))`));
   const all = [...valid, "[data-samplit]"].join();
   return `:is(${all}),:is(${all}) *{visibility:hidden!important}`;
 };
@@ -31,15 +25,14 @@ const hide = (list) => sheet.replaceSync(hidingRule(list));
 const startPatience = (view) => {
   clearTimeout(patience);
   early.show = () => {};
-  view.isLate = false;
   const timeUp = () => {
-    view.isLate = !view.isDecided;
-    view.timeUp?.();
+    view.isUp = true;
+    if (view.isDecided) settleAll();
     show();
   };
   // The stub's clock runs since the head of the page, and asks this.
   if (view.isFirst && early.sheet) {
-    if (early.done) view.isLate = PATIENCE > 0;
+    if (early.done) view.isUp = PATIENCE > 0;
     else early.show = timeUp;
   } else if (PATIENCE) patience = setTimeout(timeUp, PATIENCE);
 };

@@ -1,28 +1,20 @@
 // Which pages are meant. The rules are those of `PagePattern` in samplit-domain, and both sides are
 // held to the same vectors.
 
-const hex = (byte) => byte.toString(16).padStart(2, "0").toUpperCase();
-
-const cut = (text, mark) => {
-  const at = text.indexOf(mark);
-  return at < 0 ? [text] : [text.slice(0, at), text.slice(at + 1)];
-};
-
 // What stands behind `http://` or `https://`.
 const web = (url) => /^https?:\/\/([^]*)$/i.exec(url)?.[1];
 
 // Percent escapes for all but printable ASCII, and every escape with upper-case digits.
 const escaped = (text) =>
   text
-    .replace(/[^!-~]+/g, (run) =>
-      Array.from(new TextEncoder().encode(run), (byte) => "%" + hex(byte)).join(""),
-    )
+    .replace(/[^!-~]+/g, encodeURIComponent)
     .replace(/%[0-9a-f]{2}/gi, (escape) => escape.toUpperCase());
 
 const partsOf = (text) => {
-  const [head, fragment] = cut(text, "#");
-  const [place, query = ""] = cut(head, "?");
-  const [authority, path = ""] = cut(place, "/");
+  // Each at the first of its marks.
+  const [head, fragment] = text.split(/#([^]*)/);
+  const [place, query = ""] = head.split(/\?([^]*)/);
+  const [authority, path = ""] = place.split(/\/([^]*)/);
   return {
     host: authority
       .slice(authority.lastIndexOf("@") + 1)
@@ -31,7 +23,7 @@ const partsOf = (text) => {
       .replace(/^www\./, ""),
     path: escaped("/" + path),
     query: [...new URLSearchParams("?" + query)],
-    fragment: fragment === undefined ? fragment : escaped(fragment),
+    fragment: fragment && escaped(fragment),
   };
 };
 

@@ -2,10 +2,10 @@
 
 const api = {
   // The visitor reached the goal of this name, whatever its trigger.
-  convert: (name, details) => whenAsked(() => reachAll((_, its) => its === name, details)),
+  convert: (name, details) => reachBy(details, (_, its) => its === name),
   // Something happened that goals may wait for.
   event: (name, details) =>
-    whenAsked(() => reachAll(({ type, name: its }) => type === "event" && its === name, details)),
+    reachBy(details, ({ type, name: its }) => type === "event" && its === name),
   // What the visitor allows: `granted`, `pending` (nothing is sent or kept yet) or `denied`.
   consent: (answer) => {
     const before = consent;
@@ -16,7 +16,7 @@ const api = {
       forget();
       startAfresh();
     }
-    if (isStarted) begin();
+    if (view.url) begin();
   },
   // Decides anew for the page as it is.
   refresh: () => begin(),
@@ -24,7 +24,6 @@ const api = {
   variants,
 };
 
-let isStarted = false;
 let asked = Promise.resolve();
 let endFollowing;
 
@@ -36,22 +35,16 @@ const whenAsked = (then) =>
   });
 const undecided = [];
 
+const reachBy = (details, isMeant) => {
+  const good = checked(details);
+  if (good) whenAsked(() => reachAll(isMeant, good));
+};
+
 const begin = () => {
   endFollowing?.();
   endFollowing = consent === "granted" ? followPage() : undefined;
-  // What is already on the screen is not hidden again.
-  asked = startView({ isFirst: !isStarted, isQuiet: isStarted });
-  isStarted = true;
+  asked = startView(!!view.url);
   if (consent !== "pending") undecided.splice(0).forEach(whenAsked);
-};
-
-const script = document.currentScript;
-const loadPicker = () => {
-  const picker = document.createElement("script");
-  const url = settings.api + "/assets/picker.js";
-  picker.src = policy?.createScriptURL(url) ?? url;
-  picker.nonce = script?.nonce;
-  document.head.append(picker);
 };
 
 const calls = (early.q ??= []);
@@ -60,13 +53,16 @@ window.samplit = early;
 keep("queue");
 if (isPrivate) forget();
 for (const [name, args] of calls) if (name === "consent") api.consent(...args);
-if (new URLSearchParams(location.search).has("samplit_edit")) {
-  // It wants the page as it is.
+if (parameter("samplit_edit")) {
+  // The picker wants the page as it is.
   show();
-  loadPicker();
+  const url = settings.api + "/assets/picker.js";
+  const src = policy?.createScriptURL(url) ?? url;
+  const { nonce } = document.currentScript ?? {};
+  document.head.append(Object.assign(document.createElement("script"), { src, nonce }));
 } else {
-  addEventListener("click", reachByNode("click"), true);
-  addEventListener("submit", reachByNode("submit"), true);
+  addEventListener("click", reachByNode, true);
+  addEventListener("submit", reachByNode, true);
   addEventListener("pagehide", flushAtEnd);
   document.addEventListener("visibilitychange", () => document.hidden && flushAtEnd());
   begin();

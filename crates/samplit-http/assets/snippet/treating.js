@@ -9,23 +9,19 @@ const MISSING_MS = 2000;
 let treated = [];
 
 const treat = (experiment, element) => ({
+  key: experiment.id + element.id + element.variant.id,
   experiment,
   ...element,
   fights: [],
-  changes: [],
+  places: new Set(),
 });
 
 // The primary selector alone while the page is still being read, as a fallback may find what only
 // looks like it then. What has found something once is what finds it again.
-const locate = (one, mayFallBack) => {
-  const last = one.at ?? (mayFallBack ? one.selectors.length - 1 : 0);
-  for (let at = one.at ?? 0; at <= last; at++) {
-    const found = find(one.selectors[at]);
-    if (found) {
-      one.at = at;
-      return found;
-    }
-  }
+const locate = (one) => {
+  const tried = one.found ? [one.found] : one.selectors.slice(0, isRead() || view.isUp ? Infinity : 1);
+  one.found = tried.find(find) ?? one.found;
+  return one.found && find(one.found);
 };
 
 const isFought = (one) => {
@@ -34,72 +30,75 @@ const isFought = (one) => {
   return one.fights.push(now) > MOST_FIGHTS;
 };
 
-const settle = (one, mayFallBack) => {
-  if (one.isLost) return;
-  if (one.node?.isConnected) {
-    const broken = one.changes.filter((made) => !made.holds());
-    if (!broken.length) return;
-    if (isFought(one)) one.isLost = true;
-    else for (const made of broken) made.make();
-    return;
-  }
-  const node = locate(one, mayFallBack);
-  if (!node) return;
-  if (one.node && isFought(one)) {
-    one.isLost = true;
-    return;
-  }
+// All that it changed, or nothing: half a variant is none.
+const unmake = (one) => {
+  for (const place of one.places) place.leave(one);
+  one.places.clear();
+};
+
+const giveUp = (one) => {
+  one.isLost = true;
+  unmake(one);
+};
+
+const make = (one, node) => {
+  unmake(one);
   one.node = node;
-  one.changes = changesOf(node, one.variant.content);
-  if (one.isWatched) watchForView(one);
+  try {
+    changeAll(one);
+  } catch (why) {
+    giveUp(one);
+    console.warn("samplit: not shown:", one.experiment.name, one.name, why);
+  }
+};
+
+const settle = (one) => {
+  if (one.isLost) return;
+  const broken = [...one.places].filter((place) => !place.holds());
+  const isThere = one.node?.isConnected;
+  const node = isThere ? broken.length : locate(one);
+  if (!node) return;
+  if (one.node && isFought(one)) giveUp(one);
+  else if (isThere) for (const place of broken) place.renew();
+  else {
+    make(one, node);
+    watchForView(one);
+  }
 };
 
 const mutations = new MutationObserver(() => settleAll());
 
 const settleAll = () => {
-  const mayFallBack = document.readyState !== "loading" || view.isUp;
-  for (const one of treated) settle(one, mayFallBack);
+  treated.forEach(settle);
   // What we did ourselves is no news.
-  mutations.takeRecords();
-};
-
-const watchMutations = () => {
   mutations.disconnect();
-  if (!treated.length) return;
-  const names = treated.flatMap(({ variant: { content } }) => Object.keys(content?.attributes ?? {}));
-  mutations.observe(document.documentElement, {
-    subtree: true,
-    childList: true,
-    characterData: true,
-    attributeFilter: ["class", "style", "href", "src", "srcset", "alt", "hidden", ...names],
-  });
+  const all = { subtree: true, childList: true, characterData: true, attributes: true };
+  if (treated.length) mutations.observe(document, all);
 };
 
 // Undoes what is not kept.
 const restore = (isKept = () => false) => {
-  for (const one of treated)
-    if (!isKept(one)) {
-      for (const made of one.changes.reverse()) made.undo();
-      if (one.target) sight.unobserve(one.target);
-    }
+  for (const one of treated) if (!isKept(one)) unmake(one);
   treated = treated.filter(isKept);
-  watchMutations();
 };
 
 // A variant counts as seen when the first pixel of it is on the screen of a visible page: control by
-// the same measure. One that hides its element is seen where the element would be.
+// the same measure. One that hides its element is seen where the element would be, one below another
+// not at all.
+const isShown = (one) => !one.isLost && [...one.places].every((place) => place.isOf(one));
 const sight = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries)
     if (isIntersecting)
-      for (const one of treated) if (one.target === target && !one.isLost) see(one.experiment);
+      for (const one of treated) if (one.target === target && isShown(one)) see(one.experiment);
 });
 
 const watchForView = (one) => {
-  one.isWatched = true;
-  if (!one.node) return;
-  if (one.target) sight.unobserve(one.target);
-  one.target = one.variant.content?.hidden === true ? one.node.parentElement : one.node;
-  if (one.target) sight.observe(one.target);
+  const { node, variant } = one;
+  if (!node) return;
+  one.target = (variant.content?.hidden === true && node.parentElement) || node;
+  // Asked anew, it tells anew.
+  sight.unobserve(one.target);
+  sight.observe(one.target);
 };
 
 // Says which elements are nowhere, once per view.

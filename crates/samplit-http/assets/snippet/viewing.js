@@ -14,20 +14,10 @@ const startAfresh = () => {
 const tell = (name, detail) =>
   document.dispatchEvent(new CustomEvent("samplit:" + name, { detail }));
 
+// As the server has answered, element by element.
 const variants = () =>
-  shown.flatMap(({ id, key, name, in_experiment, reason, elements }) =>
-    elements.map((element) => ({
-      experiment_id: id,
-      experiment_key: key,
-      experiment_name: name,
-      in_experiment,
-      reason,
-      element_id: element.id,
-      element_name: element.name,
-      variant_id: element.variant.id,
-      variant_name: element.variant.name,
-      is_control: element.variant.is_control,
-    })),
+  shown.flatMap(({ elements, ...experiment }) =>
+    elements.map(({ variant, ...element }) => ({ experiment, element, variant })),
   );
 
 const see = ({ id, name, in_experiment, reason, elements }) => {
@@ -45,15 +35,10 @@ const see = ({ id, name, in_experiment, reason, elements }) => {
   tell("exposure", detail);
 };
 
-const context = () => ({
-  device: matchMedia("(max-width: 640px)").matches ? "phone" : "desktop",
-  language: navigator.language,
-});
-
 const ask = async (url) => {
-  const body = { url, ...asker(), context: context() };
-  if (preview) body.preview = preview;
-  const response = await post("/v1/page", body, { priority: "high" });
+  const device = innerWidth > 640 ? "desktop" : "phone";
+  const what = { url, context: { device, language: navigator.language }, preview };
+  const response = await post("/v1/page", what, { priority: "high" });
   if (response.status === 429) askNotBefore = Date.now() + retryAfter(response);
   if (!response.ok) throw response.status;
   return response.json();
@@ -72,19 +57,17 @@ const learn = ({ visitor_id, experiments, selectors }) => {
   rememberGoals(experiments.filter(({ reason }) => !reason));
 };
 
-const identity = (experiment, { id, variant }) => experiment.id + id + variant.id;
-
 // Elements whose variant stays from one view to the next stay as they are.
 const showAll = (experiments) => {
   shown = experiments;
   const wanted = experiments.flatMap((experiment) =>
-    experiment.elements.map((element) => [identity(experiment, element), experiment, element]),
+    experiment.elements.map((element) => {
+      const one = treat(experiment, element);
+      return treated.find(({ key }) => key === one.key) ?? one;
+    }),
   );
-  restore((one) => wanted.some(([name]) => name === identity(one.experiment, one)));
-  for (const [name, experiment, element] of wanted)
-    if (!treated.some((one) => name === identity(one.experiment, one)))
-      treated.push(treat(experiment, element));
-  watchMutations();
+  restore((one) => wanted.includes(one));
+  treated = wanted;
   settleAll();
   treated.forEach(watchForView);
 };
@@ -92,63 +75,58 @@ const showAll = (experiments) => {
 // What may still be found by a fallback only, when the page has been read, stays hidden so long.
 const showFound = () => {
   const open = treated.filter(({ node }) => !node);
-  if (PATIENCE && document.readyState === "loading" && !view.isUp && open.length)
+  if (PATIENCE && !isRead() && !view.isUp && open.length)
     hide(open.flatMap(({ selectors }) => selectors.map(cssOf)).filter(Boolean));
   else show();
 };
 
-const whenRead = (then) =>
-  document.readyState === "loading"
-    ? document.addEventListener("DOMContentLoaded", then, { once: true })
-    : then();
-
-const startView = async ({ isFirst, isQuiet } = {}) => {
-  const mine = (view = { url: location.href, isFirst });
+// What is already on the screen is not hidden again, if it `isQuiet`.
+const startView = async (isQuiet) => {
+  const mine = (view = { url: location.href, isFirst: !view.url });
   const isMine = () => mine === view;
-  if (consent !== "granted" || Date.now() < askNotBefore) {
-    restore();
-    show();
-    // Shops forget whom they have noted.
-    if (consent !== "granted") tell("ready", { visitor_id: null, in_time: false, variants: [] });
-    return;
-  }
-  mine.timeUp = () => {
-    mine.isUp = true;
-    if (mine.isDecided) settleAll();
-  };
-  startPatience(mine);
-  const under = underTest(mine.url);
-  restore(({ selectors }) => under.includes(cssOf(selectors[0])));
-  const keptCss = treated.map(({ selectors }) => cssOf(selectors[0]));
-  if (!mine.isLate && !isQuiet && PATIENCE) hide(under.filter((css) => !keptCss.includes(css)));
   try {
+    if (consent !== "granted") throw consent;
+    // It counts whatever becomes of the question, and again with the goals of the answer.
+    reachByPage(mine.url);
+    if (Date.now() < askNotBefore) throw 429;
+    startPatience(mine);
+    const under = underTest(mine.url);
+    restore(({ selectors }) => under.includes(cssOf(selectors[0])));
+    const keptCss = treated.map(({ selectors }) => cssOf(selectors[0]));
+    if (!mine.isUp && !isQuiet && PATIENCE) hide(under.filter((css) => !keptCss.includes(css)));
     // Who has no name yet gets one, and not two.
     if (!recall("visitor")) await asking.catch(() => {});
     const answer = await (asking = ask(mine.url));
     if (consent !== "granted") return;
     learn(answer);
+    reachByPage(mine.url);
     if (!isMine()) return;
-    mine.isDecided = true;
-    if (mine.isLate) shown = [];
-    else showAll(answer.experiments);
+    // Late is late, for all of the view.
+    mine.isDecided = !mine.isUp;
+    if (mine.isDecided) showAll(answer.experiments);
+    else shown = [];
     showFound();
-    whenRead(() => {
+    const whenRead = () => {
       if (!isMine()) return;
       settleAll();
       show();
-      if (mine.isLate) return;
-      const css = treated.map(({ selectors, at }) => cssOf(selectors[at ?? 0])).filter(Boolean);
+      if (!mine.isDecided) return;
+      const css = treated.map(({ selectors, found }) => cssOf(found ?? selectors[0])).filter(Boolean);
       keepRule([...new Set([...underTest(mine.url), ...css])]);
       setTimeout(() => isMine() && reportMissing(), MISSING_MS);
-    });
+    };
+    if (isRead()) whenRead();
+    else document.addEventListener("DOMContentLoaded", whenRead, { once: true });
   } catch {
     if (!isMine()) return;
+    shown = [];
     restore();
     show();
   }
-  reachByPage();
   schedule(GATHER_MS);
-  tell("ready", { visitor_id: recall("visitor") || null, in_time: !!mine.isDecided && !mine.isLate, variants: variants() });
+  // Shops forget whom they have noted where there is no consent.
+  const visitor_id = (consent === "granted" && recall("visitor")) || null;
+  tell("ready", { visitor_id, in_time: !!mine.isDecided, variants: variants() });
 };
 
 const follow = () => {
@@ -158,25 +136,22 @@ const follow = () => {
 // Begins to follow, and gives what ends it. Where there is no Navigation API, two functions of the
 // page's history are wrapped, and put back unless somebody else has wrapped them again.
 const followPage = () => {
-  if (window.navigation) {
-    navigation.addEventListener("currententrychange", follow);
-    return () => navigation.removeEventListener("currententrychange", follow);
+  const ending = new AbortController();
+  const { signal } = ending;
+  const followOn = (target, type) => target.addEventListener(type, follow, { signal });
+  if (window.navigation) followOn(navigation, "currententrychange");
+  else {
+    followOn(window, "popstate");
+    followOn(window, "hashchange");
+    for (const name of ["pushState", "replaceState"]) {
+      const original = history[name];
+      const ours = (...args) => {
+        original.apply(history, args);
+        follow();
+      };
+      history[name] = ours;
+      signal.addEventListener("abort", () => history[name] === ours && delete history[name]);
+    }
   }
-  const wrapped = ["pushState", "replaceState"].map((name) => {
-    const original = history[name];
-    const ours = function (...args) {
-      const result = original.apply(this, args);
-      follow();
-      return result;
-    };
-    history[name] = ours;
-    return () => history[name] === ours && delete history[name];
-  });
-  addEventListener("popstate", follow);
-  addEventListener("hashchange", follow);
-  return () => {
-    wrapped.forEach((unwrap) => unwrap());
-    removeEventListener("popstate", follow);
-    removeEventListener("hashchange", follow);
-  };
+  return () => ending.abort();
 };
