@@ -2,14 +2,18 @@
 //! distributed by `experiment_id`.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use samplit_devpg::DevPg;
-use samplit_engine::Principal;
+use samplit_engine::{EngineConfig, Principal};
 use samplit_store::Statement;
-use samplit_tests::{connect, draft, engine};
+use samplit_tests::{connect, draft, engine, engine_with};
 
 use crate::pages::{account, exposure, install, miss, on_page, report, run, show};
 use crate::{conversion, visitor};
+
+/// Not while the test runs.
+const NEVER: Duration = Duration::from_secs(3_600);
 
 /// Tables with a column `experiment_id`, which the hot path reads and writes.
 const DISTRIBUTED: [&str; 7] = [
@@ -125,7 +129,13 @@ async fn every_statement_of_assign_convert_and_pages_names_the_experiment() {
         .batch_execute("ALTER DATABASE hot SET log_statement = 'all'")
         .await
         .unwrap();
-    let engine = engine(&url, 2).await;
+    // Nor does it look by itself for what has changed, however long all of this takes.
+    let config = EngineConfig {
+        refresh_every: NEVER,
+        complete_every: NEVER,
+        ..samplit_tests::config(2)
+    };
+    let engine = engine_with(&url, config).await;
     let me = Principal::system();
     let ids = [first.id, second.id];
     // The first look at an experiment reads its configuration, which the hot path never does.
