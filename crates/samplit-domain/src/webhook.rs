@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use crate::origin::is_authority;
+use crate::origin::authority_of;
 use crate::{
     ExperimentId, UserId, Violations, WebhookDeliveryId, WebhookId, WebhookMessageId, words,
 };
@@ -181,7 +181,7 @@ fn check_url(url: &str, allow_plain: bool) -> Result<(), &'static str> {
     if authority.contains('@') {
         return Err("must have no user and password; put a secret into the path or the query");
     }
-    if !is_authority(&authority) {
+    if authority_of(&authority, &[]).is_none() {
         return Err("must have a host, perhaps with a port");
     }
     Ok(())

@@ -33,7 +33,7 @@ impl Engine {
     /// One look at each experiment that completes by itself, or that has moved and of which somebody
     /// wants to hear what was never said.
     async fn look_at_running(&self, seen: &mut Seen) {
-        let watched = self.watched().await.unwrap_or_else(|error| {
+        let watched = self.with_listeners().await.unwrap_or_else(|error| {
             if !error.is_unavailable() {
                 tracing::warn!(%error, "it could not be asked who waits for a winner");
             }

@@ -44,7 +44,7 @@ impl Seen {
 
 impl Engine {
     /// The experiments that run and of which somebody wants to hear what was never said.
-    pub(crate) async fn watched(&self) -> Result<Vec<Watched>, Error> {
+    pub(crate) async fn with_listeners(&self) -> Result<Vec<Watched>, Error> {
         let read = self
             .core
             .database
