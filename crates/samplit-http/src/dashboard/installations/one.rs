@@ -114,7 +114,7 @@ async fn perform(call: &Call, signed_in: &SignedIn, form: &Form) -> Result<Outco
             }))
         }
         "rotate" => {
-            engine.rotate_installation(who, id, None).await?;
+            engine.rotate_installation(who, id, None, false).await?;
             Ok(Outcome::Done("installation_rotated"))
         }
         "secret" => {
