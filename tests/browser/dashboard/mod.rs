@@ -4,3 +4,4 @@ mod axe;
 mod desk;
 mod door;
 mod pages;
+mod people;

@@ -4,6 +4,7 @@ mod access;
 mod bad_input;
 mod bad_questions;
 mod connections;
+mod dashboard;
 mod editor;
 mod exclusions;
 mod fuzz;
