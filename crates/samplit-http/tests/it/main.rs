@@ -1,8 +1,11 @@
 //! The HTTP service over a real engine and a real PostgreSQL.
 
 mod access;
+mod accounts;
+mod activity;
 mod bad_input;
 mod bad_questions;
+mod browser;
 mod connections;
 mod dashboard;
 mod editor;
@@ -18,7 +21,9 @@ mod pages;
 mod privacy;
 mod proofs;
 mod registration;
+mod sessions;
 mod shopify;
 mod support;
+mod tenants;
 mod walk;
 mod wordpress;
