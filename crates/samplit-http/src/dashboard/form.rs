@@ -157,10 +157,10 @@ impl Form {
     /// # Errors
     /// `problem`, where it is about more than the form: nobody is signed in, there is no such thing.
     pub(crate) fn refused(mut self, problem: Problem) -> Result<Self, Problem> {
-        let beyond = matches!(problem.code, "unauthenticated" | "cross_site" | "forbidden")
+        let beyond = problem.code == "unauthenticated"
             || matches!(
                 problem.status,
-                StatusCode::NOT_FOUND | StatusCode::INTERNAL_SERVER_ERROR
+                StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::INTERNAL_SERVER_ERROR
             );
         if beyond {
             return Err(problem);
