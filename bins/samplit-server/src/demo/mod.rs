@@ -192,11 +192,8 @@ fn welcome(
     let api = format!("curl -s -H 'Authorization: Bearer {key}' '{base}/v1/experiments/{id}");
     let json = "-H 'Content-Type: application/json'";
     format!(
-        "
-Watch it:  {base}/live/{id}#key={key}
-\
-         Dashboard: {dashboard} (once, for 15 minutes)
-\
+        "\nWatch it:  {base}/live/{id}#key={key}\n\
+         Dashboard: {dashboard} (once, for 15 minutes)\n\
          API key:   {key}\n\n\
          Try it, in another terminal:\n\
          \x20 {api}/assign' {json} -d '{{\"visitor_id\": \"you\"}}'\n\

@@ -178,10 +178,10 @@ impl Form {
     /// # Errors
     /// `problem`, where it is about more than the form: nobody is signed in, there is no such thing.
     pub(crate) fn refused(mut self, problem: Problem) -> Result<Self, Problem> {
-        let beyond = matches!(problem.code, "unauthenticated" | "cross_site" | "forbidden")
+        let beyond = problem.code == "unauthenticated"
             || matches!(
                 problem.status,
-                StatusCode::NOT_FOUND | StatusCode::INTERNAL_SERVER_ERROR
+                StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::INTERNAL_SERVER_ERROR
             );
         if beyond {
             return Err(problem);
@@ -269,7 +269,7 @@ impl Form {
         };
         let said = |error: &Violation| match error.pointer[name.pointer.len()..].strip_prefix('/') {
             Some(rest) => sentence(&format!("{} {}", words(rest), error.detail)),
-            None => sentence(&error.detail),
+            None => sentence(&format!("this {}", error.detail)),
         };
         let said: Vec<String> = self.errors.iter().filter(about).map(said).collect();
         (!said.is_empty()).then(|| said.join(" "))
@@ -368,7 +368,7 @@ impl Kind {
             Self::Json => match parse(text.as_bytes()) {
                 Ok(json) => Some(json),
                 Err(problem) => {
-                    let detail = problem.detail.replace("the body", "this");
+                    let detail = problem.detail.trim_start_matches("the body ").to_owned();
                     violations.add(at, problem.code, detail);
                     None
                 }
@@ -635,7 +635,7 @@ mod tests {
         assert_eq!(form.status(), StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(form.text("/name"), "kept");
         let error = form.error("/elements/0/variants/1/name");
-        assert_eq!(error.as_deref(), Some("Is missing."));
+        assert_eq!(error.as_deref(), Some("This is missing."));
         let error = form.error("/origins:lines");
         assert_eq!(error.as_deref(), Some("Line 2 must be an origin."));
         assert_eq!(form.error("/name"), None);
@@ -668,7 +668,7 @@ mod tests {
         let problem = form.confirmed("Button colour").unwrap_err();
         let form = form.refused(problem).unwrap();
         let error = form.error("confirm").unwrap();
-        assert_eq!(error, "Must be exactly \u{201c}Button colour\u{201d}.");
+        assert_eq!(error, "This must be exactly \u{201c}Button colour\u{201d}.");
         assert_eq!(form.text("confirm"), "button colour");
     }
 

@@ -7,6 +7,7 @@ mod bad_input;
 mod bad_questions;
 mod browser;
 mod connections;
+mod dashboard;
 mod desk;
 mod editor;
 mod exclusions;
