@@ -20,6 +20,13 @@ pub(crate) fn router() -> Router {
     Router::new(table())
 }
 
+/// Method and pattern of every public route, for whoever wants to be sure of all of them.
+#[must_use]
+pub fn routes() -> Vec<(Method, &'static str)> {
+    let routes = table().into_iter();
+    routes.map(|route| (route.method, route.pattern)).collect()
+}
+
 /// Every route: those of the API and what belongs to it, then the pages of the dashboard.
 fn table() -> Vec<Route> {
     let mut table = api_table();

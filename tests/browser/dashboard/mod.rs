@@ -5,3 +5,4 @@ mod desk;
 mod door;
 mod forms;
 mod pages;
+mod people;

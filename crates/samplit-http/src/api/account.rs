@@ -97,7 +97,7 @@ pub(crate) async fn end_session(call: Call) -> Result<Reply, Problem> {
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-fn read_change(body: Json) -> Result<AccountChange, Problem> {
+pub(crate) fn read_change(body: Json) -> Result<AccountChange, Problem> {
     let mut violations = Violations::default();
     let change = Fields::read(body, String::new(), &mut violations, |fields| {
         let text = |given: Option<Option<String>>| given.map(Option::unwrap_or_default);
@@ -109,7 +109,7 @@ fn read_change(body: Json) -> Result<AccountChange, Problem> {
     violations.into_result(change).map_err(Problem::invalid)
 }
 
-fn read_passwords(body: Json) -> Result<(Password, Password), Problem> {
+pub(crate) fn read_passwords(body: Json) -> Result<(Password, Password), Problem> {
     let mut violations = Violations::default();
     let read = Fields::read(body, String::new(), &mut violations, |fields| {
         let current: String = fields.required("current");

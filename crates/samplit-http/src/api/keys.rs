@@ -99,7 +99,7 @@ pub(crate) async fn revoke(call: Call) -> Result<Reply, Problem> {
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-fn read_new(body: Json) -> Result<NewKey, Problem> {
+pub(crate) fn read_new(body: Json) -> Result<NewKey, Problem> {
     let mut violations = Violations::default();
     let new = Fields::read(body, String::new(), &mut violations, |fields| {
         fields.require("scopes");
@@ -136,7 +136,7 @@ fn time(fields: &mut Fields<'_>, name: &str) -> Option<OffsetDateTime> {
     time
 }
 
-fn read_overlap(body: Json) -> Result<Option<u64>, Problem> {
+pub(crate) fn read_overlap(body: Json) -> Result<Option<u64>, Problem> {
     let mut violations = Violations::default();
     let overlap = Fields::read(body, String::new(), &mut violations, |fields| {
         fields.optional("overlap_seconds")

@@ -148,7 +148,7 @@ pub(crate) async fn link(mut call: Call) -> Result<Reply, Problem> {
     Ok(json(StatusCode::CREATED, &LinkJson::new(&call, &link)?))
 }
 
-fn read_new(body: Json) -> Result<NewUser, Problem> {
+pub(crate) fn read_new(body: Json) -> Result<NewUser, Problem> {
     let mut violations = Violations::default();
     let new = Fields::read(body, String::new(), &mut violations, |fields| NewUser {
         email: fields.required("email"),
@@ -158,7 +158,7 @@ fn read_new(body: Json) -> Result<NewUser, Problem> {
     violations.into_result(new).map_err(Problem::invalid)
 }
 
-fn read_change(body: Json) -> Result<UserChange, Problem> {
+pub(crate) fn read_change(body: Json) -> Result<UserChange, Problem> {
     let mut violations = Violations::default();
     let change = Fields::read(body, String::new(), &mut violations, |fields| UserChange {
         role: fields.word("role"),

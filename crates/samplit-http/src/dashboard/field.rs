@@ -278,7 +278,7 @@ mod tests {
             wrong.contains(r#"aria-describedby="f-name-hint f-name-error""#),
             "{wrong}"
         );
-        assert!(wrong.contains("Is too long."), "{wrong}");
+        assert!(wrong.contains("This is too long."), "{wrong}");
     }
 
     #[test]

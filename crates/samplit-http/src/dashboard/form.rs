@@ -160,6 +160,19 @@ impl Form {
         self
     }
 
+    /// Checks that somebody typed `name` into the field `confirm`, to say that it is meant.
+    ///
+    /// # Errors
+    /// 422 about `confirm`.
+    pub(crate) fn confirmed(&self, name: &str) -> Result<(), Problem> {
+        let mut violations = Violations::default();
+        if self.extra("confirm").map(str::trim) != Some(name.trim()) {
+            let detail = format!("must be exactly \u{201c}{}\u{201d}", name.trim());
+            violations.add("confirm", "not_confirmed", detail);
+        }
+        violations.into_result(()).map_err(Problem::invalid)
+    }
+
     /// The form once more with what is wrong with it, if that is something to say beside a form.
     ///
     /// # Errors
@@ -209,8 +222,9 @@ impl Form {
     /// The text in a field.
     pub(crate) fn text(&self, name: &str) -> String {
         let name = Name::of(name);
-        if let Some(typed) = self.typed.get(name.pointer) {
-            return typed.clone();
+        let typed = self.typed.get(name.pointer).map(String::as_str);
+        if let Some(typed) = typed.or_else(|| self.extra(name.pointer)) {
+            return typed.to_owned();
         }
         if self.sent {
             return String::new();
@@ -256,7 +270,7 @@ impl Form {
         };
         let said = |error: &Violation| match error.pointer[name.pointer.len()..].strip_prefix('/') {
             Some(rest) => sentence(&format!("{} {}", words(rest), error.detail)),
-            None => sentence(&error.detail),
+            None => sentence(&format!("this {}", error.detail)),
         };
         let said: Vec<String> = self.errors.iter().filter(about).map(said).collect();
         (!said.is_empty()).then(|| said.join(" "))
@@ -266,14 +280,8 @@ impl Form {
 /// The id of the control of a field.
 pub(crate) fn id(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    format!(
-        "f{}",
-        Name::of(name)
-            .pointer
-            .chars()
-            .map(plain)
-            .collect::<String>()
-    )
+    let pointer = Name::of(name).pointer.trim_start_matches('/');
+    format!("f-{}", pointer.chars().map(plain).collect::<String>())
 }
 
 /// `/elements/0/variants/1/traffic_share` is `element 1, variant 2, traffic share`.
@@ -361,7 +369,7 @@ impl Kind {
             Self::Json => match parse(text.as_bytes()) {
                 Ok(json) => Some(json),
                 Err(problem) => {
-                    let detail = problem.detail.replace("the body", "this");
+                    let detail = problem.detail.trim_start_matches("the body ").to_owned();
                     violations.add(at, problem.code, detail);
                     None
                 }
@@ -384,6 +392,11 @@ impl Kind {
                 let text = format!("{percent:.6}");
                 text.trim_end_matches('0').trim_end_matches('.').to_owned()
             }
+            (Self::Number, Json::Number(number)) => match number.as_f64() {
+                // A whole number that is a real for programs is a whole number for people.
+                Some(real) if number.is_f64() => real.to_string(),
+                _ => number.to_string(),
+            },
             (Self::Lines, Json::Array(lines)) => {
                 let lines = lines.iter().map(|line| Self::Text.shown(line));
                 lines.collect::<Vec<_>>().join("\n")
@@ -600,7 +613,7 @@ mod tests {
     fn what_is_there_fills_the_fields() {
         let form = Form::of(json!({
             "name": "Button", "share": 0.07, "on": false, "origins": ["a", "b"],
-            "content": {"a": 1}, "days": 7, "none": null,
+            "content": {"a": 1}, "days": 7.0, "none": null,
         }));
         for (name, text) in [
             ("/name", "Button"),
@@ -628,7 +641,7 @@ mod tests {
         assert_eq!(form.status(), StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(form.text("/name"), "kept");
         let error = form.error("/elements/0/variants/1/name");
-        assert_eq!(error.as_deref(), Some("Is missing."));
+        assert_eq!(error.as_deref(), Some("This is missing."));
         let error = form.error("/origins:lines");
         assert_eq!(error.as_deref(), Some("Line 2 must be an origin."));
         assert_eq!(form.error("/name"), None);
@@ -659,6 +672,18 @@ mod tests {
         assert_eq!(form.text("/verify/url"), "typed");
         assert_eq!(form.text("/name"), "kept");
         assert_eq!(form.content()["name"], "kept");
+    }
+
+    #[test]
+    fn what_is_meant_is_typed() {
+        let form = |text| sent(&[("confirm", text)]);
+        assert!(form(" Button colour ").confirmed("Button colour").is_ok());
+        let form = form("button colour");
+        let problem = form.confirmed("Button colour").unwrap_err();
+        let form = form.refused(problem).unwrap();
+        let error = form.error("confirm").unwrap();
+        assert_eq!(error, "This must be exactly \u{201c}Button colour\u{201d}.");
+        assert_eq!(form.text("confirm"), "button colour");
     }
 
     #[test]

@@ -4,8 +4,10 @@
 
 #![expect(dead_code, reason = "the pages that use the frame come next")]
 
+mod activity;
 pub(crate) mod assets;
 mod backtest;
+mod device;
 mod door;
 mod exclusions;
 mod experiments;
@@ -14,11 +16,15 @@ pub(crate) mod form;
 pub(crate) mod format;
 mod installations;
 mod join;
+mod keys;
 pub(crate) mod layout;
+pub(crate) mod list;
 pub(crate) mod notice;
 mod outlook;
 mod overview;
 mod planner;
 pub(crate) mod refusal;
 pub(crate) mod routes;
+mod settings;
+mod users;
 mod visitors;

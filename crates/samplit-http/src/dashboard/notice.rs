@@ -21,12 +21,16 @@ const TEXTS: &[(&str, &str)] = &[
     ("account_saved", "Your account was changed."),
     (
         "password_changed",
-        "Your password was changed. Other sessions were ended.",
+        "Your password was changed, and every session ended. Sign in with the new one.",
     ),
     ("session_ended", "The session was ended."),
     // People and keys.
     ("user_saved", "The account was changed."),
-    ("user_disabled", "The account is disabled."),
+    (
+        "user_disabled",
+        "The account is disabled, and every session of it ended.",
+    ),
+    ("user_enabled", "The account can be used again."),
     ("key_revoked", "The key was revoked."),
     // Experiments.
     (

@@ -3,7 +3,8 @@
 use hyper::Method;
 
 use super::{
-    backtest, door, exclusions, experiments, installations, join, overview, planner, visitors,
+    activity, backtest, door, exclusions, experiments, installations, join, keys, overview,
+    planner, settings, users, visitors,
 };
 use crate::router::{Handler, Route};
 
@@ -44,6 +45,37 @@ pub(crate) fn table() -> Vec<Route> {
         sent("/forgot", |call| Box::pin(door::send_link(call))),
         shown("/join/{token}", |call| Box::pin(join::show(call))),
         sent("/join/{token}", |call| Box::pin(join::join(call))),
+        shown("/settings", |call| Box::pin(settings::show(call))),
+        sent("/settings/account", |call| {
+            Box::pin(settings::save_account(call))
+        }),
+        sent("/settings/password", |call| {
+            Box::pin(settings::change_password(call))
+        }),
+        sent("/settings/sessions/{session_id}/end", |call| {
+            Box::pin(settings::end_session(call))
+        }),
+        shown("/keys", |call| Box::pin(keys::list(call))),
+        shown("/keys/new", |call| Box::pin(keys::new(call))),
+        sent("/keys/new", |call| Box::pin(keys::create(call))),
+        shown("/keys/{key_id}", |call| Box::pin(keys::show(call))),
+        sent("/keys/{key_id}/rotate", |call| Box::pin(keys::rotate(call))),
+        sent("/keys/{key_id}/revoke", |call| Box::pin(keys::revoke(call))),
+        shown("/users", |call| Box::pin(users::list(call))),
+        shown("/users/new", |call| Box::pin(users::new(call))),
+        sent("/users/new", |call| Box::pin(users::invite(call))),
+        shown("/users/{user_id}", |call| Box::pin(users::show(call))),
+        sent("/users/{user_id}", |call| Box::pin(users::save(call))),
+        sent("/users/{user_id}/link", |call| {
+            Box::pin(users::make_link(call))
+        }),
+        sent("/users/{user_id}/disable", |call| {
+            Box::pin(users::disable(call))
+        }),
+        sent("/users/{user_id}/enable", |call| {
+            Box::pin(users::enable(call))
+        }),
+        shown("/activity", |call| Box::pin(activity::list(call))),
         shown("/experiments", |call| Box::pin(experiments::list(call))),
         shown("/experiments/new", |call| Box::pin(experiments::new(call))),
         sent("/experiments/new", |call| {

@@ -1,9 +1,13 @@
 //! The HTTP service over a real engine and a real PostgreSQL.
 
 mod access;
+mod accounts;
+mod activity;
 mod bad_input;
 mod bad_questions;
+mod browser;
 mod connections;
+mod dashboard;
 mod desk;
 mod editor;
 mod exclusions;
@@ -19,8 +23,10 @@ mod pages;
 mod privacy;
 mod proofs;
 mod registration;
+mod sessions;
 mod shopify;
 mod site_forms;
 mod support;
+mod tenants;
 mod walk;
 mod wordpress;
