@@ -95,7 +95,7 @@ const carefully = (work) => work.catch((error) => {
 });
 
 function bind() {
-  form.querySelector(".steps").hidden = false;
+  form.querySelector(".wizard-steps").hidden = false;
   form.addEventListener("submit", (event) => {
     const button = event.submitter;
     const wish = button?.value ?? "save";

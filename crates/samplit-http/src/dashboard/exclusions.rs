@@ -8,6 +8,7 @@ use super::{
     field::Choice,
     form::Form,
     layout::{Frame, Section, html},
+    list::Paging,
     notice::done,
 };
 use crate::{api::exclusions::read_new, call::Call, problem::Problem, response::Reply};
@@ -21,8 +22,7 @@ struct ExclusionsPage<'f> {
     frame: Frame,
     form: &'f Form,
     rules: Vec<Rule>,
-    is_first: bool,
-    next: Option<String>,
+    paging: Paging,
     experiments: Vec<Choice>,
     /// Whose excluded visits are shown.
     chosen: Option<Chosen>,
@@ -38,9 +38,7 @@ struct Rule {
 struct Chosen {
     id: String,
     visits: Vec<ExcludedSession>,
-    is_first: bool,
-    first: String,
-    next: Option<String>,
+    paging: Paging,
 }
 
 /// `GET /exclusions`, perhaps `?experiment=<id>` for who was kept out of it.
@@ -129,10 +127,7 @@ async fn page(call: &Call, signed_in: &SignedIn, form: &Form) -> Result<Reply, P
         frame: Frame::new(call, signed_in, Section::Exclusions, "Exclusions"),
         form,
         rules: found.data.into_iter().map(rule).collect(),
-        is_first: list.cursor.is_none(),
-        next: found
-            .next_cursor
-            .map(|cursor| format!("/exclusions?cursor={cursor}")),
+        paging: Paging::new("/exclusions", &[], list.cursor.is_some(), found.next_cursor),
         experiments: experiments
             .data
             .iter()
@@ -154,15 +149,16 @@ async fn kept_out(
         limit: LENGTH,
     };
     let found = call.app.engine.excluded_sessions(who, id, &page).await?;
+    // The other list of the page has the parameter `cursor`.
     let first = format!("/exclusions?experiment={id}");
+    let next = |cursor: String| format!("{first}&visits={cursor}");
     Ok(Chosen {
         id: id.to_string(),
         visits: found.data,
-        is_first: page.cursor.is_none(),
-        next: found
-            .next_cursor
-            .map(|cursor| format!("{first}&visits={cursor}")),
-        first,
+        paging: Paging {
+            next: found.next_cursor.map(next),
+            first: page.cursor.map(|_| first),
+        },
     })
 }
 

@@ -143,19 +143,6 @@ impl Form {
         found.map(|(_, text)| text.as_str())
     }
 
-    /// Checks that somebody typed `name` into the field `confirm`, to say that it is meant.
-    ///
-    /// # Errors
-    /// 422 about `confirm`.
-    pub(crate) fn confirmed(&self, name: &str) -> Result<(), Problem> {
-        let mut violations = Violations::default();
-        if self.extra("confirm").map(str::trim) != Some(name.trim()) {
-            let detail = format!("must be exactly \u{201c}{}\u{201d}", name.trim());
-            violations.add("confirm", "not_confirmed", detail);
-        }
-        violations.into_result(()).map_err(Problem::invalid)
-    }
-
     /// What was sent, or what the fields hold before, with texts where something else should be.
     pub(crate) fn content(&self) -> &Json {
         if self.sent { &self.json } else { &self.base }
@@ -171,6 +158,19 @@ impl Form {
         self.base = base;
         self.sent = false;
         self
+    }
+
+    /// Checks that somebody typed `name` into the field `confirm`, to say that it is meant.
+    ///
+    /// # Errors
+    /// 422 about `confirm`.
+    pub(crate) fn confirmed(&self, name: &str) -> Result<(), Problem> {
+        let mut violations = Violations::default();
+        if self.extra("confirm").map(str::trim) != Some(name.trim()) {
+            let detail = format!("must be exactly \u{201c}{}\u{201d}", name.trim());
+            violations.add("confirm", "not_confirmed", detail);
+        }
+        violations.into_result(()).map_err(Problem::invalid)
     }
 
     /// The form once more with what is wrong with it, if that is something to say beside a form.
@@ -222,11 +222,12 @@ impl Form {
     /// The text in a field.
     pub(crate) fn text(&self, name: &str) -> String {
         let name = Name::of(name);
-        if let Some(typed) = self.typed.get(name.pointer) {
-            return typed.clone();
+        let typed = self.typed.get(name.pointer).map(String::as_str);
+        if let Some(typed) = typed.or_else(|| self.extra(name.pointer)) {
+            return typed.to_owned();
         }
         if self.sent {
-            return self.extra(name.pointer).unwrap_or_default().to_owned();
+            return String::new();
         }
         let json = self.base.pointer(name.pointer).unwrap_or(&Json::Null);
         name.kind.shown(json)
@@ -391,6 +392,11 @@ impl Kind {
                 let text = format!("{percent:.6}");
                 text.trim_end_matches('0').trim_end_matches('.').to_owned()
             }
+            (Self::Number, Json::Number(number)) => match number.as_f64() {
+                // A whole number that is a real for programs is a whole number for people.
+                Some(real) if number.is_f64() => real.to_string(),
+                _ => number.to_string(),
+            },
             (Self::Lines, Json::Array(lines)) => {
                 let lines = lines.iter().map(|line| Self::Text.shown(line));
                 lines.collect::<Vec<_>>().join("\n")
@@ -607,7 +613,7 @@ mod tests {
     fn what_is_there_fills_the_fields() {
         let form = Form::of(json!({
             "name": "Button", "share": 0.07, "on": false, "origins": ["a", "b"],
-            "content": {"a": 1}, "days": 7, "none": null,
+            "content": {"a": 1}, "days": 7.0, "none": null,
         }));
         for (name, text) in [
             ("/name", "Button"),
@@ -661,6 +667,14 @@ mod tests {
     }
 
     #[test]
+    fn what_was_typed_in_one_form_stands_beside_what_is_there() {
+        let form = sent(&[("/verify/url", "typed")]).over(json!({ "name": "kept" }));
+        assert_eq!(form.text("/verify/url"), "typed");
+        assert_eq!(form.text("/name"), "kept");
+        assert_eq!(form.content()["name"], "kept");
+    }
+
+    #[test]
     fn what_is_meant_is_typed() {
         let form = |text| sent(&[("confirm", text)]);
         assert!(form(" Button colour ").confirmed("Button colour").is_ok());
@@ -670,14 +684,6 @@ mod tests {
         let error = form.error("confirm").unwrap();
         assert_eq!(error, "This must be exactly \u{201c}Button colour\u{201d}.");
         assert_eq!(form.text("confirm"), "button colour");
-    }
-
-    #[test]
-    fn what_was_typed_in_one_form_stands_beside_what_is_there() {
-        let form = sent(&[("/verify/url", "typed")]).over(json!({ "name": "kept" }));
-        assert_eq!(form.text("/verify/url"), "typed");
-        assert_eq!(form.text("/name"), "kept");
-        assert_eq!(form.content()["name"], "kept");
     }
 
     #[test]

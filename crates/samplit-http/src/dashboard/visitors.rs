@@ -1,7 +1,6 @@
 //! `/visitors`: erasing one. First what will happen is told, then it is done.
 
 use askama::Template;
-use samplit_domain::Violations;
 use samplit_engine::{Erasure, Principal};
 use serde_json::Value as Json;
 
@@ -87,7 +86,7 @@ pub(crate) async fn erase(mut call: Call) -> Result<Reply, Problem> {
     if form.extra("do") != Some("erase") {
         return Ok(page(frame, &form, Stage::Found(found), is_everybody));
     }
-    let erased = match confirmed(&form, &visitor) {
+    let erased = match form.confirmed(&visitor) {
         Ok(()) => call
             .app
             .engine
@@ -123,16 +122,6 @@ async fn find(call: &Call, who: &Principal, visitor: &str) -> Result<Found, Prob
         counted: plural(experiments.len() as u64, "experiment"),
         named,
     })
-}
-
-/// # Errors
-/// 422 unless the identifier was typed a second time.
-fn confirmed(form: &Form, visitor: &str) -> Result<(), Problem> {
-    let mut violations = Violations::default();
-    if text(form, "/confirm") != visitor {
-        violations.add("/confirm", "conflict", "must be the identifier once more");
-    }
-    violations.into_result(()).map_err(Problem::invalid)
 }
 
 fn text(form: &Form, name: &str) -> String {

@@ -72,7 +72,7 @@ impl Told {
                 let sign = if gained < 0.0 { "less" } else { "more" };
                 format!(
                     "Worth {} {sign}, at {} each.",
-                    value((gained * worth).abs()),
+                    tenths((gained * worth).abs()),
                     value(worth)
                 )
             }),
@@ -150,6 +150,12 @@ impl Told {
     }
 }
 
+/// A number that was expected: with a digit behind the point as long as that says something.
+fn tenths(number: f64) -> String {
+    let scale = if number.abs() < 100.0 { 10.0 } else { 1.0 };
+    value((number * scale).round() / scale)
+}
+
 /// What to think of a difference: kind, in a sentence, and why.
 fn verdict(gained: f64, report: &BacktestReport) -> (&'static str, String, String) {
     let difference = plural(whole(gained.abs()), "conversion");
@@ -191,7 +197,7 @@ impl Row {
             arms: row.arms,
             visitors: count(row.visitors),
             conversions: count(row.conversions),
-            even_split: value(row.even_split),
+            even_split: tenths(row.even_split),
             uplift: change(uplift),
             class: if uplift >= 0.0 { "good" } else { "soft" },
             best: percent(row.best_arm_share),

@@ -12,6 +12,7 @@ use crate::{
     dashboard::{
         format::{chance, count, percent, plural},
         layout::{Frame, Section, html},
+        list::Paging,
     },
     problem::Problem,
     response::Reply,
@@ -31,9 +32,7 @@ struct ListPage {
     query: String,
     status: Option<Status>,
     rows: Vec<Row>,
-    is_first: bool,
-    first: String,
-    next: Option<String>,
+    paging: Paging,
 }
 
 /// One status to look at.
@@ -83,16 +82,20 @@ pub(crate) async fn list(call: Call) -> Result<Reply, Problem> {
     // Probabilities are quadratures, which other requests need not wait for.
     let rows = tokio::task::spawn_blocking(move || found.data.iter().map(row).collect());
     let rows: Result<Vec<Row>, Problem> = rows.await.map_err(|_| Problem::internal())?;
-    let shown = filter.query.as_deref();
+    let narrowed = [
+        ("status", filter.status.map(|status| status.to_string())),
+        ("q", filter.query.clone()),
+    ];
     let page = ListPage {
         frame,
-        tabs: tabs(filter.status, shown),
+        tabs: tabs(filter.status, filter.query.as_deref()),
         rows: rows?,
-        is_first: page.cursor.is_none(),
-        first: path(filter.status, shown, None),
-        next: found
-            .next_cursor
-            .map(|cursor| path(filter.status, shown, Some(&cursor))),
+        paging: Paging::new(
+            "/experiments",
+            &narrowed,
+            page.cursor.is_some(),
+            found.next_cursor,
+        ),
         status: filter.status,
         query: filter.query.unwrap_or_default(),
     };
@@ -110,18 +113,14 @@ fn tabs(current: Option<Status>, query: Option<&str>) -> Vec<Tab> {
     ];
     let tab = |(status, name)| Tab {
         name,
-        path: path(status, query, None),
+        path: path(status, query),
         is_current: status == current,
     };
     all.into_iter().map(tab).collect()
 }
 
-fn path(status: Option<Status>, query: Option<&str>, cursor: Option<&str>) -> String {
-    let pairs = [
-        ("status", status.map(Status::as_str)),
-        ("q", query),
-        ("cursor", cursor),
-    ];
+fn path(status: Option<Status>, query: Option<&str>) -> String {
+    let pairs = [("status", status.map(Status::as_str)), ("q", query)];
     let given = pairs
         .iter()
         .filter_map(|&(name, value)| Some((name, value?)));
@@ -219,10 +218,10 @@ mod tests {
     use super::{path, rate};
 
     #[test]
-    fn the_way_to_a_page_keeps_what_was_looked_for() {
-        assert_eq!(path(None, None, None), "/experiments");
-        let found = path(Some(Status::Active), Some("a b&c"), Some("x_-"));
-        assert_eq!(found, "/experiments?status=active&q=a+b%26c&cursor=x_-");
+    fn the_way_to_a_tab_keeps_what_was_looked_for() {
+        assert_eq!(path(None, None), "/experiments");
+        let found = path(Some(Status::Active), Some("a b&c"));
+        assert_eq!(found, "/experiments?status=active&q=a+b%26c");
     }
 
     #[test]

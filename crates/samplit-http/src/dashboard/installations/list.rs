@@ -13,6 +13,7 @@ use crate::{
         field::Choice,
         form::Form,
         layout::{Frame, Section, html},
+        list::Paging,
         notice::done,
     },
     fields::Fields,
@@ -29,8 +30,7 @@ struct ListPage<'f> {
     frame: Frame,
     form: &'f Form,
     rows: Vec<Row>,
-    is_first: bool,
-    next: Option<String>,
+    paging: Paging,
     /// The link that connects a shop, and until when it is good.
     shop: Option<(String, OffsetDateTime)>,
 }
@@ -111,13 +111,16 @@ async fn page(
         .engine
         .installations(&signed_in.principal, &page)
         .await?;
-    let next = |cursor: String| format!("/installations?cursor={cursor}");
     let page = ListPage {
         frame: Frame::new(call, signed_in, Section::Installations, "Installations"),
         form,
         rows: found.data.iter().map(row).collect(),
-        is_first: page.cursor.is_none(),
-        next: found.next_cursor.map(next),
+        paging: Paging::new(
+            "/installations",
+            &[],
+            page.cursor.is_some(),
+            found.next_cursor,
+        ),
         shop,
     };
     Ok(html(form.status(), &page))

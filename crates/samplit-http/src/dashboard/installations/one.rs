@@ -1,7 +1,7 @@
 //! `/installations/{installation_id}`: one site with its snippet, and all that can be done with it.
 
 use askama::Template;
-use samplit_domain::{Installation, InstallationStatus, Platform, Status, Violations};
+use samplit_domain::{Installation, InstallationStatus, Platform, Status};
 use samplit_engine::{ExperimentFilter, InstallationChange, Page, SignedIn};
 use serde_json::{Value as Json, json};
 use time::OffsetDateTime;
@@ -126,14 +126,14 @@ async fn perform(call: &Call, signed_in: &SignedIn, form: &Form) -> Result<Outco
         }
         "disable" => {
             let installation = engine.installation(who, id).await?;
-            confirm(&installation, &part("confirm")?)?;
+            form.confirmed(&installation.name)?;
             let change = status(InstallationStatus::Disabled);
             engine.update_installation(who, id, &change, None).await?;
             Ok(Outcome::Done("installation_disabled"))
         }
         "disconnect" => {
             let installation = engine.installation(who, id).await?;
-            confirm(&installation, &part("confirm")?)?;
+            form.confirmed(&installation.name)?;
             engine.uninstall_shopify(who, id).await?;
             Ok(Outcome::Done("shop_disconnected"))
         }
@@ -156,21 +156,6 @@ async fn perform(call: &Call, signed_in: &SignedIn, form: &Form) -> Result<Outco
             Ok(Outcome::Done("installation_saved"))
         }
     }
-}
-
-/// # Errors
-/// 422 unless the name of the installation was typed.
-fn confirm(installation: &Installation, typed: &Json) -> Result<(), Problem> {
-    let mut violations = Violations::default();
-    let name = typed.get("name").and_then(Json::as_str).unwrap_or_default();
-    if name.trim() != installation.name.trim() {
-        let detail = format!(
-            "must be the name of the installation: {}",
-            installation.name
-        );
-        violations.add("/confirm/name", "conflict", detail);
-    }
-    violations.into_result(()).map_err(Problem::invalid)
 }
 
 async fn page(
