@@ -81,6 +81,8 @@ impl Engine {
     ) -> Result<WebhookDelivery, Error> {
         who.require(Scope::Manage)?;
         let core = &*self.core;
+        // Whoever has no such endpoint hears nothing of the server.
+        self.webhook(who, id).await?;
         self.secret()?;
         if core.config.webhook_sender.is_none() {
             let detail = "this server sends no webhooks";
