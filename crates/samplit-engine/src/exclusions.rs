@@ -11,6 +11,7 @@ use samplit_store::exclusions;
 pub use samplit_store::exclusions::ExcludedSession;
 
 use crate::core::Core;
+use crate::idempotency::{Made, Once};
 use crate::installations::account;
 use crate::of_account::OfAccount;
 use crate::page_of::{Page, PageOf};
@@ -96,6 +97,21 @@ impl Engine {
         who: &Principal,
         new: NewExclusion,
     ) -> Result<ExclusionRule, Error> {
+        let made = self.create_exclusion_once(who, new, None).await?;
+        made.only_new()
+    }
+
+    /// Makes a rule, once.
+    ///
+    /// # Errors
+    /// As [`Self::create_exclusion`], [`ErrorKind::IdempotencyKeyReused`] and [`ErrorKind::Conflict`]
+    /// `idempotency_key_in_use`.
+    pub async fn create_exclusion_once(
+        &self,
+        who: &Principal,
+        new: NewExclusion,
+        once: Option<&Once<'_, ExclusionRule>>,
+    ) -> Result<Made<ExclusionRule>, Error> {
         who.require(Scope::Manage)?;
         let user_id = match new.experiment_id {
             Some(id) => {
@@ -112,18 +128,23 @@ impl Engine {
             value: new.value,
             is_active: new.is_active,
             created_at: self.core.config.clock.now(),
+            version: 1,
         };
         rule.check()?;
-        let insert = self.core.database.run_tx("create_exclusion", |session| {
-            let rule = rule.clone();
-            Box::pin(async move { exclusions::insert(session, &rule, MAX_RULES).await })
-        });
-        if !insert.await? {
-            let detail = format!("an account may have {MAX_RULES} exclusion rules");
-            return Err(Error::conflict("too_many_exclusions", detail));
-        }
+        let made = self
+            .make_once(who, "create_exclusion", once, &|session| {
+                let rule = rule.clone();
+                Box::pin(async move {
+                    if exclusions::insert(session, &rule, MAX_RULES).await? {
+                        return Ok(rule);
+                    }
+                    let detail = format!("an account may have {MAX_RULES} exclusion rules");
+                    Err(Error::conflict("too_many_exclusions", detail))
+                })
+            })
+            .await?;
         self.core.rules.invalidate(&user_id);
-        Ok(rule)
+        Ok(made)
     }
 
     /// Reads a rule.
@@ -162,17 +183,19 @@ impl Engine {
         Ok(page.of(list.await?, |rule| (rule.created_at, rule.id.0)))
     }
 
-    /// Changes of a rule what is given: its value, and whether it is in force.
+    /// Changes of a rule what is given: its value, and whether it is in force. `if_version` is the version
+    /// that the caller has seen.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for a value that its kind cannot have, [`ErrorKind::NotFound`] where
-    /// there is no rule that `who` may see.
+    /// there is no rule that `who` may see, [`ErrorKind::VersionMismatch`] when it was changed meanwhile.
     pub async fn update_exclusion(
         &self,
         who: &Principal,
         id: ExclusionId,
         value: Option<String>,
         is_active: Option<bool>,
+        if_version: Option<i64>,
     ) -> Result<ExclusionRule, Error> {
         who.require(Scope::Manage)?;
         let mut rule = self.exclusion(who, id).await?;
@@ -182,13 +205,20 @@ impl Engine {
         }
         let update = self.core.database.run_tx("update_exclusion", |session| {
             let value = value.clone();
-            Box::pin(
-                async move { exclusions::update(session, id, value.as_deref(), is_active).await },
-            )
+            Box::pin(async move {
+                let value = value.as_deref();
+                exclusions::update(session, id, value, is_active, if_version).await
+            })
         });
         let updated = update.await?;
         self.core.rules.invalidate(&rule.user_id);
-        updated.ok_or_else(|| ErrorKind::NotFound("exclusion rule").into())
+        match updated {
+            Some(updated) => Ok(updated),
+            None => {
+                let current = self.exclusion(who, id).await?.version;
+                Err(ErrorKind::VersionMismatch { current }.into())
+            }
+        }
     }
 
     /// Takes a rule away. Visits that it excluded keep their reason in the list.

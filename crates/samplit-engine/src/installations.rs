@@ -10,6 +10,7 @@ use samplit_domain::{
 use samplit_store::installations;
 
 use crate::access::{BELIEVED_FOR, new_token};
+use crate::idempotency::{Made, Once};
 use crate::page_of::{Page, PageOf};
 use crate::remembered::Remembered;
 use crate::{Engine, Error, ErrorKind, Principal, Scope};
@@ -117,6 +118,21 @@ impl Engine {
         who: &Principal,
         draft: &InstallationDraft,
     ) -> Result<Installation, Error> {
+        let made = self.create_installation_once(who, draft, None).await?;
+        made.only_new()
+    }
+
+    /// Makes an installation of the account of `who`, once.
+    ///
+    /// # Errors
+    /// As [`Self::create_installation`], [`ErrorKind::IdempotencyKeyReused`] and [`ErrorKind::Conflict`]
+    /// `idempotency_key_in_use`.
+    pub async fn create_installation_once(
+        &self,
+        who: &Principal,
+        draft: &InstallationDraft,
+        once: Option<&Once<'_, Installation>>,
+    ) -> Result<Made<Installation>, Error> {
         who.require(Scope::Manage)?;
         let id = InstallationId(self.core.ids.next());
         let token = new_token(&self.core, "pk_");
@@ -125,12 +141,14 @@ impl Engine {
             return Err(only_by_grant("/platform").into());
         }
         installation.user_id = Some(account(who)?);
-        let insert = self.core.database.run_tx("create_installation", |session| {
+        self.make_once(who, "create_installation", once, &|session| {
             let installation = installation.clone();
-            Box::pin(async move { installations::insert(session, &installation).await })
-        });
-        insert.await?;
-        Ok(installation)
+            Box::pin(async move {
+                installations::insert(session, &installation).await?;
+                Ok(installation)
+            })
+        })
+        .await
     }
 
     /// Reads an installation.

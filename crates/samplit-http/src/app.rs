@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use samplit_engine::Engine;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{HttpConfig, limit::KeyLimit, request_id::RequestIds};
+use crate::{HttpConfig, limit::KeyLimit, problem::Problem, request_id::RequestIds};
 
-/// Bundles on their way at once; each holds a page of entries until its client takes it.
+/// Bundles and tables on their way at once; each holds a page until its client takes it.
 const EXPORTS: usize = 8;
 
 #[derive(Debug)]
@@ -19,8 +19,8 @@ pub(crate) struct App {
     pub(crate) limit: Option<KeyLimit>,
     pub(crate) page_limit: Option<KeyLimit>,
     pub(crate) request_ids: RequestIds,
-    /// One permit per bundle that may be on its way.
-    pub(crate) exports: Arc<Semaphore>,
+    /// One permit per bundle or table that may be on its way.
+    exports: Arc<Semaphore>,
     draining: AtomicBool,
 }
 
@@ -35,6 +35,16 @@ impl App {
             exports: Arc::new(Semaphore::new(EXPORTS)),
             draining: AtomicBool::new(false),
         }
+    }
+
+    /// Leave to send a bundle or a table, until it is dropped.
+    pub(crate) fn export_permit(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let permit = Arc::clone(&self.exports).try_acquire_owned();
+        permit.map_err(|_full| {
+            let detail =
+                "as many bundles and exports as this server makes at once are on their way";
+            Problem::unavailable("too_many_exports", detail, 5)
+        })
     }
 
     /// From now on `/readyz` says no.

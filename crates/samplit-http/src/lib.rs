@@ -9,6 +9,7 @@ mod config;
 mod cors;
 mod fetch;
 mod fields;
+mod idempotency;
 mod json;
 mod limit;
 mod meter;

@@ -2,12 +2,13 @@
 
 use hyper::Method;
 use samplit_domain::Transition;
+use samplit_engine::Export;
 
 use crate::{
     api::{
-        audit, custody, editor, exclusions, experiments, forecast, installations, ofrep, pages,
-        preview, proofs, registration, results, segments, selector_misses, shops, timeline, visits,
-        what_if,
+        audit, custody, editor, exclusions, experiments, exports, forecast, installations, ofrep,
+        pages, preview, proofs, registration, results, segments, selector_misses, shops, timeline,
+        visits, what_if,
     },
     cors, page, picker,
     router::{Handler, Route, Router},
@@ -134,6 +135,18 @@ fn table() -> Vec<Route> {
         get("/v1/experiments/{id}/weights.svg", |call| {
             Box::pin(timeline::weights_svg(call))
         }),
+        untimed(get("/v1/experiments/{id}/export/assignments", |call| {
+            Box::pin(exports::export(call, Export::Assignments))
+        })),
+        untimed(get("/v1/experiments/{id}/export/conversions", |call| {
+            Box::pin(exports::export(call, Export::Conversions))
+        })),
+        untimed(get("/v1/experiments/{id}/export/results", |call| {
+            Box::pin(exports::export(call, Export::Results))
+        })),
+        untimed(get("/v1/experiments/{id}/export/timeline", |call| {
+            Box::pin(exports::export(call, Export::Timeline))
+        })),
         get("/v1/experiments/{id}/segments", |call| {
             Box::pin(segments::segments(call))
         }),

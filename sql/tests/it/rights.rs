@@ -119,12 +119,13 @@ async fn no_role_can_log_in() {
     let row = client
         .query_one(
             "SELECT count(*) FILTER (WHERE rolcanlogin OR rolsuper OR rolcreaterole), count(*)
-             FROM pg_roles WHERE rolname IN ('samplit_owner', 'samplit_migrator', 'samplit_app', 'samplit_auditor')",
+             FROM pg_roles WHERE rolname IN ('samplit_owner', 'samplit_migrator', 'samplit_app', 'samplit_auditor',
+                 'samplit_reader')",
             &[],
         )
         .await
         .unwrap();
-    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (0, 4));
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (0, 5));
 }
 
 #[tokio::test]
@@ -132,7 +133,7 @@ async fn a_member_of_the_migrators_goes_on_where_a_superuser_began() {
     let (_database, mut client) = migrated().await;
     client
         .batch_execute(
-            "DELETE FROM refinery_schema_history WHERE version = 16;
+            "DELETE FROM refinery_schema_history WHERE version = 22;
              CREATE ROLE deploy LOGIN;
              GRANT samplit_migrator TO deploy;
              SET SESSION AUTHORIZATION deploy;
@@ -143,7 +144,7 @@ async fn a_member_of_the_migrators_goes_on_where_a_superuser_began() {
     let report = samplit_sql::up(&mut client, &Options::default())
         .await
         .unwrap();
-    assert_eq!(report.applied, ["V16__on_the_page_rights"]);
+    assert_eq!(report.applied, ["V22__exports_rights"]);
     client
         .batch_execute("CREATE TABLE made_later (id INT)")
         .await
@@ -184,6 +185,7 @@ async fn without_the_right_to_make_roles_the_rest_works_and_grants_can_follow() 
         "V13__proof_rights",
         "V14__proof_limits",
         "V16__on_the_page_rights",
+        "V22__exports_rights",
     ] {
         let file = std::fs::read_to_string(file(&format!("migrations/{name}.sql"))).unwrap();
         client.batch_execute(&file).await.unwrap();
