@@ -8,6 +8,7 @@ mod checkpoints;
 mod doctor;
 mod erasure;
 mod exclusions;
+mod exports;
 mod faults;
 mod foreign;
 mod guard;

@@ -228,7 +228,106 @@ const fn body_at(row: &str) -> Place<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::IdempotencyKey;
+    use samplit_audit::KeyRing;
+    use samplit_devpg::DevPg;
+    use samplit_domain::UserId;
+    use samplit_store::{Database, Settings};
+    use tokio_postgres::NoTls;
+    use uuid::Uuid;
+
+    use super::{Answer, IdempotencyKey, Made, Once};
+    use crate::{Engine, EngineConfig, Error, ErrorKind, Principal, Role, Scope, Secret};
+
+    const OWNER: UserId = UserId(Uuid::from_u128(1));
+
+    /// Makes a token that is never shown again, under the key `k`.
+    async fn make(engine: &Engine, token: &str) -> Result<Made<String>, Error> {
+        let who = Principal {
+            user_id: Some(OWNER),
+            role: Role::Client,
+            scopes: vec![Scope::Manage],
+        };
+        let key = IdempotencyKey::new("k", "POST", "/v1/keys", b"{}").unwrap();
+        let answer = |token: &String| Answer {
+            status: 201,
+            headers: vec![("location".to_owned(), "/v1/keys/1".to_owned())],
+            body: token.clone(),
+        };
+        let once = Once {
+            key: &key,
+            answer: &answer,
+            is_secret: true,
+        };
+        engine
+            .make_once(&who, "make", Some(&once), &|_session| {
+                let token = token.to_owned();
+                Box::pin(async move { Ok(token) })
+            })
+            .await
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_shows_a_secret_is_sealed_or_not_given() {
+        let database = DevPg::shared().await;
+        let database = database.create_from_template("template1").await.unwrap();
+        let (mut client, connection) = tokio_postgres::connect(database.url(), NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        samplit_sql::up(&mut client, &samplit_sql::Options::default())
+            .await
+            .unwrap();
+        let user = "INSERT INTO users (id, email, password_hash) VALUES ($1, 'a@example.org', '!')";
+        client.execute(user, &[&OWNER.0]).await.unwrap();
+        let engine = async |secret| {
+            let keys = KeyRing::new(&[[7; 32]]).unwrap();
+            let config = EngineConfig {
+                secret,
+                ..EngineConfig::new(keys)
+            };
+            let pool = Database::connect(Settings::new(database.url())).await;
+            Engine::open(pool.unwrap(), config).await.unwrap()
+        };
+
+        let refused = make(&engine(None).await, "sk_1").await.unwrap_err();
+        let is_named = matches!(
+            refused.kind(),
+            ErrorKind::Conflict {
+                code: "no_secret",
+                ..
+            }
+        );
+        assert!(is_named, "{refused:?}");
+        let engine = engine(Some(Secret::new(&[[9; 32]]).unwrap())).await;
+        let made = make(&engine, "sk_2").await.unwrap();
+        assert_eq!(
+            made,
+            Made::New("sk_2".to_owned()),
+            "nothing was left of the first"
+        );
+        let stored = "SELECT body, is_sealed FROM idempotency_keys";
+        let row = client.query_one(stored, &[]).await.unwrap();
+        assert!(row.get::<_, bool>(1));
+        assert!(!row.get::<_, &str>(0).contains("sk_2"));
+        let Made::Before(answer) = make(&engine, "sk_3").await.unwrap() else {
+            panic!("made twice");
+        };
+        assert_eq!((answer.status, answer.body.as_str()), (201, "sk_2"));
+        assert!(!format!("{answer:?}").contains("sk_2"));
+
+        // Sealed for this key: under another one it opens nothing.
+        let moved = "UPDATE idempotency_keys SET key = 'other'";
+        client.execute(moved, &[]).await.unwrap();
+        assert_eq!(
+            make(&engine, "sk_4").await.unwrap(),
+            Made::New("sk_4".to_owned())
+        );
+        let swapped = "UPDATE idempotency_keys k SET body = o.body FROM idempotency_keys o \
+            WHERE k.key = 'k' AND o.key = 'other'";
+        client.execute(swapped, &[]).await.unwrap();
+        let refused = make(&engine, "sk_5").await.unwrap_err();
+        assert_eq!(refused.kind(), &ErrorKind::Internal);
+    }
 
     #[test]
     fn a_key_is_short_and_visible_and_a_request_is_told_by_all_it_says() {

@@ -3,10 +3,13 @@
 mod access;
 mod bad_input;
 mod bad_questions;
+mod conditional;
 mod connections;
 mod editor;
 mod exclusions;
+mod exports;
 mod fuzz;
+mod idempotency;
 mod insight;
 mod installations;
 mod ofrep;
