@@ -13,7 +13,7 @@ const QUERY: &str = include_str!("catalog.sql");
 /// The objects of one schema: `kind name` to a definition in PostgreSQL's own words, for instance
 /// `column users.email` to `character varying(255) NOT NULL`.
 ///
-/// The kinds are table, column, constraint, index, trigger, function and grant, besides `role`,
+/// The kinds are table, column, constraint, index, trigger, function, view and grant, besides `role`,
 /// which only notes that a database role exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalog(BTreeMap<String, String>);
@@ -58,6 +58,10 @@ impl Catalog {
         self.0.contains_key(&format!("table {table}"))
     }
 
+    fn has_view(&self, view: &str) -> bool {
+        self.0.contains_key(&format!("view {view}"))
+    }
+
     /// Names and definitions of all objects.
     pub(crate) fn objects(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
@@ -89,7 +93,7 @@ impl Catalog {
         }
         for (object, found) in &live.0 {
             if !self.0.contains_key(object)
-                && self.has_table(table_of(object))
+                && (self.has_table(table_of(object)) || self.has_view(table_of(object)))
                 && changes_behaviour(object, found)
             {
                 differences.push(Difference {

@@ -6,6 +6,11 @@ WITH tables AS (
     WHERE c.relnamespace = current_schema()::regnamespace
       AND c.relkind IN ('r', 'p')
       AND c.relname <> 'refinery_schema_history'
+),
+views AS (
+    SELECT c.oid, c.relname, c.relacl
+    FROM pg_class c
+    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'v'
 )
 -- How often a table is vacuumed is the operator's to tune.
 SELECT format('table %s', t.relname),
@@ -52,12 +57,18 @@ SELECT format('function %s(%s)', p.proname, pg_get_function_identity_arguments(p
 FROM pg_proc p
 WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE 'samplit\_%'
 UNION ALL
+-- What a view is to whoever reads it. Its text is spelled differently from version to version.
+SELECT format('view %s', v.relname),
+       (SELECT string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum)
+        FROM pg_attribute a WHERE a.attrelid = v.oid AND a.attnum > 0)
+FROM views v
+UNION ALL
 SELECT format('grant %s on %s', coalesce(r.rolname, 'PUBLIC'), t.relname),
        string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type)
-FROM tables t
+FROM (SELECT relname, relacl FROM tables UNION ALL SELECT relname, relacl FROM views) t
 CROSS JOIN LATERAL aclexplode(t.relacl) x
 LEFT JOIN pg_roles r ON r.oid = x.grantee
-WHERE x.grantee = 0 OR r.rolname IN ('samplit_app', 'samplit_auditor')
+WHERE x.grantee = 0 OR r.rolname IN ('samplit_app', 'samplit_auditor', 'samplit_reader')
 GROUP BY 1
 UNION ALL
 SELECT format('grant %s on %s.%s', r.rolname, t.relname, a.attname),
@@ -66,9 +77,9 @@ FROM tables t
 JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
 CROSS JOIN LATERAL aclexplode(a.attacl) x
 JOIN pg_roles r ON r.oid = x.grantee
-WHERE r.rolname IN ('samplit_app', 'samplit_auditor')
+WHERE r.rolname IN ('samplit_app', 'samplit_auditor', 'samplit_reader')
 GROUP BY 1
 UNION ALL
 SELECT format('role %s', rolname), ''
 FROM pg_roles
-WHERE rolname IN ('samplit_app', 'samplit_auditor')
+WHERE rolname IN ('samplit_app', 'samplit_auditor', 'samplit_reader')

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{conversion, sound, visitor};
 
 /// An active experiment with one element and two variants, and a thousand visitors of 60 % and 40 %.
-const ROWS: &str = "
+pub(crate) const ROWS: &str = "
     INSERT INTO users (id, email, password_hash) VALUES
         ('00000000-0000-4000-8000-000000000001', 'ana@example.com', 'x');
     INSERT INTO experiments (id, user_id, name, status, traffic_allocation) VALUES
@@ -34,7 +34,7 @@ const ROWS: &str = "
 ";
 
 /// A database of the original program, with `rows`, brought to our schema.
-async fn adopted(rows: &str) -> TestDatabase {
+pub(crate) async fn adopted(rows: &str) -> TestDatabase {
     let pg = DevPg::shared().await;
     let database = pg.create_from_template("template1").await.unwrap();
     let seed = concat!(
@@ -62,7 +62,7 @@ async fn adopted(rows: &str) -> TestDatabase {
     database
 }
 
-const ID: ExperimentId = ExperimentId(Uuid::from_u128(0x4000_8000_0000_0000_0002));
+pub(crate) const ID: ExperimentId = ExperimentId(Uuid::from_u128(0x4000_8000_0000_0000_0002));
 
 #[tokio::test]
 async fn old_visitors_keep_their_variant_and_new_ones_profit_from_what_was_learnt() {

@@ -9,6 +9,7 @@ mod checkpoints;
 mod doctor;
 mod erasure;
 mod exclusions;
+mod exports;
 mod faults;
 mod foreign;
 mod guard;

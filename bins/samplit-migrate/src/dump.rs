@@ -17,11 +17,12 @@ use tokio_postgres::Client;
 use tokio_postgres::config::Host;
 
 /// The database roles that a dump names. They belong to the cluster and are not in the dump.
-const ROLES: [&str; 4] = [
+const ROLES: [&str; 5] = [
     "samplit_owner",
     "samplit_migrator",
     "samplit_app",
     "samplit_auditor",
+    "samplit_reader",
 ];
 
 const BASELINE: &str = "`samplit-migrate baseline` recognises the tables";

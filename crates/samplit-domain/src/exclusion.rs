@@ -45,6 +45,8 @@ pub struct ExclusionRule {
     pub is_active: bool,
     /// When it was made.
     pub created_at: OffsetDateTime,
+    /// Grows by one with every change.
+    pub version: i64,
 }
 
 /// A rule, taken apart for comparing.
@@ -173,6 +175,7 @@ mod tests {
             value: value.to_owned(),
             is_active: true,
             created_at: OffsetDateTime::UNIX_EPOCH,
+            version: 1,
         }
     }
 

@@ -33,6 +33,8 @@ pub enum ErrorKind {
         /// What contradicts what, and what to do instead.
         detail: String,
     },
+    /// An idempotency key names another request already.
+    IdempotencyKeyReused,
     /// Somebody changed the experiment meanwhile.
     VersionMismatch {
         /// The version it has now.
@@ -194,6 +196,9 @@ impl std::fmt::Display for Error {
             }
             ErrorKind::IllegalTransition(illegal) => illegal.fmt(f),
             ErrorKind::Conflict { detail, .. } => f.write_str(detail),
+            ErrorKind::IdempotencyKeyReused => {
+                f.write_str("the idempotency key was used for another request")
+            }
             ErrorKind::VersionMismatch { current } => {
                 write!(
                     f,

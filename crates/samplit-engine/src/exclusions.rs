@@ -12,6 +12,7 @@ use samplit_store::{Session, activity, exclusions};
 use serde_json::json;
 
 use crate::core::Core;
+use crate::idempotency::{Made, Once};
 use crate::installations::account;
 use crate::of_account::OfAccount;
 use crate::page_of::{Page, PageOf};
@@ -105,6 +106,21 @@ impl Engine {
         who: &Principal,
         new: NewExclusion,
     ) -> Result<ExclusionRule, Error> {
+        let made = self.create_exclusion_once(who, new, None).await?;
+        made.only_new()
+    }
+
+    /// Makes a rule, once.
+    ///
+    /// # Errors
+    /// As [`Self::create_exclusion`], [`ErrorKind::IdempotencyKeyReused`] and [`ErrorKind::Conflict`]
+    /// `idempotency_key_in_use`.
+    pub async fn create_exclusion_once(
+        &self,
+        who: &Principal,
+        new: NewExclusion,
+        once: Option<&Once<'_, ExclusionRule>>,
+    ) -> Result<Made<ExclusionRule>, Error> {
         who.require(Scope::Manage)?;
         let user_id = match new.experiment_id {
             Some(id) => {
@@ -121,24 +137,24 @@ impl Engine {
             value: new.value,
             is_active: new.is_active,
             created_at: self.core.config.clock.now(),
+            version: 1,
         };
         rule.check()?;
-        let insert = self.core.database.run_tx("create_exclusion", |session| {
-            let (core, who, rule) = (Arc::clone(&self.core), who.clone(), rule.clone());
-            Box::pin(async move {
-                let is_room = exclusions::insert(session, &rule, MAX_RULES).await?;
-                if is_room {
-                    note(&core, session, &who, &rule, Action::ExclusionCreated).await?;
-                }
-                Ok::<_, Error>(is_room)
+        let made = self
+            .make_once(who, "create_exclusion", once, &|session| {
+                let rule = rule.clone();
+                Box::pin(async move {
+                    if !exclusions::insert(session, &rule, MAX_RULES).await? {
+                        let detail = format!("an account may have {MAX_RULES} exclusion rules");
+                        return Err(Error::conflict("too_many_exclusions", detail));
+                    }
+                    note(&self.core, session, who, &rule, Action::ExclusionCreated).await?;
+                    Ok(rule)
+                })
             })
-        });
-        if !insert.await? {
-            let detail = format!("an account may have {MAX_RULES} exclusion rules");
-            return Err(Error::conflict("too_many_exclusions", detail));
-        }
+            .await?;
         self.core.rules.invalidate(&user_id);
-        Ok(rule)
+        Ok(made)
     }
 
     /// Reads a rule.
@@ -177,17 +193,19 @@ impl Engine {
         Ok(page.of(list.await?, |rule| (rule.created_at, rule.id.0)))
     }
 
-    /// Changes of a rule what is given: its value, and whether it is in force.
+    /// Changes of a rule what is given: its value, and whether it is in force. `if_version` is the version
+    /// that the caller has seen.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for a value that its kind cannot have, [`ErrorKind::NotFound`] where
-    /// there is no rule that `who` may see.
+    /// there is no rule that `who` may see, [`ErrorKind::VersionMismatch`] when it was changed meanwhile.
     pub async fn update_exclusion(
         &self,
         who: &Principal,
         id: ExclusionId,
         value: Option<String>,
         is_active: Option<bool>,
+        if_version: Option<i64>,
     ) -> Result<ExclusionRule, Error> {
         who.require(Scope::Manage)?;
         let mut rule = self.exclusion(who, id).await?;
@@ -198,7 +216,9 @@ impl Engine {
         let update = self.core.database.run_tx("update_exclusion", |session| {
             let (core, who, value) = (Arc::clone(&self.core), who.clone(), value.clone());
             Box::pin(async move {
-                let updated = exclusions::update(session, id, value.as_deref(), is_active).await?;
+                let updated =
+                    exclusions::update(session, id, value.as_deref(), is_active, if_version)
+                        .await?;
                 if let Some(rule) = &updated {
                     note(&core, session, &who, rule, Action::ExclusionChanged).await?;
                 }
@@ -207,7 +227,13 @@ impl Engine {
         });
         let updated = update.await?;
         self.core.rules.invalidate(&rule.user_id);
-        updated.ok_or_else(|| ErrorKind::NotFound("exclusion rule").into())
+        match updated {
+            Some(updated) => Ok(updated),
+            None => {
+                let current = self.exclusion(who, id).await?.version;
+                Err(ErrorKind::VersionMismatch { current }.into())
+            }
+        }
     }
 
     /// Takes a rule away. Visits that it excluded keep their reason in the list.

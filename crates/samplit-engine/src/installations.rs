@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::access::{BELIEVED_FOR, new_token};
+use crate::idempotency::{Made, Once};
 use crate::page_of::{Page, PageOf};
 use crate::remembered::Remembered;
 use crate::{Engine, Error, ErrorKind, Principal, Scope};
@@ -124,6 +125,21 @@ impl Engine {
         who: &Principal,
         draft: &InstallationDraft,
     ) -> Result<Installation, Error> {
+        let made = self.create_installation_once(who, draft, None).await?;
+        made.only_new()
+    }
+
+    /// Makes an installation of the account of `who`, once.
+    ///
+    /// # Errors
+    /// As [`Self::create_installation`], [`ErrorKind::IdempotencyKeyReused`] and [`ErrorKind::Conflict`]
+    /// `idempotency_key_in_use`.
+    pub async fn create_installation_once(
+        &self,
+        who: &Principal,
+        draft: &InstallationDraft,
+        once: Option<&Once<'_, Installation>>,
+    ) -> Result<Made<Installation>, Error> {
         who.require(Scope::Manage)?;
         let id = InstallationId(self.core.ids.next());
         let token = new_token(&self.core, "pk_");
@@ -132,18 +148,19 @@ impl Engine {
             return Err(only_by_grant("/platform").into());
         }
         installation.user_id = Some(account(who)?);
-        let insert = self.core.database.run_tx("create_installation", |session| {
-            let (core, who) = (Arc::clone(&self.core), who.clone());
+        self.make_once(who, "create_installation", once, &|session| {
             let installation = installation.clone();
             Box::pin(async move {
                 installations::insert(session, &installation).await?;
                 let owner = installation.user_id;
-                let entry = core.activity(&who, owner, Action::InstallationCreated, id);
-                activity::insert(session, &entry).await
+                let entry = self
+                    .core
+                    .activity(who, owner, Action::InstallationCreated, id);
+                activity::insert(session, &entry).await?;
+                Ok(installation)
             })
-        });
-        insert.await?;
-        Ok(installation)
+        })
+        .await
     }
 
     /// Reads an installation.

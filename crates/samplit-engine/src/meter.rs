@@ -181,6 +181,7 @@ const fn word(kind: &ErrorKind) -> &'static str {
         ErrorKind::NotRunning(_) => "not_running",
         ErrorKind::IllegalTransition(_)
         | ErrorKind::Conflict { .. }
+        | ErrorKind::IdempotencyKeyReused
         | ErrorKind::VersionMismatch { .. } => "conflict",
         ErrorKind::WindowClosed => "window_closed",
         ErrorKind::Unauthenticated => "unauthenticated",

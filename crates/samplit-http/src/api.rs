@@ -9,6 +9,7 @@ pub(crate) mod editor;
 pub(crate) mod exclusions;
 pub(crate) mod experiment_json;
 pub(crate) mod experiments;
+pub(crate) mod exports;
 pub(crate) mod forecast;
 pub(crate) mod installations;
 pub(crate) mod keys;

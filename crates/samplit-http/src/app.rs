@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use samplit_engine::Engine;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::{HttpConfig, gzip::Gzipped, limit::KeyLimit, request_id::RequestIds, shared::Shared};
+use crate::{
+    HttpConfig, gzip::Gzipped, limit::KeyLimit, problem::Problem, request_id::RequestIds,
+    shared::Shared,
+};
 
-/// Bundles on their way at once; each holds a page of entries until its client takes it.
+/// Bundles and tables on their way at once; each holds a page until its client takes it.
 const EXPORTS: usize = 8;
 
 #[derive(Debug)]
@@ -19,8 +22,8 @@ pub(crate) struct App {
     pub(crate) page_limit: Option<KeyLimit>,
     pub(crate) request_ids: RequestIds,
     pub(crate) gzipped: Gzipped,
-    /// One permit per bundle that may be on its way.
-    pub(crate) exports: Arc<Semaphore>,
+    /// One permit per bundle or table that may be on its way.
+    exports: Arc<Semaphore>,
     /// The permit of the one back-test that may be made.
     pub(crate) backtests: Arc<Semaphore>,
     /// One permit per stream of events that may be open: half of the connections.
@@ -45,6 +48,16 @@ impl App {
             backtests: Arc::new(Semaphore::new(1)),
             draining: watch::Sender::new(false),
         }
+    }
+
+    /// Leave to send a bundle or a table, until it is dropped.
+    pub(crate) fn export_permit(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let permit = Arc::clone(&self.exports).try_acquire_owned();
+        permit.map_err(|_full| {
+            let detail =
+                "as many bundles and exports as this server makes at once are on their way";
+            Problem::unavailable("too_many_exports", detail, 5)
+        })
     }
 
     /// From now on `/readyz` says no, and streams of events end.

@@ -5,10 +5,11 @@ use std::{net::IpAddr, sync::Arc};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::{
-    Method,
+    Method, StatusCode,
     body::{Body as _, Incoming},
     header::{
-        AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, IF_MATCH, IF_NONE_MATCH, ORIGIN, USER_AGENT,
+        AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderName, IF_MATCH, IF_NONE_MATCH, ORIGIN,
+        USER_AGENT,
     },
     http::request::Parts,
 };
@@ -20,8 +21,16 @@ use samplit_engine::{Device, Error, ErrorKind, Principal, SignedIn};
 use serde_json::Value as Json;
 
 use crate::{
-    address::client_address, app::App, fields::no_fields, json::StrictJson, problem::Problem,
-    query::Query, request_id::RequestId, router::PathIds, session_cookie,
+    address::client_address,
+    app::App,
+    fields::no_fields,
+    json::StrictJson,
+    problem::Problem,
+    query::Query,
+    request_id::RequestId,
+    response::{Reply, empty, tagged},
+    router::PathIds,
+    session_cookie,
 };
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -175,6 +184,17 @@ impl Call {
         known.any(|known| known == tag || known == "*")
     }
 
+    /// The answer, or that the client has it already.
+    pub(crate) fn unless_known(&self, reply: Reply) -> Reply {
+        let tag = reply.headers().get(ETAG).cloned();
+        match tag {
+            Some(tag) if tag.to_str().is_ok_and(|tag| self.knows(tag)) => {
+                tagged(empty(StatusCode::NOT_MODIFIED), tag)
+            }
+            _ => reply,
+        }
+    }
+
     /// How pages reach this server: as it is configured, else by the host that the client names, over
     /// TLS unless that is this machine.
     fn public_url(&self) -> Option<Origin> {
@@ -311,6 +331,8 @@ impl Call {
             Ok(tag) => tag
                 .strip_prefix("\"v")
                 .and_then(|rest| rest.strip_suffix('"'))
+                // What moves without a new version is in nobody's way.
+                .map(|rest| rest.split_once('.').map_or(rest, |(version, _)| version))
                 .and_then(|version| version.parse().ok())
                 .map(Some)
                 .ok_or_else(Problem::unknown_etag),

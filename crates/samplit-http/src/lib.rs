@@ -12,6 +12,7 @@ mod fetch;
 mod fields;
 mod gzip;
 mod header_text;
+mod idempotency;
 mod json;
 mod limit;
 mod meter;

@@ -292,6 +292,11 @@ impl From<Error> for Problem {
                 conflict("illegal_transition", refusal.to_string())
             }
             ErrorKind::Conflict { code, detail } => conflict(code, detail.clone()),
+            ErrorKind::IdempotencyKeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "this Idempotency-Key named another request within the last day; use a new key",
+            ),
             ErrorKind::VersionMismatch { current } => Self::new(
                 StatusCode::PRECONDITION_FAILED,
                 "version_mismatch",

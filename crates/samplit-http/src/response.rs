@@ -7,7 +7,7 @@ use http_body_util::{BodyExt as _, Either, Full, StreamBody, combinators::Unsync
 use hyper::{
     Response, StatusCode,
     body::Frame,
-    header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue},
+    header::{CONTENT_TYPE, ETAG, HeaderValue},
 };
 use ring::digest;
 use samplit_engine::Error;
@@ -70,8 +70,21 @@ pub(crate) fn content_tag(content: &[u8]) -> String {
     format!("\"{}\"", &URL_SAFE_NO_PAD.encode(hash)[..22])
 }
 
-/// The entity tag of a version.
-pub(crate) fn etag(version: i64) -> (HeaderName, HeaderValue) {
-    let tag = HeaderValue::try_from(format!("\"v{version}\""));
-    (ETAG, tag.expect("digits and quotes are legal in a header"))
+/// The entity tag of a version. `moving` are numbers that the answer shows and that move without a new
+/// version; as long as they are all 0 they are left out.
+pub(crate) fn etag(version: i64, moving: &[i64]) -> HeaderValue {
+    let mut tag = format!("\"v{version}");
+    if moving.iter().any(|number| *number != 0) {
+        for number in moving {
+            tag.push_str(&format!(".{number}"));
+        }
+    }
+    tag.push('"');
+    HeaderValue::try_from(tag).expect("digits, dots and quotes are legal in a header")
+}
+
+/// An answer with its entity tag.
+pub(crate) fn tagged(mut reply: Reply, tag: HeaderValue) -> Reply {
+    reply.headers_mut().insert(ETAG, tag);
+    reply
 }

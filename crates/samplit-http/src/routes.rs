@@ -2,10 +2,11 @@
 
 use hyper::Method;
 use samplit_domain::Transition;
+use samplit_engine::Export;
 
 use crate::{
     api::{
-        account, activity, audit, custody, editor, exclusions, experiments, forecast,
+        account, activity, audit, custody, editor, exclusions, experiments, exports, forecast,
         installations, keys, ofrep, pages, preview, proofs, registration, results, segments,
         selector_misses, session, shops, timeline, users, visits, webhooks, what_if,
     },
@@ -165,6 +166,18 @@ fn api_table() -> Vec<Route> {
         get("/v1/experiments/{id}/weights.svg", |call| {
             Box::pin(timeline::weights_svg(call))
         }),
+        untimed(get("/v1/experiments/{id}/export/assignments", |call| {
+            Box::pin(exports::export(call, Export::Assignments))
+        })),
+        untimed(get("/v1/experiments/{id}/export/conversions", |call| {
+            Box::pin(exports::export(call, Export::Conversions))
+        })),
+        untimed(get("/v1/experiments/{id}/export/results", |call| {
+            Box::pin(exports::export(call, Export::Results))
+        })),
+        untimed(get("/v1/experiments/{id}/export/timeline", |call| {
+            Box::pin(exports::export(call, Export::Timeline))
+        })),
         get("/v1/experiments/{id}/segments", |call| {
             Box::pin(segments::segments(call))
         }),

@@ -18,7 +18,7 @@ const KEPT: i64 = 10_000;
 /// What [`from_row`] reads.
 macro_rules! columns {
     () => {
-        "id, user_id, experiment_id, kind, value, is_active, created_at"
+        "id, user_id, experiment_id, kind, value, is_active, created_at, version"
     };
 }
 
@@ -37,9 +37,10 @@ statements! {
     INSERT_EXCLUSION = "INSERT INTO exclusion_rules (id, user_id, experiment_id, kind, value, \
         is_active, created_at) SELECT $1, $2::uuid, $3, $4, $5, $6, $7 \
         WHERE (SELECT count(*) FROM exclusion_rules WHERE user_id = $2) < $8";
-    /// Changes of a rule what is given.
+    /// Changes of a rule what is given, if it is as it was seen.
     UPDATE_EXCLUSION = concat!("UPDATE exclusion_rules SET value = coalesce($2, value), \
-        is_active = coalesce($3, is_active) WHERE id = $1 RETURNING ", columns!());
+        is_active = coalesce($3, is_active), version = version + 1 \
+        WHERE id = $1 AND ($4::bigint IS NULL OR version = $4) RETURNING ", columns!());
     /// Takes a rule away; sessions that it excluded keep their reason.
     DELETE_EXCLUSION = "DELETE FROM exclusion_rules WHERE id = $1";
     /// Visits that were excluded, each once per experiment. A rule that is gone by now is left out.
@@ -148,7 +149,8 @@ pub async fn insert(
     Ok(inserted == 1)
 }
 
-/// Changes of a rule what is given, and says what it is now; `None` where it is gone.
+/// Changes of a rule what is given, and says what it is now; `None` where it is gone, or not of the version
+/// `if_version` any more.
 ///
 /// # Errors
 /// When PostgreSQL fails or the row breaks a rule that code relies on.
@@ -157,9 +159,10 @@ pub async fn update(
     id: ExclusionId,
     value: Option<&str>,
     is_active: Option<bool>,
+    if_version: Option<i64>,
 ) -> Result<Option<ExclusionRule>, Error> {
     let row = session
-        .query_opt(UPDATE_EXCLUSION, &[&id.0, &value, &is_active])
+        .query_opt(UPDATE_EXCLUSION, &[&id.0, &value, &is_active, &if_version])
         .await?;
     row.as_ref().map(from_row).transpose()
 }
@@ -258,6 +261,7 @@ fn from_row(row: &Row) -> Result<ExclusionRule, Error> {
             value: of.get(4, "value")?,
             is_active: of.get(5, "is_active")?,
             created_at: of.get(6, "created_at")?,
+            version: of.get(7, "version")?,
         })
     };
     decode().map_err(|error: Error| error.within(format_args!("row {id}")))

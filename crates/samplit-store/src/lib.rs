@@ -15,8 +15,10 @@ pub mod erasures;
 mod error;
 pub mod exclusions;
 pub mod experiments;
+pub mod exports;
 pub mod exposures;
 pub mod heads;
+pub mod idempotency;
 pub mod installations;
 pub mod keys;
 mod meter;
@@ -58,8 +60,10 @@ pub fn statements() -> Vec<Statement> {
         erasures::STATEMENTS,
         exclusions::STATEMENTS,
         experiments::STATEMENTS,
+        exports::STATEMENTS,
         exposures::STATEMENTS,
         heads::STATEMENTS,
+        idempotency::STATEMENTS,
         installations::STATEMENTS,
         keys::STATEMENTS,
         overview::STATEMENTS,

@@ -1,6 +1,7 @@
 //! `variant_statistics`: sufficient statistics per snapshot, element and arm.
 
 use samplit_domain::ExperimentId;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::Error;
@@ -121,10 +122,11 @@ pub async fn by_snapshot(
     experiment: ExperimentId,
 ) -> Result<Vec<ArmStatistics>, Error> {
     let rows = session.query(READ_STATISTICS, &[&experiment.0]).await?;
-    rows.iter()
-        .map(|row| {
-            let of = Columns::new(row, TABLE);
-            ArmStatistics::decode(of, of.get(7, "snapshot_seq")?)
-        })
-        .collect()
+    rows.iter().map(from_row).collect()
+}
+
+/// A row of a statement that tells the snapshot last.
+pub(crate) fn from_row(row: &Row) -> Result<ArmStatistics, Error> {
+    let of = Columns::new(row, TABLE);
+    ArmStatistics::decode(of, of.get(7, "snapshot_seq")?)
 }

@@ -98,7 +98,7 @@ pub struct EntryRow {
 }
 
 impl EntryRow {
-    fn from_row(row: &tokio_postgres::Row) -> Result<Self, Error> {
+    pub(crate) fn from_row(row: &tokio_postgres::Row) -> Result<Self, Error> {
         let of = Columns::new(row, "algorithm_audit_trail");
         let sequence_number: i64 = of.get(1, "sequence_number")?;
         let entry = Self::decode(of, sequence_number);

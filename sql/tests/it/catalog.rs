@@ -63,6 +63,28 @@ async fn every_object_of_the_original_schema_is_kept() {
     );
 }
 
+/// The views are a contract with people who do not read migrations.
+#[test]
+fn every_column_of_a_view_is_written_down() {
+    let guide = include_str!("../../../docs/REPORTING.md");
+    let schema = include_str!("../../schema.txt");
+    let mut views = 0;
+    for line in schema.lines().filter_map(|line| line.strip_prefix("view ")) {
+        let (view, columns) = line.split_once('\t').unwrap();
+        let section = guide.split_once(&format!("## `{view}`"));
+        let (_, section) = section.unwrap_or_else(|| panic!("{view} is not described"));
+        let section = section.split("\n## ").next().unwrap();
+        for column in columns.split(", ") {
+            let (name, kind) = column.split_once(' ').unwrap();
+            assert!(section.contains(&format!("`{name}`")), "{view}.{name}");
+            let kind = kind.replace("timestamp with time zone", "timestamptz");
+            assert!(section.contains(&kind), "{view}.{name} is {kind}");
+        }
+        views += 1;
+    }
+    assert_eq!(views, 4);
+}
+
 #[tokio::test]
 async fn every_table_and_every_column_of_ours_has_a_comment() {
     let (_database, client) = migrated().await;

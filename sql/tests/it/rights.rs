@@ -126,12 +126,13 @@ async fn no_role_can_log_in() {
     let row = client
         .query_one(
             "SELECT count(*) FILTER (WHERE rolcanlogin OR rolsuper OR rolcreaterole), count(*)
-             FROM pg_roles WHERE rolname IN ('samplit_owner', 'samplit_migrator', 'samplit_app', 'samplit_auditor')",
+             FROM pg_roles WHERE rolname IN ('samplit_owner', 'samplit_migrator', 'samplit_app', 'samplit_auditor',
+                 'samplit_reader')",
             &[],
         )
         .await
         .unwrap();
-    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (0, 4));
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (0, 5));
 }
 
 #[tokio::test]
@@ -200,9 +201,88 @@ async fn without_the_right_to_make_roles_the_rest_works_and_grants_can_follow() 
         "V16__on_the_page_rights",
         "V18__accounts_rights",
         "V20__webhooks_rights",
+        "V22__exports_rights",
     ] {
         let file = std::fs::read_to_string(file(&format!("migrations/{name}.sql"))).unwrap();
         client.batch_execute(&file).await.unwrap();
     }
     assert_eq!(differences(&client).await, Vec::<String>::new());
+}
+
+/// Whatever somebody is known by must not be in what BI tools read.
+#[tokio::test]
+async fn the_reader_sees_the_reporting_views_and_nobody_in_them() {
+    let (_database, client) = migrated().await;
+    client
+        .batch_execute(
+            "INSERT INTO users (email, password_hash) VALUES ('secret@example.com', 'secret hash');
+             INSERT INTO experiments (user_id, name, key) SELECT id, 'Hero', 'hero' FROM users;
+             INSERT INTO goals (experiment_id, name, is_primary) SELECT id, 'sale', TRUE FROM experiments;
+             INSERT INTO experiment_elements (experiment_id, name) SELECT id, 'Title' FROM experiments;
+             INSERT INTO element_variants (element_id, name, content, is_control)
+                 SELECT id, 'A', '{\"text\": \"secret\"}', TRUE FROM experiment_elements;
+             INSERT INTO assignments (experiment_id, variant_id, user_identifier, session_id, context,
+                     converted_at, conversion_event_id)
+                 SELECT e.id, v.id, 'secret visitor', 'secret session', '{\"ip\": \"secret\"}', now(),
+                     'secret event'
+                 FROM experiments e, element_variants v;
+             INSERT INTO experiment_keys (experiment_id, draw_key_sealed, pid_key_sealed)
+                 SELECT id, 'secret', 'secret' FROM experiments;
+             SET ROLE samplit_reader",
+        )
+        .await
+        .unwrap();
+    for view in [
+        "reporting_experiments",
+        "reporting_arms",
+        "reporting_assignments",
+        "reporting_daily",
+    ] {
+        let rows = client
+            .query(&format!("SELECT to_jsonb(v)::text FROM {view} v"), &[])
+            .await
+            .unwrap();
+        // The day somebody came is the day of the conversion, too.
+        assert_eq!(rows.len(), 1, "{view}");
+        let row: &str = rows[0].get(0);
+        assert!(!row.contains("secret"), "{view}: {row}");
+    }
+    let tables = client
+        .query(
+            "SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace
+             AND relkind IN ('r', 'p') AND relname <> 'refinery_schema_history'",
+            &[],
+        )
+        .await
+        .unwrap();
+    assert!(tables.len() > 30, "{}", tables.len());
+    for table in tables {
+        let table: &str = table.get(0);
+        for statement in [
+            format!("SELECT * FROM {table}"),
+            format!("DELETE FROM {table}"),
+        ] {
+            let code = refusal(&client, &statement).await;
+            assert_eq!(code, SqlState::INSUFFICIENT_PRIVILEGE, "{statement}");
+        }
+    }
+    let redact = "SELECT samplit_redact(gen_random_uuid(), 1, '', '', gen_random_uuid(), 0)";
+    let code = refusal(&client, redact).await;
+    assert_eq!(code, SqlState::INSUFFICIENT_PRIVILEGE);
+}
+
+/// Who does not ask for pseudonyms does not pay for the trail.
+#[tokio::test]
+async fn visitors_are_reported_without_the_trail_unless_pseudonyms_are_asked_for() {
+    let (_database, client) = migrated().await;
+    let plan = async |columns: &str| {
+        let explain = format!("EXPLAIN SELECT {columns} FROM reporting_assignments");
+        let lines = client.query(&explain, &[]).await.unwrap();
+        let lines: Vec<String> = lines.iter().map(|line| line.get(0)).collect();
+        lines.join("\n")
+    };
+    let plain = plan("experiment_id, variant_id, converted_at, value").await;
+    assert!(!plain.contains("algorithm_audit_trail"), "{plain}");
+    let named = plan("pseudonym").await;
+    assert!(named.contains("algorithm_audit_trail"), "{named}");
 }

@@ -18,6 +18,7 @@ pub use change::ExperimentChange;
 pub(crate) use change::{Edit, not_a_draft};
 pub use list::ExperimentFilter;
 
+use crate::idempotency::{Made, Once};
 use crate::{Engine, Error, ErrorKind, Principal, Scope, start};
 
 impl Engine {
@@ -30,26 +31,40 @@ impl Engine {
         who: &Principal,
         draft: ExperimentDraft,
     ) -> Result<Experiment, Error> {
+        let made = self.create_experiment_once(who, draft, None).await?;
+        made.only_new()
+    }
+
+    /// Creates a draft, once.
+    ///
+    /// # Errors
+    /// As [`Self::create_experiment`], [`ErrorKind::IdempotencyKeyReused`] and [`ErrorKind::Conflict`]
+    /// `idempotency_key_in_use`.
+    pub async fn create_experiment_once(
+        &self,
+        who: &Principal,
+        draft: ExperimentDraft,
+        once: Option<&Once<'_, Experiment>>,
+    ) -> Result<Made<Experiment>, Error> {
         who.require(Scope::Manage)?;
         let now = self.core.config.clock.now();
         let mut experiment = self.build(draft.check()?, now);
         experiment.user_id = who.user_id;
         start::check_fits(&self.core, &experiment)?;
-        self.core
-            .database
-            .run_tx("create_experiment", |session| {
-                let (core, who) = (Arc::clone(&self.core), who.clone());
-                let experiment = experiment.clone();
-                Box::pin(async move {
-                    experiments::insert(session, &experiment).await?;
-                    let (owner, id) = (experiment.user_id, experiment.id);
-                    let entry = core.activity(&who, owner, Action::ExperimentCreated, id);
-                    Ok(activity::insert(session, &entry).await?)
-                })
+        self.make_once(who, "create_experiment", once, &|session| {
+            let experiment = experiment.clone();
+            Box::pin(async move {
+                experiments::insert(session, &experiment).await?;
+                let (owner, id) = (experiment.user_id, experiment.id);
+                let entry = self
+                    .core
+                    .activity(who, owner, Action::ExperimentCreated, id);
+                activity::insert(session, &entry).await?;
+                Ok(experiment)
             })
-            .await
-            .map_err(key_taken)?;
-        Ok(experiment)
+        })
+        .await
+        .map_err(key_taken)
     }
 
     /// Reads an experiment with its counters as they are now.

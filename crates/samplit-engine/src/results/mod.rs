@@ -337,7 +337,8 @@ impl Record {
     }
 }
 
-fn draw_name(experiment: &Experiment, index: usize) -> String {
+/// What a draw is called: its element, or all of them.
+pub(crate) fn draw_name(experiment: &Experiment, index: usize) -> String {
     if experiment.is_factorial() {
         let names: Vec<_> = experiment
             .elements

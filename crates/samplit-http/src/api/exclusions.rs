@@ -1,13 +1,10 @@
 //! Exclusion rules: make, list, show, change, delete; and the visits that they kept out.
 
-use hyper::{
-    StatusCode,
-    header::{HeaderValue, LOCATION},
-};
+use hyper::StatusCode;
 use samplit_domain::{
     ExcludedSessionId, ExclusionId, ExclusionKind, ExclusionRule, ExperimentId, Violations,
 };
-use samplit_engine::{ExcludedSession, NewExclusion, Page};
+use samplit_engine::{ExcludedSession, NewExclusion, Once, Page};
 use serde::Serialize;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
@@ -15,8 +12,9 @@ use time::OffsetDateTime;
 use crate::{
     call::Call,
     fields::Fields,
+    idempotency,
     problem::Problem,
-    response::{Reply, empty, json},
+    response::{Reply, empty, etag, json, tagged},
 };
 
 #[derive(Serialize)]
@@ -28,6 +26,7 @@ struct RuleJson<'a> {
     is_active: bool,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
+    version: i64,
 }
 
 impl<'a> From<&'a ExclusionRule> for RuleJson<'a> {
@@ -39,6 +38,7 @@ impl<'a> From<&'a ExclusionRule> for RuleJson<'a> {
             value: &rule.value,
             is_active: rule.is_active,
             created_at: rule.created_at,
+            version: rule.version,
         }
     }
 }
@@ -76,13 +76,20 @@ impl<'a> From<&'a ExcludedSession> for ExcludedJson<'a> {
 /// `POST /v1/exclusions`
 pub(crate) async fn create(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    let new = read_new(call.json().await?)?;
-    let rule = call.app.engine.create_exclusion(&who, new).await?;
-    let location = HeaderValue::try_from(format!("/v1/exclusions/{}", rule.id));
-    let location = location.expect("a path with a UUID is legal in a header");
-    let mut reply = json(StatusCode::CREATED, &RuleJson::from(&rule));
-    reply.headers_mut().insert(LOCATION, location);
-    Ok(reply)
+    let (body, key) = call.json_once().await?;
+    let new = read_new(body)?;
+    let answer = |made: &ExclusionRule| {
+        let path = format!("/v1/exclusions/{}", made.id);
+        idempotency::created(path, &etag(made.version, &[]), &RuleJson::from(made))
+    };
+    let once = key.as_ref().map(|key| Once {
+        key,
+        answer: &answer,
+        is_secret: false,
+    });
+    let engine = &call.app.engine;
+    let made = engine.create_exclusion_once(&who, new, once.as_ref());
+    Ok(idempotency::reply(made.await?, answer))
 }
 
 /// `GET /v1/exclusions`
@@ -102,16 +109,23 @@ pub(crate) async fn show(call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
     let id = call.exclusion_id();
     let rule = call.app.engine.exclusion(&who, id).await?;
-    Ok(json(StatusCode::OK, &RuleJson::from(&rule)))
+    Ok(call.unless_known(one(&rule)))
 }
 
 /// `PATCH /v1/exclusions/{exclusion_id}`
 pub(crate) async fn update(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
+    let if_version = call.if_match()?;
     let (value, is_active) = read_change(call.json().await?)?;
     let (engine, id) = (&call.app.engine, call.exclusion_id());
-    let rule = engine.update_exclusion(&who, id, value, is_active).await?;
-    Ok(json(StatusCode::OK, &RuleJson::from(&rule)))
+    let rule = engine.update_exclusion(&who, id, value, is_active, if_version);
+    Ok(one(&rule.await?))
+}
+
+/// A rule with its entity tag.
+fn one(rule: &ExclusionRule) -> Reply {
+    let reply = json(StatusCode::OK, &RuleJson::from(rule));
+    tagged(reply, etag(rule.version, &[]))
 }
 
 /// `DELETE /v1/exclusions/{exclusion_id}`

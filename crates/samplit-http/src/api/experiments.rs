@@ -2,12 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use hyper::{
-    StatusCode,
-    header::{HeaderValue, LOCATION},
-};
+use hyper::{StatusCode, header::HeaderValue};
 use samplit_domain::{ElementId, Experiment, Transition, VariantId, Violations, json_pointer};
-use samplit_engine::{ExperimentFilter, Page};
+use samplit_engine::{ExperimentFilter, Once, Page};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
@@ -18,20 +15,28 @@ use super::{
 use crate::{
     call::Call,
     fields::{Fields, no_fields},
+    idempotency,
     problem::Problem,
-    response::{Reply, etag, json},
+    response::{Reply, etag, json, tagged},
 };
 
 /// `POST /v1/experiments`
 pub(crate) async fn create(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    let draft = read_new(call.json().await?)?;
-    let experiment = call.app.engine.create_experiment(&who, draft).await?;
-    let location = HeaderValue::try_from(format!("/v1/experiments/{}", experiment.id));
-    let location = location.expect("a path with a UUID is legal in a header");
-    let mut reply = one(StatusCode::CREATED, &experiment);
-    reply.headers_mut().insert(LOCATION, location);
-    Ok(reply)
+    let (body, key) = call.json_once().await?;
+    let draft = read_new(body)?;
+    let answer = |made: &Experiment| {
+        let path = format!("/v1/experiments/{}", made.id);
+        idempotency::created(path, &tag(made), &ExperimentJson::from(made))
+    };
+    let once = key.as_ref().map(|key| Once {
+        key,
+        answer: &answer,
+        is_secret: false,
+    });
+    let engine = &call.app.engine;
+    let made = engine.create_experiment_once(&who, draft, once.as_ref());
+    Ok(idempotency::reply(made.await?, answer))
 }
 
 #[derive(Serialize)]
@@ -69,7 +74,7 @@ pub(crate) async fn show(call: Call) -> Result<Reply, Problem> {
         .engine
         .experiment(&who, call.experiment_id())
         .await?;
-    Ok(one(StatusCode::OK, &experiment))
+    Ok(call.unless_known(one(StatusCode::OK, &experiment)))
 }
 
 /// `PATCH /v1/experiments/{id}`
@@ -111,10 +116,24 @@ pub(crate) async fn set_variant_active(mut call: Call, active: bool) -> Result<R
 
 /// An experiment with its entity tag.
 pub(super) fn one(status: StatusCode, experiment: &Experiment) -> Reply {
-    let mut reply = json(status, &ExperimentJson::from(experiment));
-    let (name, tag) = etag(experiment.version);
-    reply.headers_mut().insert(name, tag);
-    reply
+    tagged(
+        json(status, &ExperimentJson::from(experiment)),
+        tag(experiment),
+    )
+}
+
+/// The counters of an experiment move without a new version.
+fn tag(experiment: &Experiment) -> HeaderValue {
+    let variants = experiment
+        .elements
+        .iter()
+        .flat_map(|element| &element.variants);
+    let (mut allocations, mut conversions) = (0, 0);
+    for variant in variants {
+        allocations += variant.total_allocations;
+        conversions += variant.total_conversions;
+    }
+    etag(experiment.version, &[allocations, conversions])
 }
 
 /// The declared winners, `{"winner": {element_id: variant_id}}`; only completion takes any.

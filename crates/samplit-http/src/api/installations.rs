@@ -1,14 +1,11 @@
 //! Installations: make, list, show, change, turn off, rotate, verify, and what to paste.
 
-use hyper::{
-    StatusCode,
-    header::{HeaderValue, LOCATION},
-};
+use hyper::{StatusCode, header::HeaderValue};
 use samplit_domain::{
     Installation, InstallationDraft, InstallationId, InstallationStatus, Origin, Platform,
-    Violations,
+    Violations, to_micros,
 };
-use samplit_engine::{InstallationChange, Page, Principal};
+use samplit_engine::{InstallationChange, Once, Page, Principal};
 use serde::Serialize;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
@@ -17,21 +14,30 @@ use crate::{
     call::Call,
     fetch::FetchFailure,
     fields::Fields,
+    idempotency,
     problem::Problem,
-    response::{Reply, etag, json},
+    response::{Reply, etag, json, tagged},
     snippet,
 };
 
 /// `POST /v1/installations`
 pub(crate) async fn create(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    let draft = read_new(call.json().await?)?;
-    let installation = call.app.engine.create_installation(&who, &draft).await?;
-    let location = HeaderValue::try_from(format!("/v1/installations/{}", installation.id));
-    let location = location.expect("a path with a UUID is legal in a header");
-    let mut reply = one(StatusCode::CREATED, &installation);
-    reply.headers_mut().insert(LOCATION, location);
-    Ok(reply)
+    let (body, key) = call.json_once().await?;
+    let draft = read_new(body)?;
+    // Its token is public: every page shows it.
+    let answer = |made: &Installation| {
+        let path = format!("/v1/installations/{}", made.id);
+        idempotency::created(path, &tag(made), &InstallationJson::from(made))
+    };
+    let once = key.as_ref().map(|key| Once {
+        key,
+        answer: &answer,
+        is_secret: false,
+    });
+    let engine = &call.app.engine;
+    let made = engine.create_installation_once(&who, &draft, once.as_ref());
+    Ok(idempotency::reply(made.await?, answer))
 }
 
 #[derive(Serialize)]
@@ -62,7 +68,7 @@ pub(crate) async fn show(call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
     let id = call.installation_id();
     let installation = call.app.engine.installation(&who, id).await?;
-    Ok(one(StatusCode::OK, &installation))
+    Ok(call.unless_known(one(StatusCode::OK, &installation)))
 }
 
 /// `PATCH /v1/installations/{installation_id}`
@@ -271,10 +277,15 @@ pub(crate) fn read_url(body: Json) -> Result<Option<String>, Problem> {
 
 /// An installation with its entity tag.
 pub(crate) fn one(status: StatusCode, installation: &Installation) -> Reply {
-    let mut reply = json(status, &InstallationJson::from(installation));
-    let (name, tag) = etag(installation.version);
-    reply.headers_mut().insert(name, tag);
-    reply
+    let reply = json(status, &InstallationJson::from(installation));
+    tagged(reply, tag(installation))
+}
+
+/// When a site was seen moves without a new version.
+fn tag(installation: &Installation) -> HeaderValue {
+    let micros = |at: Option<OffsetDateTime>| at.map_or(0, to_micros);
+    let seen = [installation.verified_at, installation.last_seen_at].map(micros);
+    etag(installation.version, &seen)
 }
 
 #[derive(Serialize)]

@@ -1,8 +1,6 @@
 //! What convinces somebody who does not trust this server: checkpoints, proofs, receipts, bundles, and
 //! the keys they are signed with.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use hyper::{
@@ -105,11 +103,7 @@ pub(crate) async fn bundle(call: Call) -> Result<Reply, Problem> {
     };
     query.finish()?;
     let id = call.experiment_id();
-    let permit = Arc::clone(&call.app.exports).try_acquire_owned();
-    let permit = permit.map_err(|_full| {
-        let detail = "as many bundles as this server makes at once are on their way";
-        Problem::unavailable("too_many_exports", detail, 5)
-    })?;
+    let permit = call.app.export_permit()?;
     let bundle = call.app.engine.bundle(&who, id, range).await;
     let bundle = bundle.map_err(|error| Problem::from(error).in_query())?;
     let lines = bundle.lines.map_ok(move |line| {

@@ -1,5 +1,6 @@
 //! Elements that pages did not have when their variant was to be shown.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hyper::StatusCode;
 use samplit_domain::ElementId;
 use samplit_engine::SelectorMiss;
@@ -15,6 +16,7 @@ use crate::{
 #[derive(Serialize)]
 struct MissesJson<'a> {
     data: Vec<MissJson<'a>>,
+    next_cursor: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -40,12 +42,33 @@ impl<'a> From<&'a SelectorMiss> for MissJson<'a> {
     }
 }
 
-/// `GET /v1/experiments/{id}/selector-misses`
+/// Names a miss; no element is missed twice on one page.
+fn cursor(miss: &SelectorMiss) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{} {}", miss.element_id, miss.page))
+}
+
+/// `GET /v1/experiments/{id}/selector-misses?cursor=&limit=`
 pub(crate) async fn list(call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    call.query().finish()?;
+    let mut query = call.query();
+    let (after, limit) = (query.text("cursor"), query.page_length());
     let (engine, id) = (&call.app.engine, call.experiment_id());
+    // They are a thousand at most, and none ever goes away.
     let misses = engine.selector_misses(&who, id).await?;
-    let data = misses.iter().map(MissJson::from).collect();
-    Ok(json(StatusCode::OK, &MissesJson { data }))
+    let begin = after.as_ref().map_or(Some(0), |after| {
+        let last = misses.iter().position(|miss| cursor(miss) == *after);
+        last.map(|last| last + 1)
+    });
+    if begin.is_none() {
+        query.refuse("cursor", "malformed", "is not a cursor of this list");
+    }
+    query.finish()?;
+    let rest = misses.get(begin.unwrap_or(0)..).unwrap_or_default();
+    let page = rest.get(..limit).unwrap_or(rest);
+    let last = page.last().filter(|_| rest.len() > page.len());
+    let page = MissesJson {
+        data: page.iter().map(MissJson::from).collect(),
+        next_cursor: last.map(cursor),
+    };
+    Ok(json(StatusCode::OK, &page))
 }
