@@ -192,7 +192,12 @@ impl Form {
     pub(crate) fn complaints(&self) -> Vec<(String, String)> {
         let complaint = |error: &Violation| {
             let place = words(&error.pointer);
-            let said = sentence(&format!("{place} {}", error.detail));
+            let colon = if error.detail.starts_with('`') {
+                ":"
+            } else {
+                ""
+            };
+            let said = sentence(&format!("{place}{colon} {}", error.detail));
             (id(&error.pointer), said)
         };
         self.errors.iter().map(complaint).collect()
@@ -201,10 +206,11 @@ impl Form {
     /// The text in a field.
     pub(crate) fn text(&self, name: &str) -> String {
         let name = Name::of(name);
+        if let Some(typed) = self.typed.get(name.pointer) {
+            return typed.clone();
+        }
         if self.sent {
-            let typed = self.typed.get(name.pointer).map(String::as_str);
-            let text = typed.or_else(|| self.extra(name.pointer));
-            return text.unwrap_or_default().to_owned();
+            return self.extra(name.pointer).unwrap_or_default().to_owned();
         }
         let json = self.base.pointer(name.pointer).unwrap_or(&Json::Null);
         name.kind.shown(json)
@@ -247,6 +253,8 @@ impl Form {
         };
         let said = |error: &Violation| match error.pointer[name.pointer.len()..].strip_prefix('/') {
             Some(rest) => sentence(&format!("{} {}", words(rest), error.detail)),
+            // Some begin with what was typed.
+            None if error.detail.starts_with('`') => sentence(&error.detail),
             None => sentence(&format!("this {}", error.detail)),
         };
         let said: Vec<String> = self.errors.iter().filter(about).map(said).collect();
