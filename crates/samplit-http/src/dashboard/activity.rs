@@ -105,7 +105,7 @@ fn action(entry: &Activity) -> &str {
         "installation.rotated" => "gave a site a new token",
         "installation.verified" => "found the snippet on a site",
         "installation.signing_secret_made" => "made a signing secret for a site",
-        "editor.opened" => "opened the picker on a site",
+        "editor.link_created" => "made a link that opens the picker",
         "shop.requested" => "asked to connect a shop",
         "shop.connected" => "connected a shop",
         "shop.removed" => "removed a shop",
