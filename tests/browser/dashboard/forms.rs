@@ -51,7 +51,7 @@ async fn an_experiment_is_made_in_three_steps_from_nothing() {
         // Nothing goes on without a name; the step with the error is the one that is shown.
         desk.press("Next").await;
         desk.wait_for("#f-name-error").await;
-        assert_eq!(desk.text("#f-name-error").await, "Is missing.");
+        assert_eq!(desk.text("#f-name-error").await, "This is missing.");
         assert_eq!(step(desk).await, "1");
         photograph_as(&desk.page, "dashboard-experiment-error").await;
         desk.fill("#f-name", "Headline of the pricing page").await;
@@ -138,11 +138,11 @@ async fn a_site_is_added_and_ends_by_its_name() {
         desk.press("Look for it now").await;
         desk.wait_for(".callout[data-kind='bad']").await;
         desk.click("details.danger > summary").await;
-        desk.fill("#fconfirm", "Coffee").await;
+        desk.fill("#f-confirm", "Coffee").await;
         desk.press("Disable it").await;
-        desk.wait_for("#fconfirm-error").await;
+        desk.wait_for("#f-confirm-error").await;
         photograph_as(&desk.page, "dashboard-installation-confirm").await;
-        desk.fill("#fconfirm", "Coffee shop").await;
+        desk.fill("#f-confirm", "Coffee shop").await;
         desk.press("Disable it").await;
         desk.wait_for(".callout[data-kind='warn']").await;
         desk.press("Enable it again").await;
@@ -177,11 +177,11 @@ async fn a_visitor_is_erased_after_a_confirmation() {
         desk.open("/visitors").await;
         desk.fill("#f-visitor-id", "visitor-7").await;
         desk.press("Find the visitor").await;
-        desk.wait_for("#fconfirm").await;
+        desk.wait_for("#f-confirm").await;
         photograph_as(&desk.page, "dashboard-visitor-found").await;
         desk.press("Erase for good").await;
-        desk.wait_for("#fconfirm-error").await;
-        desk.fill("#fconfirm", "visitor-7").await;
+        desk.wait_for("#f-confirm-error").await;
+        desk.fill("#f-confirm", "visitor-7").await;
         desk.press("Erase for good").await;
         desk.wait_for(".callout[data-kind='good']").await;
         photograph_as(&desk.page, "dashboard-visitor-erased").await;

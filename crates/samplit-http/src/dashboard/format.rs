@@ -82,7 +82,7 @@ pub(crate) fn percent(share: impl Borrow<f64>) -> String {
 
 /// A share that was measured, if there is one.
 pub(crate) fn percent_or_nothing(share: Option<f64>) -> String {
-    share.map_or_else(|| NOTHING.to_owned(), |share| percent(share))
+    share.map_or_else(|| NOTHING.to_owned(), percent)
 }
 
 /// How many of how many, as a share; nothing of nobody.

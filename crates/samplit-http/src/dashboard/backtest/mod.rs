@@ -139,11 +139,14 @@ fn read(json: Json, file: &[u8]) -> Result<Asked, Problem> {
     }
     let mut tests = Vec::new();
     if file.is_empty() {
-        violations.add("/file", "required", "choose a CSV file");
+        violations.add("/file", "required", "is missing; choose a CSV file");
     } else {
         match read_old_tests(file, &columns) {
             Ok(read) => tests = read,
-            Err(malformed) => violations.add("/file", "malformed", malformed.to_string()),
+            Err(malformed) => {
+                let detail = format!("cannot be used: {malformed}");
+                violations.add("/file", "malformed", detail);
+            }
         }
     }
     let backtest = Backtest {
