@@ -278,7 +278,9 @@ async fn old_tests_are_run_again_in_a_page_that_grows() {
         .refuses(&[("f-file", "This cannot be used: line 1: there is no column")])
         .has(&["value=\"70\""]);
     let much = "x".repeat(10 * 1024 * 1024);
-    assert_eq!(send(upload(&much, &[])).await.status, 413);
+    let refused = send(upload(&much, &[])).await;
+    assert_eq!(refused.status, 413);
+    refused.has(&["The body may have at most 10485760 bytes", "id=\"f-file\""]);
     let text = desk.send_body("/backtest", "text/csv", file.into()).await;
     assert_eq!(text.status, 415);
 }
