@@ -63,7 +63,7 @@ impl Asked {
                 self.viewer().await,
                 title(problem.status),
             ),
-            detail: sentence(&problem.detail),
+            detail: sentence(&problem.detail.replace("such path", "page at this address")),
             status: problem.status.as_u16(),
             request_id: self.request_id.as_str(),
             may_retry: problem.status == StatusCode::SERVICE_UNAVAILABLE,
@@ -79,8 +79,8 @@ impl Asked {
         match self.place.as_deref() {
             None | Some("/") => "/login".to_owned(),
             Some(place) => {
-                let mut query = form_urlencoded::Serializer::new(String::from("/login?"));
-                query.append_pair("next", place).finish()
+                let mut query = form_urlencoded::Serializer::new(String::new());
+                format!("/login?{}", query.append_pair("next", place).finish())
             }
         }
     }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use http_body_util::Full;
 use hyper::{Method, Request, StatusCode};
 use samplit_engine::{EngineConfig, Scope, Secret};
-use samplit_http::{HttpConfig, routes};
+use samplit_http::{HttpConfig, pages, routes};
 use samplit_tests::{Client, connect};
 use serde_json::{Value as Json, json};
 
@@ -34,7 +34,7 @@ const OTHERWISE: [(&str, &str, &str); 9] = [
     // The token is public, and stands in the pages of the site.
     ("GET", "/s/{token}.js", "200"),
     // A page without numbers, which asks for them with the key of whoever looks.
-    ("GET", "/experiments/{id}", "200"),
+    ("GET", "/live/{id}", "200"),
     // Each request of a batch is answered by itself, with 404.
     ("POST", "/v1/experiments/{id}/assign/batch", "200"),
     ("POST", "/v1/experiments/{id}/convert/batch", "200"),
@@ -201,6 +201,10 @@ async fn no_route_lets_an_account_at_what_is_another_ones() {
         if method == Method::OPTIONS || !pattern.contains('{') {
             continue;
         }
+        // Files are everybody's.
+        if pattern.starts_with("/assets/") {
+            continue;
+        }
         let path = theirs.path(pattern) + Tenant::query(pattern);
         let body = match method {
             Method::GET | Method::DELETE => Json::Null,
@@ -285,6 +289,62 @@ async fn no_list_shows_what_is_another_ones() {
     assert!(answered >= 8, "{answered}");
     let subject = format!("/v1/activity?subject={}", theirs.ids["id"]);
     assert_eq!(stranger.get(&subject).await.json()["data"], json!([]));
+}
+
+/// The pages of the dashboard with ids of another account, and the forms on them.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_lets_an_account_at_what_is_another_ones() {
+    let (server, database) = server().await;
+    let admin = set_up(&server).await;
+    let theirs = Tenant::new(&admin, "their@example.org").await;
+    let (_, stranger) = admin.welcome("other@example.org", "client").await;
+    let client = connect(database.url()).await;
+    let before = contents(&client).await;
+    let headers = [
+        ("sec-fetch-site", "same-origin"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    let mut walked = 0;
+    for (method, pattern) in pages() {
+        // Whoever has a link is whom it lets in.
+        if !pattern.contains('{') || pattern == "/join/{token}" {
+            continue;
+        }
+        // Accounts are for admins, which is asked first.
+        let expected = if pattern.starts_with("/users/") {
+            StatusCode::FORBIDDEN
+        } else {
+            StatusCode::NOT_FOUND
+        };
+        let path = theirs.path(pattern);
+        let answer = stranger
+            .ask_with(method.clone(), &path, &Json::Null, &headers)
+            .await;
+        assert_eq!(answer.status, expected, "{method} {pattern}");
+        let answer = Browser::new(&server)
+            .ask_with(method.clone(), &path, &Json::Null, &headers)
+            .await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{method} {pattern}");
+        walked += 1;
+    }
+    assert!(walked >= 8, "{walked}");
+    assert_eq!(contents(&client).await, before);
+
+    let mut words: Vec<&str> = theirs.ids.values().map(String::as_str).collect();
+    words.extend([
+        "their@example.org",
+        "their.example",
+        "192.0.2.77",
+        "their-key",
+    ]);
+    for (_, pattern) in pages() {
+        if !pattern.contains('{') {
+            let answer = stranger.get(pattern).await;
+            for word in &words {
+                assert!(!answer.text().contains(word), "{pattern} shows {word}");
+            }
+        }
+    }
 }
 
 /// Ids of another account in a body.
