@@ -120,6 +120,34 @@ async fn an_experiment_is_made_in_three_steps_from_nothing() {
 }
 
 #[tokio::test]
+async fn nothing_typed_is_lost_when_the_session_ends() {
+    at_the_desk(async |desk| {
+        desk.enter(EMAIL, Role::Admin).await;
+        desk.open("/experiments/new").await;
+        desk.fill("#f-name", "Long thought about").await;
+        desk.page.delete_all_cookies().await.unwrap();
+        desk.press("Next").await;
+        desk.wait_for(".callout.trouble").await;
+        let kept = "return document.querySelector('#f-name').value;";
+        assert_eq!(desk.run(kept).await, json!("Long thought about"));
+        assert_eq!(step(desk).await, "1");
+        // Somebody who signs in meanwhile goes on from there.
+        let link = desk.engine.sign_in_link(&Principal::system(), EMAIL).await;
+        let join = format!(
+            "return fetch({}, {{ method: 'POST', body: new URLSearchParams() }}).then((answer) => answer.ok);",
+            json!(link.unwrap().path.unwrap())
+        );
+        desk.run(&join).await;
+        samplit_tests::eventually(async || {
+            desk.press("Next").await;
+            step(desk).await == "2"
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_site_is_added_and_ends_by_its_name() {
     at_the_desk(async |desk| {
         desk.enter(EMAIL, Role::Client).await;
