@@ -3,4 +3,5 @@
 mod axe;
 mod desk;
 mod door;
+mod experiment;
 mod pages;

@@ -118,7 +118,7 @@ pub(super) fn one(status: StatusCode, experiment: &Experiment) -> Reply {
 }
 
 /// The declared winners, `{"winner": {element_id: variant_id}}`; only completion takes any.
-fn read_winner(
+pub(crate) fn read_winner(
     body: Json,
     transition: Transition,
 ) -> Result<BTreeMap<ElementId, VariantId>, Problem> {

@@ -8,6 +8,7 @@ mod activity;
 pub(crate) mod assets;
 mod device;
 mod door;
+mod experiment;
 pub(crate) mod field;
 pub(crate) mod form;
 pub(crate) mod format;

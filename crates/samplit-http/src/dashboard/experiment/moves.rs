@@ -40,7 +40,10 @@ pub(crate) fn moves(
             .map(|ppb| f64::from(*ppb) / 1e9)
             .collect();
         let change = match &told {
-            None => Some((begin(point.method, &weights), reason(point.method, &weights, arms, allocation))),
+            None => Some((
+                begin(point.method, &weights),
+                reason(point.method, &weights, arms, allocation),
+            )),
             Some((before, method)) => {
                 let off_or_on = off_or_on(before, &weights, arms);
                 let largest = largest(before, &weights);
@@ -85,7 +88,8 @@ fn begin(method: &str, weights: &[f64]) -> String {
 /// The arm that moved furthest, and how far.
 fn largest(before: &[f64], now: &[f64]) -> Option<(usize, f64)> {
     let by = before.iter().zip(now).map(|(before, now)| now - before);
-    by.enumerate().max_by(|(_, one), (_, two)| one.abs().total_cmp(&two.abs()))
+    by.enumerate()
+        .max_by(|(_, one), (_, two)| one.abs().total_cmp(&two.abs()))
 }
 
 fn went(arms: &[&str], arm: usize, before: f64, by: f64) -> Option<String> {
@@ -110,7 +114,10 @@ fn off_or_on(before: &[f64], now: &[f64], arms: &[&str]) -> Option<String> {
 
 /// What the weights follow from.
 fn reason(method: &str, weights: &[f64], arms: &[&str], allocation: &Allocation) -> String {
-    let best = weights.iter().enumerate().max_by(|(_, one), (_, two)| one.total_cmp(two));
+    let best = weights
+        .iter()
+        .enumerate()
+        .max_by(|(_, one), (_, two)| one.total_cmp(two));
     match (method, best) {
         ("fixed", _) => "The shares were fixed before the start.".to_owned(),
         ("uniform", _) => format!(
@@ -161,7 +168,9 @@ mod tests {
         let told = moves(&points, 0, &["grey", "green"], &allocation);
         let told: Vec<String> = told
             .iter()
-            .map(|told| format!("{}: {}. {}", told.seq, told.what, told.why).replace('\u{202f}', " "))
+            .map(|told| {
+                format!("{}: {}. {}", told.seq, told.what, told.why).replace('\u{202f}', " ")
+            })
             .collect();
         assert_eq!(told, expected);
     }
