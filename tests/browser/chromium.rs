@@ -163,7 +163,11 @@ pub(crate) async fn emulate(client: &Client, width: u32, height: u64, scheme: &s
     let screen = json!({
         "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600,
     });
-    let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+    // Without motion, so that nothing is looked at halfway.
+    let media = json!({ "features": [
+        { "name": "prefers-color-scheme", "value": scheme },
+        { "name": "prefers-reduced-motion", "value": "reduce" },
+    ] });
     for (cmd, params) in [
         ("Emulation.setDeviceMetricsOverride", screen),
         ("Emulation.setEmulatedMedia", media),

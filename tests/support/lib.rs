@@ -13,7 +13,9 @@ use samplit_engine::{Engine, EngineConfig, Experiment, KeyRing, Principal, Seede
 use samplit_store::{Database, Settings};
 use serde_json::json;
 use tokio::sync::OnceCell;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::NoTls;
+
+pub use tokio_postgres::Client;
 
 /// The database that all others are cloned from.
 const TEMPLATE: &str = "samplit_template";

@@ -1,4 +1,4 @@
-//! `admin`: makes keys, and erases visitors.
+//! `admin`: makes keys and links, and erases visitors.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -18,9 +18,10 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::audit::Source;
-use crate::database;
+use crate::links::{LinkArgs, SignInArgs};
 use crate::output::{self, Output};
 use crate::settings::DatabaseSettings;
+use crate::{database, links};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminCommand {
@@ -31,6 +32,10 @@ pub(crate) enum AdminCommand {
     Keygen(KeygenArgs),
     /// Make an API key, and the account it belongs to if there is none. The token is shown once.
     CreateKey(CreateKeyArgs),
+    /// Make a link by which somebody becomes the first admin. Refused where an admin has a password.
+    SetupLink(LinkArgs),
+    /// Make a link that signs somebody in who has lost the password. Good once, for 15 minutes.
+    SignInLink(SignInArgs),
     /// Remove a visitor's identifier and context everywhere. Trails keep the pseudonym, which nobody
     /// can link to the visitor without the keys.
     EraseVisitor(EraseArgs),
@@ -106,6 +111,8 @@ pub(crate) async fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
         AdminCommand::GenerateKey => output::line(&STANDARD.encode(random_key()))?,
         AdminCommand::Keygen(args) => keygen(&args)?,
         AdminCommand::CreateKey(args) => create_key(args).await?,
+        AdminCommand::SetupLink(args) => links::set_up(args).await?,
+        AdminCommand::SignInLink(args) => links::sign_in(args).await?,
         AdminCommand::EraseVisitor(args) => erase_visitor(&args).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -40,7 +40,7 @@ pub(crate) enum Command {
     Audit(AuditCommand),
     /// Check that rows, counters and trails agree. Exit code 1 if something does not.
     Doctor(DoctorArgs),
-    /// Make keys, and erase visitors.
+    /// Make keys and links, and erase visitors.
     #[command(subcommand)]
     Admin(AdminCommand),
     /// Look at the settings.

@@ -69,7 +69,9 @@ fn problems(settings: &ServerSettings) -> Vec<String> {
     let integrations = admin::throwaway_ring()
         .and_then(|ring| settings.integrations.apply(EngineConfig::new(ring)))
         .map(drop);
-    let wrong = [keys, database, signing, integrations]
+    let mail = settings.mail.mailing(settings.http.public_url.as_ref());
+    let mail = mail.map(drop);
+    let wrong = [keys, database, signing, integrations, mail]
         .into_iter()
         .filter_map(Result::err);
     wrong.map(|error| format!("{error:#}")).collect()

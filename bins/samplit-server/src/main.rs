@@ -12,6 +12,8 @@ mod database;
 mod demo;
 mod doctor;
 mod fetch;
+mod links;
+mod mail;
 mod ope;
 mod output;
 mod page_fetcher;

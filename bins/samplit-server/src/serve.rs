@@ -11,7 +11,7 @@ use samplit_http::{HttpConfig, Listeners};
 use tokio::net::TcpListener;
 
 use crate::settings::{LogControl, ServerSettings};
-use crate::{database, signals};
+use crate::{database, links, signals};
 
 /// Upper bounds of the buckets of every histogram of seconds.
 const SECONDS: [f64; 15] = [
@@ -34,7 +34,10 @@ pub(crate) async fn run(
         shutdown_timeout: settings.http.drain_timeout.0,
         ..settings.signing.apply(config)?
     };
-    let config = settings.integrations.apply(config)?;
+    let config = EngineConfig {
+        mail: settings.mail.mailing(settings.http.public_url.as_ref())?,
+        ..settings.integrations.apply(config)?
+    };
     let metrics = recorder()?;
     let database = database::connect(settings.database.to_store()?).await?;
     let engine = Engine::start(database, config).await?;
@@ -48,6 +51,7 @@ pub(crate) async fn run(
         version = env!("CARGO_PKG_VERSION"),
         "listening"
     );
+    links::tell_set_up(&engine, settings, listeners.public.local_addr()?).await;
     let config = HttpConfig {
         log: Some(Arc::<LogControl>::clone(&log)),
         schema_version: Some(samplit_sql::expected_version()),

@@ -35,4 +35,5 @@ mod verify_page;
 pub use address::is_public_address;
 pub use config::{HttpConfig, Listeners, LogFilter};
 pub use fetch::{FetchFailure, FetchedPage, PageFetcher};
+pub use routes::{pages, routes};
 pub use server::{Drain, serve};

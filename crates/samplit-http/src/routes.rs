@@ -20,6 +20,24 @@ pub(crate) fn router() -> Router {
     Router::new(table())
 }
 
+/// Method and pattern of every public route but those of the dashboard, for whoever wants to be sure of
+/// all of them.
+#[must_use]
+pub fn routes() -> Vec<(Method, &'static str)> {
+    named(api_table())
+}
+
+/// Method and pattern of every page and form of the dashboard.
+#[must_use]
+pub fn pages() -> Vec<(Method, &'static str)> {
+    named(dashboard::routes::table())
+}
+
+fn named(routes: Vec<Route>) -> Vec<(Method, &'static str)> {
+    let routes = routes.into_iter();
+    routes.map(|route| (route.method, route.pattern)).collect()
+}
+
 /// Every route: those of the API and what belongs to it, then the pages of the dashboard.
 fn table() -> Vec<Route> {
     let mut table = api_table();

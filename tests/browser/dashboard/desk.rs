@@ -73,15 +73,11 @@ impl Desk {
 
     /// Waits until the browser is at `path`, perhaps with a query, and has loaded it.
     pub(crate) async fn arrive(&self, path: &str) {
-        let script = "
-            const [path, done] = arguments;
-            const look = () => location.pathname === path && document.readyState === 'complete'
-                ? done(true) : requestAnimationFrame(look);
-            look();";
+        let script = "return [location.pathname, document.readyState]";
         samplit_tests::eventually(async || {
-            // A script ends with its page, while the browser goes on to the next.
-            let looked = self.page.execute_async(script, vec![json!(path)]).await;
-            looked.is_ok()
+            // A script fails whose page ends, while the browser goes on to the next.
+            let found = self.page.execute(script, Vec::new()).await;
+            found.is_ok_and(|found| found == json!([path, "complete"]))
         })
         .await;
     }
@@ -132,6 +128,21 @@ impl Desk {
         self.press("Sign in").await;
         self.arrive("/").await;
         self.engine.authenticate(&key.token).await.unwrap()
+    }
+
+    /// Forgets who is signed in.
+    pub(crate) async fn forget_cookies(&self) {
+        devtools(&self.page, "Network.clearBrowserCookies", json!({})).await;
+    }
+
+    /// Everything that the browser knows of who is signed in.
+    pub(crate) async fn cookies(&self) -> Json {
+        devtools(&self.page, "Network.getAllCookies", json!({})).await
+    }
+
+    /// Puts [`Self::cookies`] back.
+    pub(crate) async fn set_cookies(&self, cookies: Json) {
+        devtools(&self.page, "Network.setCookies", cookies).await;
     }
 
     /// Presses a key, as a keyboard does.

@@ -41,7 +41,7 @@ async fn the_first_admin_comes_in_by_a_link_and_then_by_a_password() {
         sign_out(desk).await;
         assert_eq!(desk.text(".notice").await, "You are signed out.");
         // What was asked for is shown after signing in.
-        desk.open("/experiments?status=draft").await;
+        desk.open("/users?role=admin").await;
         desk.arrive("/login").await;
         sign_in(desk, "not the sentence").await;
         desk.wait_for("[role=alert]").await;
@@ -51,8 +51,8 @@ async fn the_first_admin_comes_in_by_a_link_and_then_by_a_password() {
         assert_eq!(desk.run(typed).await, format!("{EMAIL}|"));
 
         sign_in(desk, PASSWORD).await;
-        desk.arrive("/experiments").await;
-        assert!(desk.place().await.ends_with("?status=draft"));
+        desk.arrive("/users").await;
+        assert_eq!(desk.place().await, "/users?role=admin");
     })
     .await;
 }
@@ -68,7 +68,7 @@ async fn what_is_wrong_is_said_beside_its_field_and_the_link_stays_good() {
         desk.press("Make the account").await;
         desk.wait_for("[role=alert]").await;
         let error = desk.text("#f-email-error").await;
-        assert_eq!(error, "Must be an email: something, @, and a host.");
+        assert_eq!(error, "This must be an email: something, @, and a host.");
         let error = desk.text("#f-password-error").await;
         assert!(error.contains("at least 12"), "{error}");
         // The summary has the focus and leads to the fields.

@@ -5,3 +5,4 @@ mod desk;
 mod door;
 mod experiment;
 mod pages;
+mod people;

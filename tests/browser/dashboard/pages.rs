@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use samplit_engine::{Assign, Convert, InstallationDraft, Principal, Role, Transition};
+use samplit_engine::{Assign, Convert, InstallationDraft, NewUser, Principal, Role, Transition};
 
 use super::{
     axe::assert_accessible,
@@ -11,9 +11,19 @@ use super::{
 };
 use crate::{chromium::emulate, page::photograph_as};
 
-/// Name and path of each page of somebody who is signed in; `{experiment}` and `{installation}` stand for
-/// ids of what [`furnish`] makes.
-const PAGES: &[(&str, &str)] = &[("overview", "/"), ("nothing", "/nothing-here")];
+/// Name and path of each page of somebody who is signed in; `{experiment}`, `{installation}` and `{user}` stand
+/// for ids of what [`furnish`] makes.
+const PAGES: &[(&str, &str)] = &[
+    ("overview", "/"),
+    ("settings", "/settings"),
+    ("keys", "/keys"),
+    ("key-new", "/keys/new"),
+    ("users", "/users"),
+    ("user-new", "/users/new"),
+    ("user", "/users/{user}"),
+    ("activity", "/activity"),
+    ("nothing", "/nothing-here"),
+];
 
 /// The pages before the door.
 const DOOR: &[(&str, &str)] = &[("login", "/login"), ("forgot", "/forgot")];
@@ -30,7 +40,8 @@ async fn every_page_is_for_everybody_and_fits() {
         for (name, path) in PAGES {
             let path = path
                 .replace("{experiment}", &ids.experiment)
-                .replace("{installation}", &ids.installation);
+                .replace("{installation}", &ids.installation)
+                .replace("{user}", &ids.user);
             look(desk, name, &path).await;
         }
     })
@@ -41,6 +52,7 @@ async fn every_page_is_for_everybody_and_fits() {
 struct Ids {
     experiment: String,
     installation: String,
+    user: String,
 }
 
 /// Something to see on every page.
@@ -48,6 +60,12 @@ async fn furnish(desk: &Desk, who: &Principal) -> Ids {
     let engine = &desk.engine;
     let site = InstallationDraft::new("Coffee shop", "shop.example.org");
     let site = engine.create_installation(who, &site).await.unwrap();
+    let guest = NewUser {
+        email: "guest@example.org".to_owned(),
+        name: Some("Guest of the house".to_owned()),
+        role: Role::Client,
+    };
+    let (guest, _) = engine.invite(who, guest).await.unwrap();
     let mut ids = Vec::new();
     for (name, elements) in [
         ("Words on the button", &[3][..]),
@@ -86,6 +104,7 @@ async fn furnish(desk: &Desk, who: &Principal) -> Ids {
     Ids {
         experiment: running.to_string(),
         installation: site.id.to_string(),
+        user: guest.id.to_string(),
     }
 }
 

@@ -21,7 +21,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::private_cluster::PrivateCluster;
-use crate::{admin, output, signals};
+use crate::{admin, links, output, signals};
 
 /// The address when none is asked for and it is free.
 const USUAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -101,7 +101,11 @@ impl Demo {
             .await?;
         let listener = listen(args.listen).await?;
         let address = listener.local_addr()?;
-        output::line(&welcome(address, experiment, &key.token, &verifier))?;
+        let system = Principal::system();
+        let sign_in = engine.sign_in_link(&system, "demo@localhost").await?;
+        let dashboard = links::url_of(&format!("http://{address}"), &sign_in);
+        let text = welcome(address, experiment, &key.token, &verifier, &dashboard);
+        output::line(&text)?;
         Ok(Self {
             engine,
             listener,
@@ -177,12 +181,19 @@ async fn start_experiment(engine: &Engine) -> anyhow::Result<ExperimentId> {
     Ok(started.await?.id)
 }
 
-fn welcome(address: SocketAddr, id: ExperimentId, key: &str, verifier: &str) -> String {
+fn welcome(
+    address: SocketAddr,
+    id: ExperimentId,
+    key: &str,
+    verifier: &str,
+    dashboard: &str,
+) -> String {
     let base = format!("http://{address}");
     let api = format!("curl -s -H 'Authorization: Bearer {key}' '{base}/v1/experiments/{id}");
     let json = "-H 'Content-Type: application/json'";
     format!(
         "\nWatch it:  {base}/live/{id}#key={key}\n\
+         Dashboard: {dashboard} (once, for 15 minutes)\n\
          API key:   {key}\n\n\
          Try it, in another terminal:\n\
          \x20 {api}/assign' {json} -d '{{\"visitor_id\": \"you\"}}'\n\

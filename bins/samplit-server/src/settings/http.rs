@@ -73,7 +73,7 @@ pub(crate) struct HttpSettings {
     /// unless that is this machine.
     #[arg(long, env = "SAMPLIT_PUBLIC_URL")]
     #[serde(serialize_with = "text")]
-    public_url: Option<Origin>,
+    pub(crate) public_url: Option<Origin>,
 
     /// Store nothing when flags are asked for by OFREP: known visitors get their variant, others control.
     #[arg(long, env = "SAMPLIT_OFREP_READ_ONLY")]

@@ -1,6 +1,6 @@
 //! What links, tokens and shops need: the secret of the server, and its app at Shopify.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
@@ -9,7 +9,7 @@ use hyper::Uri;
 use samplit_engine::{EngineConfig, Secret as EngineSecret, ShopifyApp};
 use serde::Serialize;
 
-use super::secret::Secret;
+use super::secret::{Secret, given};
 use crate::fetch::web_address;
 use crate::shops::Shops;
 
@@ -88,12 +88,5 @@ impl IntegrationSettings {
             shopify,
             ..config
         })
-    }
-}
-
-fn given(text: Option<&Secret>, file: Option<&Path>) -> anyhow::Result<Option<Secret>> {
-    match (text, file) {
-        (Some(text), _) => Ok(Some(text.clone())),
-        (None, file) => file.map(Secret::read).transpose(),
     }
 }

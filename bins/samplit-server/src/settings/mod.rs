@@ -7,6 +7,7 @@ mod http;
 mod integrations;
 mod keys;
 mod log;
+mod mail;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod secret;
@@ -22,6 +23,7 @@ pub(crate) use http::HttpSettings;
 pub(crate) use integrations::IntegrationSettings;
 pub(crate) use keys::KeySettings;
 pub(crate) use log::{LogControl, LogSettings};
+pub(crate) use mail::MailSettings;
 pub(crate) use secret::Secret;
 pub(crate) use signing::SigningSettings;
 
@@ -40,4 +42,6 @@ pub(crate) struct ServerSettings {
     pub(crate) signing: SigningSettings,
     #[command(flatten)]
     pub(crate) integrations: IntegrationSettings,
+    #[command(flatten)]
+    pub(crate) mail: MailSettings,
 }

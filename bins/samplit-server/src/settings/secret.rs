@@ -39,6 +39,17 @@ impl Secret {
     }
 }
 
+/// A secret that is given as it is or in a file; none where neither is.
+///
+/// # Errors
+/// The file cannot be read.
+pub(super) fn given(text: Option<&Secret>, file: Option<&Path>) -> anyhow::Result<Option<Secret>> {
+    match (text, file) {
+        (Some(text), _) => Ok(Some(text.clone())),
+        (None, file) => file.map(Secret::read).transpose(),
+    }
+}
+
 impl From<String> for Secret {
     fn from(text: String) -> Self {
         Self(text)

@@ -156,12 +156,6 @@ impl Field<'_> {
         self
     }
 
-    /// A day.
-    pub(crate) fn date(mut self) -> Self {
-        self.control = Control::Input("date");
-        self.short()
-    }
-
     /// A secret: shown as dots, and never sent back to the page.
     pub(crate) fn password(mut self) -> Self {
         self.control = Control::Input("password");
@@ -278,7 +272,7 @@ mod tests {
             wrong.contains(r#"aria-describedby="f-name-hint f-name-error""#),
             "{wrong}"
         );
-        assert!(wrong.contains("Is too long."), "{wrong}");
+        assert!(wrong.contains("This is too long."), "{wrong}");
     }
 
     #[test]

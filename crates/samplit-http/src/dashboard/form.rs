@@ -157,10 +157,10 @@ impl Form {
     /// # Errors
     /// `problem`, where it is about more than the form: nobody is signed in, there is no such thing.
     pub(crate) fn refused(mut self, problem: Problem) -> Result<Self, Problem> {
-        let beyond = matches!(problem.code, "unauthenticated" | "cross_site" | "forbidden")
+        let beyond = problem.code == "unauthenticated"
             || matches!(
                 problem.status,
-                StatusCode::NOT_FOUND | StatusCode::INTERNAL_SERVER_ERROR
+                StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::INTERNAL_SERVER_ERROR
             );
         if beyond {
             return Err(problem);
@@ -192,7 +192,12 @@ impl Form {
     pub(crate) fn complaints(&self) -> Vec<(String, String)> {
         let complaint = |error: &Violation| {
             let place = words(&error.pointer);
-            let said = sentence(&format!("{place} {}", error.detail));
+            let colon = if error.detail.starts_with('`') {
+                ":"
+            } else {
+                ""
+            };
+            let said = sentence(&format!("{place}{colon} {}", error.detail));
             (id(&error.pointer), said)
         };
         self.errors.iter().map(complaint).collect()
@@ -201,10 +206,11 @@ impl Form {
     /// The text in a field.
     pub(crate) fn text(&self, name: &str) -> String {
         let name = Name::of(name);
+        if let Some(typed) = self.typed.get(name.pointer) {
+            return typed.clone();
+        }
         if self.sent {
-            let typed = self.typed.get(name.pointer).map(String::as_str);
-            let text = typed.or_else(|| self.extra(name.pointer));
-            return text.unwrap_or_default().to_owned();
+            return self.extra(name.pointer).unwrap_or_default().to_owned();
         }
         let json = self.base.pointer(name.pointer).unwrap_or(&Json::Null);
         name.kind.shown(json)
@@ -247,7 +253,9 @@ impl Form {
         };
         let said = |error: &Violation| match error.pointer[name.pointer.len()..].strip_prefix('/') {
             Some(rest) => sentence(&format!("{} {}", words(rest), error.detail)),
-            None => sentence(&error.detail),
+            // Some begin with what was typed.
+            None if error.detail.starts_with('`') => sentence(&error.detail),
+            None => sentence(&format!("this {}", error.detail)),
         };
         let said: Vec<String> = self.errors.iter().filter(about).map(said).collect();
         (!said.is_empty()).then(|| said.join(" "))
@@ -346,7 +354,7 @@ impl Kind {
             Self::Json => match parse(text.as_bytes()) {
                 Ok(json) => Some(json),
                 Err(problem) => {
-                    let detail = problem.detail.replace("the body", "this");
+                    let detail = problem.detail.trim_start_matches("the body ").to_owned();
                     violations.add(at, problem.code, detail);
                     None
                 }
@@ -613,7 +621,7 @@ mod tests {
         assert_eq!(form.status(), StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(form.text("/name"), "kept");
         let error = form.error("/elements/0/variants/1/name");
-        assert_eq!(error.as_deref(), Some("Is missing."));
+        assert_eq!(error.as_deref(), Some("This is missing."));
         let error = form.error("/origins:lines");
         assert_eq!(error.as_deref(), Some("Line 2 must be an origin."));
         assert_eq!(form.error("/name"), None);
@@ -646,7 +654,7 @@ mod tests {
         let problem = form.confirmed("Button colour").unwrap_err();
         let form = form.refused(problem).unwrap();
         let error = form.error("confirm").unwrap();
-        assert_eq!(error, "Must be exactly \u{201c}Button colour\u{201d}.");
+        assert_eq!(error, "This must be exactly \u{201c}Button colour\u{201d}.");
         assert_eq!(form.text("confirm"), "button colour");
     }
 

@@ -3,7 +3,7 @@
 use askama::Template;
 use hyper::StatusCode;
 use samplit_domain::{Role, User};
-use samplit_engine::{Link, Page, SignedIn, UserChange, UserFilter};
+use samplit_engine::{Error, ErrorKind, Link, Page, SignedIn, UserChange, UserFilter};
 use serde_json::json;
 
 use super::{
@@ -25,7 +25,6 @@ use crate::{
 struct UsersPage {
     frame: Frame,
     filter: Form,
-    is_filtered: bool,
     users: Vec<User>,
     paging: Paging,
 }
@@ -95,9 +94,19 @@ fn state(user: &User) -> (&'static str, &'static str) {
     }
 }
 
+/// Whoever is signed in, if it is an admin.
+async fn admin(call: &Call) -> Result<SignedIn, Problem> {
+    let who = call.signed_in().await?;
+    if who.user.role == Role::Admin {
+        Ok(who)
+    } else {
+        Err(Error::from(ErrorKind::AdminOnly).into())
+    }
+}
+
 /// `GET /users`
 pub(crate) async fn list(call: Call) -> Result<Reply, Problem> {
-    let who = call.signed_in().await?;
+    let who = admin(&call).await?;
     let mut query = call.query();
     let (role, text) = (query.text("role"), query.text("q"));
     let filter = UserFilter {
@@ -118,7 +127,6 @@ pub(crate) async fn list(call: Call) -> Result<Reply, Problem> {
     let narrowed = [("role", role.clone()), ("q", text.clone())];
     let page = UsersPage {
         frame: Frame::new(&call, &who, Section::Users, "Users"),
-        is_filtered: role.is_some() || text.is_some(),
         filter: Form::of(json!({ "role": role, "q": text })),
         users: found.data,
         paging: Paging::new("/users", &narrowed, cursor.is_some(), found.next_cursor),
@@ -128,14 +136,14 @@ pub(crate) async fn list(call: Call) -> Result<Reply, Problem> {
 
 /// `GET /users/new`
 pub(crate) async fn new(call: Call) -> Result<Reply, Problem> {
-    let who = call.signed_in().await?;
+    let who = admin(&call).await?;
     let form = Form::of(json!({ "role": Role::Client }));
-    new_page(&call, &who, form)
+    Ok(new_page(&call, &who, form))
 }
 
 /// `POST /users/new`
 pub(crate) async fn invite(mut call: Call) -> Result<Reply, Problem> {
-    let who = call.signed_in().await?;
+    let who = admin(&call).await?;
     let form = Form::read(&mut call).await?;
     let invited = match form.json().and_then(read_new) {
         Ok(new) => {
@@ -146,21 +154,18 @@ pub(crate) async fn invite(mut call: Call) -> Result<Reply, Problem> {
     };
     match invited {
         Ok((user, link)) => link_page(&call, &who, user, link),
-        Err(problem) => new_page(&call, &who, form.refused(problem)?),
+        Err(problem) => Ok(new_page(&call, &who, form.refused(problem)?)),
     }
 }
 
-fn new_page(call: &Call, who: &SignedIn, form: Form) -> Result<Reply, Problem> {
-    if who.user.role != Role::Admin {
-        return Err(Problem::not_found("page"));
-    }
+fn new_page(call: &Call, who: &SignedIn, form: Form) -> Reply {
     let frame = Frame::new(call, who, Section::Users, "Invite somebody");
     let page = NewUserPage {
         frame: frame.below("Users", "/users"),
         can_mail: call.app.engine.can_mail(),
         form,
     };
-    Ok(html(page.form.status(), &page))
+    html(page.form.status(), &page)
 }
 
 fn link_page(call: &Call, who: &SignedIn, user: User, link: Link) -> Result<Reply, Problem> {
@@ -179,13 +184,13 @@ fn link_page(call: &Call, who: &SignedIn, user: User, link: Link) -> Result<Repl
 
 /// `GET /users/{user_id}`
 pub(crate) async fn show(call: Call) -> Result<Reply, Problem> {
-    let who = call.signed_in().await?;
+    let who = admin(&call).await?;
     page(&call, &who, None, Form::empty()).await
 }
 
 /// `POST /users/{user_id}`: changes the role.
 pub(crate) async fn save(mut call: Call) -> Result<Reply, Problem> {
-    let who = call.signed_in().await?;
+    let who = admin(&call).await?;
     let form = Form::read(&mut call).await?;
     let saved = match form.json().and_then(read_change) {
         Ok(change) => change_user(&call, &who, change).await,
@@ -199,7 +204,7 @@ pub(crate) async fn save(mut call: Call) -> Result<Reply, Problem> {
 
 /// `POST /users/{user_id}/disable`: its email has to be typed.
 pub(crate) async fn disable(mut call: Call) -> Result<Reply, Problem> {
-    let who = call.signed_in().await?;
+    let who = admin(&call).await?;
     let form = Form::read(&mut call).await?;
     let user = call.app.engine.user(&who.principal, call.user_id()).await?;
     let disabled = match form.confirmed(&user.email) {
@@ -214,14 +219,14 @@ pub(crate) async fn disable(mut call: Call) -> Result<Reply, Problem> {
 
 /// `POST /users/{user_id}/enable`
 pub(crate) async fn enable(call: Call) -> Result<Reply, Problem> {
-    let who = call.signed_in().await?;
+    let who = admin(&call).await?;
     let user = change_user(&call, &who, disabled(false)).await?;
     Ok(done(&format!("/users/{}", user.id), "user_enabled"))
 }
 
 /// `POST /users/{user_id}/link`
 pub(crate) async fn make_link(call: Call) -> Result<Reply, Problem> {
-    let who = call.signed_in().await?;
+    let who = admin(&call).await?;
     let (engine, id) = (&call.app.engine, call.user_id());
     let user = engine.user(&who.principal, id).await?;
     let link = engine.reset_link(&who.principal, id).await?;

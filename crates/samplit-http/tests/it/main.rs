@@ -1,9 +1,13 @@
 //! The HTTP service over a real engine and a real PostgreSQL.
 
 mod access;
+mod accounts;
+mod activity;
 mod bad_input;
 mod bad_questions;
+mod browser;
 mod connections;
+mod dashboard;
 mod editor;
 mod exclusions;
 mod fuzz;
@@ -18,7 +22,9 @@ mod pages;
 mod privacy;
 mod proofs;
 mod registration;
+mod sessions;
 mod shopify;
 mod support;
+mod tenants;
 mod walk;
 mod wordpress;

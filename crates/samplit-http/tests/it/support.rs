@@ -177,6 +177,18 @@ pub(crate) async fn create_key(engine: &Engine, email: &str, scopes: Vec<Scope>)
     engine.create_api_key(new).await.unwrap().token
 }
 
+/// An account of this role, with a key that may do everything.
+pub(crate) async fn create_key_as(engine: &Engine, email: &str, role: Role) {
+    let new = NewApiKey {
+        email: email.to_owned(),
+        role,
+        name: "test".to_owned(),
+        scopes: Scope::ALL.to_vec(),
+        expires_at: None,
+    };
+    engine.create_api_key(new).await.unwrap();
+}
+
 /// The body of an experiment with one element and two variants.
 pub(crate) fn draft() -> Json {
     json!({
