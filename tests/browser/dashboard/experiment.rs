@@ -57,6 +57,16 @@ async fn with_history(desk: &Desk, who: &Principal) -> Experiment {
     experiment
 }
 
+/// What an element reads. In one go, because the part of the page that moves may be another in between.
+async fn read(desk: &Desk, css: &str) -> String {
+    let script = format!("return document.querySelector({}).innerText;", json!(css));
+    desk.run(&script)
+        .await
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
+}
+
 /// A wave of visitors, of whom more convert with the second variant.
 async fn visit(engine: &Engine, who: &Principal, experiment: &Experiment, wave: u32, count: u32) {
     let visitors = (0..count).map(async |number| {
@@ -93,9 +103,9 @@ async fn live_traffic_moves_the_page_and_a_winner_ends_it() {
         let path = format!("/experiments/{}", experiment.id);
         desk.open(&path).await;
         desk.wait_for("[data-state='live']").await;
-        let headline = desk.text(".verdict .headline").await;
+        let headline = read(desk, ".verdict .headline").await;
         assert!(headline.starts_with("“Get my coffee” "), "{headline}");
-        let said = desk.text(".verdict").await;
+        let said = read(desk, ".verdict").await;
         assert!(said.contains("likely to be the best"), "{said}");
         assert!(said.contains("per 1000 visitors"), "{said}");
         for (width, scheme) in [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")] {
@@ -109,9 +119,9 @@ async fn live_traffic_moves_the_page_and_a_winner_ends_it() {
         desk.click("#more-arms-0 > summary").await;
         desk.run("window.loaded = true; document.querySelector('#more-arms-0 > summary').focus();")
             .await;
-        let before = desk.text("#visitors").await;
+        let before = read(desk, "#visitors").await;
         visit(&desk.engine, &who, &experiment, 1_000, 200).await;
-        samplit_tests::eventually(async || desk.text("#visitors").await != before).await;
+        samplit_tests::eventually(async || read(desk, "#visitors").await != before).await;
         let kept = "return window.loaded && document.activeElement.closest('details').id === 'more-arms-0' \
                     && document.querySelectorAll('#live details[open]').length;";
         assert_eq!(desk.run(kept).await, json!(2), "not reloaded, not closed, focus kept");
@@ -149,7 +159,7 @@ async fn complete(desk: &Desk, who: &Principal, experiment: &Experiment, path: &
     assert_eq!(over.status, Status::Completed);
     let element = &experiment.elements[0];
     assert_eq!(over.declared_winner[&element.id], element.variants[1].id);
-    let headline = desk.text(".verdict .headline").await;
+    let headline = read(desk, ".verdict .headline").await;
     assert_eq!(headline, "Completed: everybody gets “Get my coffee”");
     photograph_as(&desk.page, "dashboard-experiment-completed").await;
 }
@@ -175,7 +185,7 @@ async fn the_trail_tells_every_decision_and_verifies() {
         photograph_as(&desk.page, "dashboard-experiment-draft").await;
         desk.press("Start the experiment").await;
         desk.wait_for(".notice").await;
-        let waiting = desk.text(".verdict .headline").await;
+        let waiting = read(desk, ".verdict .headline").await;
         assert_eq!(waiting, "Waiting for the first visitor");
         visit(&desk.engine, &who, &experiment, 1, 60).await;
 

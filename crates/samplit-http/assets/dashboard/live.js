@@ -20,11 +20,17 @@ function place(root, element) {
   return () => root.querySelectorAll(element.localName)[nth];
 }
 
+/** The status that the experiment has, as the part says. */
+const status = () => part.querySelector("[data-status]")?.dataset.status;
+
 function swap(html) {
   const open = [...part.querySelectorAll("details[open][id]")].map((details) => details.id);
   const scrolled = [...part.querySelectorAll(".scroll")].map((box) => [box.scrollLeft, box.scrollTop]);
   const active = part.contains(document.activeElement) ? place(part, document.activeElement) : null;
+  const before = status();
   part.innerHTML = html;
+  // What can be done with it is beyond the part. A form that somebody is filling in is left alone.
+  if (status() !== before && !document.querySelector("#lifecycle details[open]")) location.reload();
   for (const id of open) document.getElementById(id)?.setAttribute("open", "");
   part.querySelectorAll(".scroll").forEach((box, index) => {
     [box.scrollLeft, box.scrollTop] = scrolled[index] ?? [0, 0];

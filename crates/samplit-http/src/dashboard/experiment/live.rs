@@ -345,10 +345,9 @@ fn charts(live: &LiveResults, index: usize, draw: &ElementResults) -> Vec<Chart>
     let until = experiment.completed_at.unwrap_or(results.as_of);
     let start = live.course.weights.first().map_or(until, |point| point.at);
     let names = || draw.arms.iter().map(|arm| arm.name.clone());
-    let both = |svg: &dyn Fn(Size) -> String| (svg(Size::Wide), svg(Size::Narrow));
     let mut charts = Vec::new();
 
-    let (wide, narrow) = both(&|size| posterior_svg(&draw.arms, size));
+    let (wide, narrow) = inline(|size| posterior_svg(&draw.arms, size));
     let rates: Vec<Vec<String>> = draw
         .arms
         .iter()
@@ -381,7 +380,7 @@ fn charts(live: &LiveResults, index: usize, draw: &ElementResults) -> Vec<Chart>
     if let Some(course) = course.filter(|course| !course.points.is_empty()) {
         charts.push(rates_chart(course, start, draw, results.as_of));
     }
-    let (wide, narrow) = both(&|size| weights_svg(&live.course.weights, index, until, size));
+    let (wide, narrow) = inline(|size| weights_svg(&live.course.weights, index, until, size));
     let shares = live.course.weights.iter().rev().take(20).map(|point| {
         let weights = point.weights_ppb.get(index).into_iter().flatten();
         let weights = weights.map(|ppb| percent(f64::from(*ppb) / 1e9));
@@ -413,6 +412,12 @@ fn charts(live: &LiveResults, index: usize, draw: &ElementResults) -> Vec<Chart>
     charts
 }
 
+/// A chart for wide screens and for narrow ones. Within HTML it needs no name of its language.
+fn inline(svg: impl Fn(Size) -> String) -> (String, String) {
+    let of = |size| svg(size).replace(" xmlns=\"http://www.w3.org/2000/svg\"", "");
+    (of(Size::Wide), of(Size::Narrow))
+}
+
 fn rates_chart(
     course: &DrawCourse,
     start: OffsetDateTime,
@@ -427,6 +432,7 @@ fn rates_chart(
         };
         point.rates.iter().map(rate).collect()
     };
+    let (wide, narrow) = inline(|size| rates_svg(&course.points, start, size));
     let last = course.points.last().map(known).unwrap_or_default();
     let last: Vec<String> = names()
         .zip(last)
@@ -441,8 +447,8 @@ fn rates_chart(
         title: "What was known when".to_owned(),
         note: "Conversion rates with intervals that hold however often you look. A difference whose bands have parted is real.".to_owned(),
         alt: format!("Conversion rates with always-valid intervals, now: {}.", last.join(", ")),
-        wide: rates_svg(&course.points, start, Size::Wide),
-        narrow: rates_svg(&course.points, start, Size::Narrow),
+        wide,
+        narrow,
         columns: ["Until (UTC)".to_owned()].into_iter().chain(names()).collect(),
         rows: rows.collect(),
     }
@@ -458,6 +464,7 @@ fn periods_chart(course: &DrawCourse, measure: Measure, draw: &ElementResults) -
         7 => "week".to_owned(),
         days => format!("{days} days"),
     };
+    let (wide, narrow) = inline(|size| periods_svg(course, measure, size));
     let highest = course
         .periods
         .iter()
@@ -482,8 +489,8 @@ fn periods_chart(course: &DrawCourse, measure: Measure, draw: &ElementResults) -
                 value(sum(measure, &period.arms))
             )
         }),
-        wide: periods_svg(course, measure, Size::Wide),
-        narrow: periods_svg(course, measure, Size::Narrow),
+        wide,
+        narrow,
         columns: ["From".to_owned(), "All".to_owned()]
             .into_iter()
             .chain(draw.arms.iter().map(|arm| arm.name.clone()))

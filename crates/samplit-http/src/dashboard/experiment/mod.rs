@@ -11,7 +11,7 @@ use askama::Template;
 use hyper::StatusCode;
 use samplit_domain::Transition;
 use samplit_engine::{
-    Combination, ErrorKind, Experiment, LiveResults, Page, Segment, SignedIn, Status,
+    Combination, ErrorKind, Experiment, Installation, LiveResults, Page, Segment, SignedIn, Status,
     StoredCheckpoint, VariantId,
 };
 use serde_json::{Map, Value as Json, json};
@@ -39,6 +39,8 @@ struct ExperimentPage {
     live: Option<String>,
     /// Whether it changes by itself.
     is_live: bool,
+    /// Whether it is on pages, and no page of any site was ever seen.
+    is_unseen: bool,
     /// What a draft has and lacks.
     checklist: Vec<Check>,
     deviations: Vec<String>,
@@ -176,6 +178,10 @@ async fn page(
             experiment.status,
             Status::Active | Status::Paused | Status::Completed
         ),
+        is_unseen: match experiment.status {
+            Status::Active | Status::Paused => is_unseen(call, who, &experiment).await?,
+            _ => false,
+        },
         checklist: if experiment.status == Status::Draft {
             checklist(call, who, &experiment).await?
         } else {
@@ -331,7 +337,7 @@ async fn checklist(
     if on_pages > 0 {
         let sites = sites(call, who).await?;
         list.push(check(
-            sites > 0,
+            !sites.is_empty(),
             "A site with the snippet".to_owned(),
             "Add an installation and put its snippet on your pages; without it no page asks for variants.",
         ));
@@ -361,13 +367,24 @@ async fn checklist(
     Ok(list)
 }
 
-async fn sites(call: &Call, who: &SignedIn) -> Result<usize, Problem> {
+/// The sites of the account; the newest hundred will do.
+async fn sites(call: &Call, who: &SignedIn) -> Result<Vec<Installation>, Problem> {
     let page = Page {
         cursor: None,
-        limit: 1,
+        limit: 100,
     };
     let sites = call.app.engine.installations(&who.principal, &page).await?;
-    Ok(sites.data.len())
+    Ok(sites.data)
+}
+
+/// Whether an experiment is on pages, and no page of any site was ever seen.
+async fn is_unseen(call: &Call, who: &SignedIn, experiment: &Experiment) -> Result<bool, Problem> {
+    let mut elements = experiment.elements.iter();
+    if !elements.any(|element| element.selector.is_some()) {
+        return Ok(false);
+    }
+    let sites = sites(call, who).await?;
+    Ok(sites.iter().all(|site| site.last_seen_at.is_none()))
 }
 
 impl ExperimentPage {

@@ -212,7 +212,7 @@ fn evidence(facts: &Facts<'_>) -> String {
     let mut said = format!("It is {} likely to be the best", chance(facts.p_best));
     if let Some((median, [low, high])) = facts.lift {
         said += &format!(
-            ", with {} conversions against control (95 % sure: {} to {})",
+            ", with {} conversions against control (95\u{202f}% sure: {} to {})",
             change(median),
             change(low),
             change(high)
