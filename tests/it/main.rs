@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod accounts;
 mod adopt;
 mod checkpointer;
 mod checkpoints;

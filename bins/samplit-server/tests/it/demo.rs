@@ -46,6 +46,7 @@ fn a_demo_of_some_seconds_runs_and_leaves_nothing_behind() {
     let text = stdout(&ended);
     assert_eq!(text.matches("curl -s").count(), 7, "{text}");
     assert!(text.contains("#key=sk_"), "{text}");
+    assert!(text.contains("/join/ln_"), "{text}");
     assert!(
         text.contains("--key 'demo+") && !text.contains("PRIVATE"),
         "{text}"

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
+use crate::accounts::{self, ask, session_of, token_of};
 use crate::support::{
     ANY_PORT, Json, KEYS, Running, SigningKey, code, create_key, execute, http, migrated, on,
     send_text, stderr, try_http,
@@ -20,6 +21,10 @@ const EVENT: &str = "canary-event-8Rt";
 const EMAIL: &str = "canary-owner-5Hn@example.org";
 /// A key that looks right and is none.
 const WRONG_KEY: &str = "sk_canaryCanaryCanaryCanaryCanaryCanaryCanary_";
+
+/// Somebody who is invited, and what nobody's password is.
+const INVITED: &str = "canary-invited-1Yc@example.org";
+const WRONG_PASSWORD: &str = "canary-guess-6Lp of words";
 
 /// A visitor whose row the database is told to refuse.
 const REFUSED: &str = "canary-refused-6Pd";
@@ -88,6 +93,45 @@ fn use_everything(api: SocketAddr, ops: SocketAddr, token: &str) -> String {
     problem["request_id"].as_str().unwrap().to_owned()
 }
 
+/// People come in, go wrong and go out. Returns every token that was made.
+fn come_in(api: SocketAddr, setup: String) -> Vec<String> {
+    let session = accounts::set_up(api, &setup, EMAIL);
+    let login = |email: &str, password: &str| {
+        let body = json!({ "email": email, "password": password });
+        ask(api, ("POST", "/v1/session"), None, &body)
+    };
+    assert_eq!(login(EMAIL, WRONG_PASSWORD).0, 401);
+    assert_eq!(login(INVITED, WRONG_PASSWORD).0, 401);
+    let second = session_of(&login(EMAIL, accounts::PASSWORD));
+    let invite = json!({ "email": INVITED });
+    let invited = ask(api, ("POST", "/v1/users"), Some(&session), &invite);
+    let invitation = token_of(&invited.2);
+    let refused = json!({ "token": invitation, "password": WRONG_PASSWORD, "email": INVITED });
+    let refused = ask(api, ("POST", "/v1/links/redeem"), None, &refused);
+    assert_eq!(refused.0, 422, "{}", refused.2);
+    let key = json!({ "name": "t", "scopes": ["read"] });
+    let key = ask(api, ("POST", "/v1/keys"), Some(&session), &key);
+    let key: Json = serde_json::from_str(&key.2).unwrap();
+    let path = format!("/v1/keys/{}/rotate", key["id"].as_str().unwrap());
+    let next = ask(api, ("POST", &path), Some(&session), &json!({}));
+    let next: Json = serde_json::from_str(&next.2).unwrap();
+    let change = json!({ "current": WRONG_PASSWORD, "new": "canary-guess-6Lp and more" });
+    let path = ("POST", "/v1/account/password");
+    let changed = ask(api, path, Some(&session), &change);
+    assert_eq!(changed.0, 422, "{}", changed.2);
+    let out = ask(api, ("DELETE", "/v1/session"), Some(&second), &json!({}));
+    assert_eq!(out.0, 204);
+    let token = |key: &Json| key["token"].as_str().unwrap().to_owned();
+    vec![
+        setup,
+        session,
+        second,
+        invitation,
+        token(&key),
+        token(&next),
+    ]
+}
+
 #[tokio::test]
 async fn no_secret_gets_into_the_log_and_every_line_of_a_request_names_it() {
     let database = migrated().await;
@@ -120,6 +164,8 @@ async fn no_secret_gets_into_the_log_and_every_line_of_a_request_names_it() {
     let mut server = Running::start(command);
     let (api, ops) = server.addresses();
     let refused = use_everything(api, ops, &token);
+    let setup = accounts::link(&database, &["setup-link"]);
+    let tokens = come_in(api, setup);
     // However one asks: what the driver would tell are the parameters of statements.
     let wish = "trace,tokio_postgres=trace,hyper=trace";
     assert_eq!(set_level(ops, wish).0, 200);
@@ -138,7 +184,11 @@ async fn no_secret_gets_into_the_log_and_every_line_of_a_request_names_it() {
     assert_eq!(code(&ended), 0);
 
     let log = stderr(&ended);
-    for secret in [
+    let tokens = tokens.iter().map(String::as_str);
+    for secret in tokens.chain([
+        accounts::PASSWORD,
+        WRONG_PASSWORD,
+        INVITED,
         PASSWORD,
         VISITOR,
         CONTEXT,
@@ -150,7 +200,7 @@ async fn no_secret_gets_into_the_log_and_every_line_of_a_request_names_it() {
         KEYS,
         &token,
         &signing.secret(),
-    ] {
+    ]) {
         let line = log.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret} was logged");
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod accounts;
 mod audit;
 mod backtest;
 mod config;

@@ -27,7 +27,7 @@ const FORBIDDEN: [&str; 19] = [
     "DELETE FROM assignments",
     "DELETE FROM erasures",
     "DELETE FROM experiments",
-    "UPDATE users SET role = 'admin'",
+    "DELETE FROM activity_log",
     "SET ROLE samplit_owner",
 ];
 

@@ -84,6 +84,14 @@ impl Passwords {
         .await?
     }
 
+    /// Takes every place, as a crowd would.
+    #[cfg(test)]
+    pub(super) fn occupy(&self) -> tokio::sync::OwnedSemaphorePermit {
+        let all = u32::try_from(AT_ONCE + WAITING).expect("they are few");
+        let places = Arc::clone(&self.places).try_acquire_many_owned(all);
+        places.expect("nobody else is there")
+    }
+
     /// Runs `hash` on a thread that may block.
     async fn work<T: Send + 'static>(
         &self,

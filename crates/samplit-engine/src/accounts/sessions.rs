@@ -309,3 +309,55 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use samplit_devpg::DevPg;
+    use samplit_store::{Database, Settings};
+
+    use super::{Device, NewSession};
+    use crate::{Engine, EngineConfig, ErrorKind, KeyRing, NewApiKey, Role, Scope};
+
+    /// Whoever measures how long the answer takes learns nothing: a hash is made for an email that
+    /// nobody has, for an account without a password, and for a wrong password.
+    #[tokio::test]
+    async fn the_same_work_is_done_whoever_it_is() {
+        let pg = DevPg::start().await.unwrap();
+        pg.create_database("accounts").await.unwrap();
+        let url = pg.url("accounts");
+        let connected = tokio_postgres::connect(&url, tokio_postgres::NoTls).await;
+        let (mut client, connection) = connected.unwrap();
+        tokio::spawn(connection);
+        let options = samplit_sql::Options::default();
+        samplit_sql::up(&mut client, &options).await.unwrap();
+        let database = Database::connect(Settings::new(&url)).await.unwrap();
+        let config = EngineConfig::new(KeyRing::new(&[[1; 32]]).unwrap());
+        let engine = Engine::open(database, config).await.unwrap();
+        let key = NewApiKey {
+            email: "keys@example.org".to_owned(),
+            role: Role::Client,
+            name: "t".to_owned(),
+            scopes: vec![Scope::Read],
+            expires_at: None,
+        };
+        engine.create_api_key(key).await.unwrap();
+        let sign_in = |email: &str| {
+            engine.sign_in(NewSession {
+                email: email.to_owned(),
+                password: "a long sentence".into(),
+                device: Device::default(),
+            })
+        };
+        let emails = ["nobody@example.org", "keys@example.org"];
+        let crowd = engine.core.passwords.occupy();
+        for email in emails {
+            let refused = sign_in(email).await.unwrap_err();
+            assert_eq!(refused.kind(), &ErrorKind::Overloaded, "{email}");
+        }
+        drop(crowd);
+        for email in emails {
+            let refused = sign_in(email).await.unwrap_err();
+            assert_eq!(refused.kind(), &ErrorKind::WrongCredentials, "{email}");
+        }
+    }
+}
