@@ -28,3 +28,4 @@ pub(crate) mod routes;
 mod settings;
 mod users;
 mod visitors;
+mod webhooks;
