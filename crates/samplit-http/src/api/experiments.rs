@@ -137,7 +137,7 @@ fn tag(experiment: &Experiment) -> HeaderValue {
 }
 
 /// The declared winners, `{"winner": {element_id: variant_id}}`; only completion takes any.
-fn read_winner(
+pub(crate) fn read_winner(
     body: Json,
     transition: Transition,
 ) -> Result<BTreeMap<ElementId, VariantId>, Problem> {
