@@ -33,5 +33,6 @@ mod site_forms;
 mod support;
 mod tenants;
 mod walk;
+mod webhook_pages;
 mod webhooks;
 mod wordpress;
