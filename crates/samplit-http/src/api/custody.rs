@@ -6,6 +6,7 @@ use samplit_domain::Violations;
 use samplit_engine::VerifyingKey;
 use serde::Serialize;
 use serde_json::Value as Json;
+use utoipa::ToSchema;
 
 use super::experiments::one;
 use crate::{
@@ -26,8 +27,9 @@ pub(crate) async fn seal(mut call: Call) -> Result<Reply, Problem> {
     Ok(one(StatusCode::OK, &sealed))
 }
 
-#[derive(Serialize)]
-struct DrawKeyJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = DrawKey)]
+pub(crate) struct DrawKeyJson {
     draw_key_hex: String,
 }
 
@@ -42,8 +44,9 @@ pub(crate) async fn draw_key(call: Call) -> Result<Reply, Problem> {
     Ok(json(StatusCode::OK, &DrawKeyJson { draw_key_hex }))
 }
 
-#[derive(Serialize)]
-struct RedactedJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Redacted)]
+pub(crate) struct RedactedJson {
     sequence_number: u64,
     /// The entry that says so.
     redaction: u64,
@@ -91,14 +94,16 @@ pub(crate) async fn acknowledge_restore(mut call: Call) -> Result<Reply, Problem
     Ok(json(StatusCode::OK, &body))
 }
 
-#[derive(Serialize)]
-struct AcknowledgedJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Acknowledged)]
+pub(crate) struct AcknowledgedJson {
     incarnation: u32,
     given_up: usize,
 }
 
-#[derive(Serialize)]
-struct ErasureJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Erasure)]
+pub(crate) struct ErasureJson {
     experiments: usize,
     rows: usize,
 }

@@ -7,6 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use samplit_domain::{ElementId, VariantId, Violations, json_pointer};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
+use utoipa::ToSchema;
 
 use crate::{
     call::Call,
@@ -16,8 +17,9 @@ use crate::{
 };
 
 /// A signed token, and the page that it is for.
-#[derive(Serialize)]
-pub(super) struct LinkJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = PageLink)]
+pub(crate) struct LinkJson<'a> {
     pub(super) token: &'a str,
     /// None where nobody says which page.
     pub(super) url: Option<String>,

@@ -11,6 +11,7 @@ use samplit_engine::{GrantQuery, ShopifyHook, WordPressOrders};
 use serde::Serialize;
 use serde_json::json;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use crate::{
     api::installations,
@@ -30,8 +31,9 @@ const HOOK_TIMEOUT: Duration = Duration::from_secs(4);
 const CONNECTED: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
     <title>Samplit</title><p>The shop is connected. You can close this page.</p></html>";
 
-#[derive(Serialize)]
-struct LinkJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ShopLink)]
+pub(crate) struct LinkJson {
     url: String,
     #[serde(with = "time::serde::rfc3339")]
     expires_at: OffsetDateTime,

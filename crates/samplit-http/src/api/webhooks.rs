@@ -12,6 +12,7 @@ use samplit_engine::{NewWebhook, Page, WebhookChange, WebhookWithSecret};
 use serde::Serialize;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use crate::{
     call::Call,
@@ -20,8 +21,9 @@ use crate::{
     response::{Reply, empty, etag, json},
 };
 
-#[derive(Serialize)]
-struct WebhookJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Webhook)]
+pub(crate) struct WebhookJson<'a> {
     id: WebhookId,
     url: &'a str,
     description: &'a str,
@@ -78,8 +80,9 @@ impl<'a> From<&'a WebhookWithSecret> for WebhookJson<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct DeliveryJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Delivery)]
+pub(crate) struct DeliveryJson<'a> {
     id: WebhookDeliveryId,
     message_id: WebhookMessageId,
     event: WebhookEvent,
@@ -119,8 +122,8 @@ impl<'a> From<&'a WebhookDelivery> for DeliveryJson<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct PageJson<'a, T> {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PageJson<'a, T> {
     data: Vec<T>,
     next_cursor: Option<&'a str>,
 }
@@ -235,7 +238,7 @@ fn one(status: StatusCode, webhook: &WebhookJson<'_>) -> Reply {
     reply
 }
 
-fn read_new(body: Json) -> Result<NewWebhook, Problem> {
+pub(crate) fn read_new(body: Json) -> Result<NewWebhook, Problem> {
     let mut violations = Violations::default();
     let new = Fields::read(body, String::new(), &mut violations, |fields| NewWebhook {
         url: fields.required("url"),
@@ -246,7 +249,7 @@ fn read_new(body: Json) -> Result<NewWebhook, Problem> {
     violations.into_result(new).map_err(Problem::invalid)
 }
 
-fn read_change(body: Json) -> Result<WebhookChange, Problem> {
+pub(crate) fn read_change(body: Json) -> Result<WebhookChange, Problem> {
     let mut violations = Violations::default();
     let change = Fields::read(body, String::new(), &mut violations, |fields| {
         WebhookChange {
