@@ -246,6 +246,7 @@ mod tests {
             user_id: Some(OWNER),
             role: Role::Client,
             scopes: vec![Scope::Manage],
+            key: None,
         };
         let key = IdempotencyKey::new(key, "POST", "/v1/keys", b"{}").unwrap();
         let answer = |token: &String| Answer {

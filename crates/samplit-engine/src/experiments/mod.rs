@@ -5,7 +5,6 @@ mod lifecycle;
 mod list;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use samplit_domain::{
     Action, Element, ElementDraft, ElementId, Experiment, ExperimentDraft, ExperimentId,

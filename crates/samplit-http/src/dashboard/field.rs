@@ -156,12 +156,6 @@ impl Field<'_> {
         self
     }
 
-    /// A day.
-    pub(crate) fn date(mut self) -> Self {
-        self.control = Control::Input("date");
-        self.short()
-    }
-
     /// A secret: shown as dots, and never sent back to the page.
     pub(crate) fn password(mut self) -> Self {
         self.control = Control::Input("password");

@@ -213,7 +213,12 @@ impl Form {
     pub(crate) fn complaints(&self) -> Vec<(String, String)> {
         let complaint = |error: &Violation| {
             let place = words(&error.pointer);
-            let said = sentence(&format!("{place} {}", error.detail));
+            let colon = if error.detail.starts_with('`') {
+                ":"
+            } else {
+                ""
+            };
+            let said = sentence(&format!("{place}{colon} {}", error.detail));
             (id(&error.pointer), said)
         };
         self.errors.iter().map(complaint).collect()
@@ -270,6 +275,8 @@ impl Form {
         };
         let said = |error: &Violation| match error.pointer[name.pointer.len()..].strip_prefix('/') {
             Some(rest) => sentence(&format!("{} {}", words(rest), error.detail)),
+            // Some begin with what was typed.
+            None if error.detail.starts_with('`') => sentence(&error.detail),
             None => sentence(&format!("this {}", error.detail)),
         };
         let said: Vec<String> = self.errors.iter().filter(about).map(said).collect();

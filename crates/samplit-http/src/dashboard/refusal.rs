@@ -79,8 +79,8 @@ impl Asked {
         match self.place.as_deref() {
             None | Some("/") => "/login".to_owned(),
             Some(place) => {
-                let mut query = form_urlencoded::Serializer::new(String::from("/login?"));
-                query.append_pair("next", place).finish()
+                let mut query = form_urlencoded::Serializer::new(String::new());
+                format!("/login?{}", query.append_pair("next", place).finish())
             }
         }
     }

@@ -25,7 +25,6 @@ use crate::{
 struct UsersPage {
     frame: Frame,
     filter: Form,
-    is_filtered: bool,
     users: Vec<User>,
     paging: Paging,
 }
@@ -128,7 +127,6 @@ pub(crate) async fn list(call: Call) -> Result<Reply, Problem> {
     let narrowed = [("role", role.clone()), ("q", text.clone())];
     let page = UsersPage {
         frame: Frame::new(&call, &who, Section::Users, "Users"),
-        is_filtered: role.is_some() || text.is_some(),
         filter: Form::of(json!({ "role": role, "q": text })),
         users: found.data,
         paging: Paging::new("/users", &narrowed, cursor.is_some(), found.next_cursor),

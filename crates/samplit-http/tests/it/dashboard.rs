@@ -223,9 +223,19 @@ async fn what_is_wrong_comes_back_with_what_was_typed() {
     for part in [
         "value=\"no &#34;mail&#34;\"",
         "value=\"&#60;b&#62;\"",
-        "id=\"f-email-error\"",
-        "aria-invalid=\"true\"",
+        "id=\"f-role-error\">\u{201c}king\u{201d} is not one of",
         "href=\"#f-role\"",
+    ] {
+        assert!(html.contains(part), "{part}: {html}");
+    }
+    let form = [("/email", "no mail"), ("/role", "admin")];
+    let page = user.post("/users/new", &form).await;
+    assert_page(&page, 422);
+    let html = page.text();
+    for part in [
+        "aria-describedby=\"f-email-error\" aria-invalid=\"true\"",
+        "id=\"f-email-error\">This must be an email",
+        "value=\"admin\" checked",
     ] {
         assert!(html.contains(part), "{part}: {html}");
     }
