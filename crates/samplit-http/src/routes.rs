@@ -39,6 +39,13 @@ fn named(routes: Vec<Route>) -> Vec<(Method, &'static str)> {
     routes.map(|route| (route.method, route.pattern)).collect()
 }
 
+/// The routes of the API and what belongs to it, which the document describes.
+#[cfg(test)]
+pub(crate) fn described() -> Vec<(Method, &'static str)> {
+    let routes = table().into_iter().filter(|route| !route.page);
+    routes.map(|route| (route.method, route.pattern)).collect()
+}
+
 /// Every route: those of the API and what belongs to it, then the pages of the dashboard.
 fn table() -> Vec<Route> {
     let mut table = api_table();

@@ -61,6 +61,7 @@ pub(crate) struct SessionJson {
     #[serde(with = "time::serde::rfc3339")]
     last_seen_at: OffsetDateTime,
     user_agent: Option<String>,
+    #[schema(value_type = Option<String>)]
     address: Option<IpAddr>,
 }
 

@@ -19,9 +19,7 @@ use crate::{
 /// `POST /v1/experiments/{id}/audit/seal`
 pub(crate) async fn seal(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    let close_window = read(call.optional_json().await?, |fields| {
-        fields.optional("close_window").unwrap_or(false)
-    })?;
+    let close_window = read_seal(call.optional_json().await?)?;
     let (engine, id) = (&call.app.engine, call.experiment_id());
     let sealed = engine.seal(&who, id, close_window).await?;
     Ok(one(StatusCode::OK, &sealed))
@@ -55,10 +53,7 @@ pub(crate) struct RedactedJson {
 /// `POST /v1/experiments/{id}/audit/redactions`
 pub(crate) async fn redact(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    let (sequence_number, reason) = read(call.json().await?, |fields| {
-        let sequence_number: u64 = fields.required("sequence_number");
-        (sequence_number, fields.required::<String>("reason"))
-    })?;
+    let (sequence_number, reason) = read_redaction(call.json().await?)?;
     let (engine, id) = (&call.app.engine, call.experiment_id());
     let redaction = engine.redact(&who, id, sequence_number, &reason).await?;
     let body = RedactedJson {
@@ -71,18 +66,7 @@ pub(crate) async fn redact(mut call: Call) -> Result<Reply, Problem> {
 /// `POST /v1/experiments/{id}/audit/acknowledge-restore`
 pub(crate) async fn acknowledge_restore(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    let (reason, accepted) = read(call.json().await?, |fields| {
-        let reason: String = fields.required("reason");
-        let keys: Vec<Json> = fields.optional("accept_keys").unwrap_or_default();
-        let mut accepted = Vec::new();
-        for key in &keys {
-            match key.as_str().map(str::parse::<VerifyingKey>) {
-                Some(Ok(key)) => accepted.push(key),
-                _ => fields.refuse("accept_keys", "malformed", "must hold verifier keys"),
-            }
-        }
-        (reason, accepted)
-    })?;
+    let (reason, accepted) = read_acknowledgement(call.json().await?)?;
     let (engine, id) = (&call.app.engine, call.experiment_id());
     let done = engine
         .acknowledge_restore(&who, id, &reason, &accepted)
@@ -118,6 +102,37 @@ pub(crate) async fn erase(mut call: Call) -> Result<Reply, Problem> {
         rows: erased.rows,
     };
     Ok(json(StatusCode::OK, &body))
+}
+
+/// Whether conversions are no longer waited for.
+pub(crate) fn read_seal(body: Json) -> Result<bool, Problem> {
+    read(body, |fields| {
+        fields.optional("close_window").unwrap_or(false)
+    })
+}
+
+/// Which entry, and why.
+pub(crate) fn read_redaction(body: Json) -> Result<(u64, String), Problem> {
+    read(body, |fields| {
+        let sequence_number: u64 = fields.required("sequence_number");
+        (sequence_number, fields.required::<String>("reason"))
+    })
+}
+
+/// Why, and the keys whose signatures are good, too.
+pub(crate) fn read_acknowledgement(body: Json) -> Result<(String, Vec<VerifyingKey>), Problem> {
+    read(body, |fields| {
+        let reason: String = fields.required("reason");
+        let keys: Vec<Json> = fields.optional("accept_keys").unwrap_or_default();
+        let mut accepted = Vec::new();
+        for key in &keys {
+            match key.as_str().map(str::parse::<VerifyingKey>) {
+                Some(Ok(key)) => accepted.push(key),
+                _ => fields.refuse("accept_keys", "malformed", "must hold verifier keys"),
+            }
+        }
+        (reason, accepted)
+    })
 }
 
 /// Reads a body that has no other fields than those that `fields` takes.

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use samplit_domain::{
     Element, ElementId, ElementType, Experiment, ExperimentId, ExperimentType, GoalId, GoalKind,
     GoalTrigger, Hypothesis, Mode, PolicyKind, Selector, Status, Stopping, StoppingRule, Strategy,
-use utoipa::ToSchema;
     Variant, VariantId,
 };
 use serde::Serialize;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Experiment)]

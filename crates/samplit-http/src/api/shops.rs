@@ -9,7 +9,7 @@ use hyper::{
 use samplit_domain::Violations;
 use samplit_engine::{GrantQuery, ShopifyHook, WordPressOrders};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -42,18 +42,21 @@ pub(crate) struct LinkJson {
 /// `POST /integrations/shopify/install`: a link for whoever runs the shop.
 pub(crate) async fn link(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    let mut violations = Violations::default();
-    let body = call.json().await?;
-    let shop: String = Fields::read(body, String::new(), &mut violations, |fields| {
-        fields.required("shop")
-    });
-    violations.into_result(()).map_err(Problem::invalid)?;
+    let shop = read_shop(call.json().await?)?;
     let (link, expires_at) = call.app.engine.shopify_link(&who, &shop)?;
     let url = call.url_of(&format!("/integrations/shopify/install?link={link}"))?;
     Ok(json_reply(
         StatusCode::CREATED,
         &LinkJson { url, expires_at },
     ))
+}
+
+pub(crate) fn read_shop(body: Json) -> Result<String, Problem> {
+    let mut violations = Violations::default();
+    let shop = Fields::read(body, String::new(), &mut violations, |fields| {
+        fields.required("shop")
+    });
+    violations.into_result(shop).map_err(Problem::invalid)
 }
 
 /// `GET /integrations/shopify/install`: sends the browser to the shop.

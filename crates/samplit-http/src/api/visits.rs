@@ -97,7 +97,7 @@ where
 /// One result of a batch.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-pub(crate) enum Item<'a, T> {
+enum Item<'a, T> {
     Done {
         status: u16,
         #[serde(flatten)]
@@ -140,6 +140,7 @@ pub(crate) struct AssignReply<'a> {
     )]
     assigned_at: Option<OffsetDateTime>,
     #[serde(serialize_with = "variants")]
+    #[schema(value_type = Vec<VariantReply<'a>>)]
     variants: &'a Assigned,
 }
 

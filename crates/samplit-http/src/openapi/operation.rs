@@ -262,9 +262,22 @@ impl Operation {
         self.reads::<T>(false, read)
     }
 
+    /// Likewise, for a type that is one of a family: its schema stands where it is used.
+    pub(super) fn body_inline<T: ToSchema>(mut self, read: Reader) -> Self {
+        let before = self.components.len();
+        T::schemas(&mut self.components);
+        let schema = serde_json::to_value(T::schema()).unwrap_or_default();
+        self.asks(before, &schema, true, read)
+    }
+
     fn reads<T: ToSchema>(mut self, is_required: bool, read: Reader) -> Self {
         let before = self.components.len();
         let schema = self.schema::<T>();
+        self.asks(before, &schema, is_required, read)
+    }
+
+    /// `before`: how many components there were without the body.
+    fn asks(mut self, before: usize, schema: &Json, is_required: bool, read: Reader) -> Self {
         let asked = self.components[before..].iter().map(|(name, _)| name.clone());
         self.asked.extend(asked);
         self.body = Some(json!({
@@ -343,6 +356,18 @@ impl Operation {
         let answer = self.answers.entry(status);
         let answer = answer.or_insert_with(|| json!({"description": describe(status), "content": {}}));
         answer["content"][content_type] = json!({"schema": {"type": "string"}});
+        self
+    }
+
+    /// The answer is an object that is described elsewhere.
+    pub(super) fn gives_json(mut self, status: u16) -> Self {
+        self.answers.insert(
+            status,
+            json!({
+                "description": describe(status),
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            }),
+        );
         self
     }
 
