@@ -7,6 +7,7 @@ use samplit_engine::{Engine, ErrorKind, Experiment, NotRecorded, Principal, Role
 use samplit_store::{Database, Settings};
 use samplit_tests::{config, connect, database, draft, engine, eventually, settings, start, step};
 
+use crate::pages::account;
 use crate::{conversion, sound, visitor};
 
 #[tokio::test]
@@ -124,12 +125,7 @@ async fn other_engines_forget_and_other_accounts_are_left_alone() {
     let id = experiment.id;
     assert!(there.assign(&me, id, visitor("anna")).await.unwrap().is_new);
 
-    let user = samplit_engine::UserId(uuid::Uuid::from_u128(7));
-    let stranger = Principal {
-        user_id: Some(user),
-        role: Role::Client,
-        ..Principal::system()
-    };
+    let stranger = account(&here, "stranger@example.org").await;
     let nothing = here.erase_visitor(&stranger, "anna").await.unwrap();
     assert_eq!((nothing.experiments, nothing.rows), (0, 0));
     assert!(

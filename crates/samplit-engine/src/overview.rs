@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use samplit_domain::{ExperimentId, Status};
 use samplit_store::overview;
+use uuid::Uuid;
 
 use crate::trail::unsigned;
 use crate::{Engine, Error, Principal, Scope};
@@ -29,6 +30,26 @@ pub struct HeldTrail {
 }
 
 impl Engine {
+    /// What people call those of `ids` that are experiments, installations or accounts which `who` may see.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Forbidden`](crate::ErrorKind::Forbidden) without the scope `read`.
+    pub async fn names(
+        &self,
+        who: &Principal,
+        ids: &[Uuid],
+    ) -> Result<BTreeMap<Uuid, String>, Error> {
+        who.require(Scope::Read)?;
+        let user = who.sees_only();
+        let read = self
+            .core
+            .database
+            .run(|session| Box::pin(overview::names(session, ids, user)));
+        let names: Vec<(Uuid, Option<String>)> = read.await?;
+        let named = |(id, name): (Uuid, Option<String>)| Some((id, name?));
+        Ok(names.into_iter().filter_map(named).collect())
+    }
+
     /// What there is of what `who` may see.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What an account has at a glance: experiments by status, and trails on hold.
+//! What an account has at a glance: experiments by status, trails on hold, and what things are called.
 
 use samplit_domain::{ExperimentId, Status, UserId};
 use uuid::Uuid;
@@ -15,6 +15,12 @@ statements! {
     LIST_HELD = "SELECT e.id, e.name, h.hold FROM audit_heads h JOIN experiments e \
         ON e.id = h.experiment_id WHERE h.hold IS NOT NULL AND ($1::uuid IS NULL OR e.user_id = $1) \
         ORDER BY e.created_at DESC, e.id LIMIT 20";
+    /// What people call experiments, sites and accounts; of one account, or of all.
+    LIST_NAMES = "SELECT id, name FROM experiments \
+        WHERE id = ANY($1) AND ($2::uuid IS NULL OR user_id = $2) \
+        UNION ALL SELECT id, coalesce(nullif(name, ''), domain) FROM platform_installations \
+        WHERE id = ANY($1) AND ($2 IS NULL OR user_id = $2) \
+        UNION ALL SELECT id, email FROM users WHERE id = ANY($1) AND ($2 IS NULL OR id = $2)";
 }
 
 /// A trail to which nothing is written.
@@ -41,6 +47,24 @@ pub async fn count_by_status(
     let read = |row| {
         let of = Columns::new(row, "experiments");
         Ok((of.word(0, "status", Status::Draft)?, of.get(1, "count")?))
+    };
+    rows.iter().map(read).collect()
+}
+
+/// What people call those of `ids` that are experiments, sites or accounts; `None`: everybody's.
+///
+/// # Errors
+/// When PostgreSQL fails or a row holds what no type of ours can.
+pub async fn names(
+    session: &Session<'_>,
+    ids: &[Uuid],
+    user_id: Option<UserId>,
+) -> Result<Vec<(Uuid, Option<String>)>, Error> {
+    let user: Option<Uuid> = user_id.map(|id| id.0);
+    let rows = session.query(LIST_NAMES, &[&ids, &user]).await?;
+    let read = |row| {
+        let of = Columns::new(row, "experiments");
+        Ok((of.get(0, "id")?, of.get(1, "name")?))
     };
     rows.iter().map(read).collect()
 }

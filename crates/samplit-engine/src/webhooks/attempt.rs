@@ -15,12 +15,13 @@ use samplit_store::webhook_outbox::{self, ClaimedDelivery};
 use samplit_store::webhooks::SealedSecrets;
 use samplit_store::{Session, webhooks};
 use time::OffsetDateTime;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::schedule::{is_hopeless, pause_after};
 use super::sender::{WebhookAnswer, WebhookRequest};
 use super::{PREVIOUS_SECRET, SECRET, open, signature};
 use crate::core::Core;
+use crate::page_events::is_passing;
 use crate::{Error, Secret};
 
 /// How long a sender may take, whatever it promised.
@@ -28,6 +29,15 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// For how long a delivery is that of whoever took it: longer than an attempt can take.
 pub(super) const LEASE: time::Duration = time::Duration::minutes(1);
+
+/// The pauses before it is tried again to note an outcome. What was sent is sent, and comes twice if that
+/// is not noted; together with the attempt they are shorter than the delivery is ours.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
 
 /// How much of an answer is kept, in bytes.
 const MAX_ANSWER: usize = 1_024;
@@ -60,7 +70,18 @@ pub(super) async fn attempt(core: &Core, claimed: &ClaimedDelivery) -> Result<()
         let (webhook, delivery) = (claimed.delivery.webhook_id, claimed.delivery.id);
         tracing::debug!(%webhook, %delivery, error, "a webhook was not delivered");
     }
-    settle(core, claimed, &attempt).await
+    let mut pauses = PAUSES.into_iter();
+    loop {
+        let settled = settle(core, claimed, &attempt).await;
+        let pause = match &settled {
+            Err(error) if is_passing(error) => pauses.next(),
+            _ => None,
+        };
+        match pause {
+            Some(pause) => sleep(pause).await,
+            None => return settled,
+        }
+    }
 }
 
 /// Signs and sends. What goes wrong is told in words.

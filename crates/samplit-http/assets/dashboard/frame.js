@@ -1,6 +1,7 @@
 // What every page of the dashboard gets beyond its HTML. Nothing on it needs this.
 import "./times.js";
 import "./copy.js";
+import "./passwords.js";
 
 // A form is sent once, however often its button is pressed.
 document.addEventListener("submit", (event) => {

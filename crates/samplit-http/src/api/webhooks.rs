@@ -18,7 +18,7 @@ use crate::{
     call::Call,
     fields::Fields,
     problem::Problem,
-    response::{Reply, empty, etag, json},
+    response::{Reply, empty, etag, json, tagged},
 };
 
 #[derive(Serialize, ToSchema)]
@@ -232,10 +232,7 @@ pub(crate) async fn replay(mut call: Call) -> Result<Reply, Problem> {
 
 /// A webhook with its entity tag.
 fn one(status: StatusCode, webhook: &WebhookJson<'_>) -> Reply {
-    let mut reply = json(status, webhook);
-    let (name, tag) = etag(webhook.version);
-    reply.headers_mut().insert(name, tag);
-    reply
+    tagged(json(status, webhook), etag(webhook.version, &[]))
 }
 
 pub(crate) fn read_new(body: Json) -> Result<NewWebhook, Problem> {

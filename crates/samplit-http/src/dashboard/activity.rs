@@ -1,10 +1,13 @@
 //! The activity log in words: who did what, to what, when.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use hyper::StatusCode;
 use samplit_domain::{Activity, ActorKind};
 use samplit_engine::Page;
 use serde_json::Value as Json;
+use uuid::Uuid;
 
 use super::{
     layout::{Frame, Section, html},
@@ -17,6 +20,8 @@ use crate::{call::Call, problem::Problem, response::Reply};
 struct ActivityPage {
     frame: Frame,
     entries: Vec<Activity>,
+    /// What the subjects are called.
+    names: BTreeMap<Uuid, String>,
     paging: Paging,
 }
 
@@ -30,23 +35,48 @@ pub(crate) async fn list(call: Call) -> Result<Reply, Problem> {
         limit: 50,
     };
     let id = subject.as_deref().and_then(|id| id.parse().ok());
-    let found = call.app.engine.activity(&who.principal, id, &page).await?;
+    let engine = &call.app.engine;
+    let found = engine.activity(&who.principal, id, &page).await?;
+    let ids = found.data.iter().filter_map(|entry| entry.subject_id);
+    let ids: Vec<Uuid> = ids.collect();
     let narrowed = [("subject", subject)];
     let page = ActivityPage {
         frame: Frame::new(&call, &who, Section::Activity, "Activity"),
+        names: engine.names(&who.principal, &ids).await?,
         entries: found.data,
         paging: Paging::new("/activity", &narrowed, cursor.is_some(), found.next_cursor),
     };
     Ok(html(StatusCode::OK, &page))
 }
 
+impl ActivityPage {
+    /// What it was done to, where that says more than the action, and where it is to be seen.
+    fn subject(&self, entry: &Activity) -> Option<(String, Option<String>)> {
+        let named = |name: &str| entry.detail.get(name).and_then(Json::as_str);
+        let known = entry.subject_id.and_then(|id| self.names.get(&id));
+        let name = known.map(String::as_str);
+        let name = name.or_else(|| ["name", "email", "shop"].into_iter().find_map(named))?;
+        let is_own = entry.subject_kind == "user" && entry.actor_email.as_deref() == Some(name);
+        (!is_own).then(|| (name.to_owned(), place(entry)))
+    }
+}
+
+/// Where what it was done to is to be seen.
+fn place(entry: &Activity) -> Option<String> {
+    let id = entry.subject_id?;
+    match entry.subject_kind.as_str() {
+        "experiment" => Some(format!("/experiments/{id}")),
+        "installation" => Some(format!("/installations/{id}")),
+        "key" if entry.action != "key.revoked" => Some(format!("/keys/{id}")),
+        _ => None,
+    }
+}
+
 /// Who did it.
-fn actor(entry: &Activity) -> String {
-    let email = entry.actor_email.as_deref().unwrap_or("somebody");
+fn actor(entry: &Activity) -> &str {
     match entry.actor.kind {
-        ActorKind::User => email.to_owned(),
-        ActorKind::Key => format!("{email}, by an API key"),
-        ActorKind::System => "The server".to_owned(),
+        ActorKind::User | ActorKind::Key => entry.actor_email.as_deref().unwrap_or("somebody"),
+        ActorKind::System => "The server",
     }
 }
 
@@ -75,7 +105,7 @@ fn action(entry: &Activity) -> &str {
         "installation.rotated" => "gave a site a new token",
         "installation.verified" => "found the snippet on a site",
         "installation.signing_secret_made" => "made a signing secret for a site",
-        "editor.opened" => "opened the picker on a site",
+        "editor.link_created" => "made a link that opens the picker",
         "shop.requested" => "asked to connect a shop",
         "shop.connected" => "connected a shop",
         "shop.removed" => "removed a shop",
@@ -93,25 +123,6 @@ fn action(entry: &Activity) -> &str {
         "key.revoked" => "revoked an API key",
         other => other,
     }
-}
-
-/// What it was done to, where that says more than the action, and where it is to be seen.
-fn subject(entry: &Activity) -> Option<(String, Option<String>)> {
-    let named = |name: &str| entry.detail.get(name).and_then(Json::as_str);
-    let name = ["name", "email", "shop"].into_iter().find_map(named);
-    let id = entry.subject_id?;
-    let place = match entry.subject_kind.as_str() {
-        "experiment" => Some(format!("/experiments/{id}")),
-        "installation" => Some(format!("/installations/{id}")),
-        "key" if entry.action != "key.revoked" => Some(format!("/keys/{id}")),
-        _ => None,
-    };
-    let name = name.map_or_else(|| id.to_string()[24..].to_owned(), str::to_owned);
-    let says_more = place.is_some() || !matches!(entry.subject_kind.as_str(), "user" | "session");
-    let is_named = ["name", "email", "shop"]
-        .into_iter()
-        .any(|n| named(n).is_some());
-    (says_more || is_named).then_some((name, place))
 }
 
 /// What else there is to say.
@@ -146,7 +157,7 @@ mod tests {
     use time::OffsetDateTime;
     use uuid::Uuid;
 
-    use super::{action, actor, detail, subject};
+    use super::{action, actor, detail, place};
 
     fn entry(action: &str, kind: &str, detail: Json) -> Activity {
         Activity {
@@ -185,20 +196,12 @@ mod tests {
             json!({"name": "shop", "scopes": ["read"]}),
         );
         assert_eq!(actor(&made), "The server");
-        let nil = Uuid::nil();
-        assert_eq!(
-            subject(&made),
-            Some(("shop".to_owned(), Some(format!("/keys/{nil}"))))
-        );
+        assert_eq!(place(&made), Some(format!("/keys/{}", Uuid::nil())));
         assert_eq!(detail(&made), "may read");
-        let changed = entry(
-            "user.changed",
-            "user",
-            json!({"role": "admin", "role_before": "client"}),
-        );
-        assert_eq!(
-            (subject(&changed), detail(&changed)),
-            (None, "client to admin".to_owned())
-        );
+        let gone = entry("key.revoked", "key", json!({}));
+        assert_eq!(place(&gone), None);
+        let role = json!({"role": "admin", "role_before": "client"});
+        let changed = entry("user.changed", "user", role);
+        assert_eq!(detail(&changed), "client to admin");
     }
 }

@@ -19,6 +19,10 @@ const STYLE: &str = concat!(
 const SCRIPTS: &[(&str, &str)] = &[
     ("frame.js", include_str!("../../assets/dashboard/frame.js")),
     ("times.js", include_str!("../../assets/dashboard/times.js")),
+    (
+        "passwords.js",
+        include_str!("../../assets/dashboard/passwords.js"),
+    ),
     ("copy.js", include_str!("../../assets/dashboard/copy.js")),
     (
         "wizard.js",

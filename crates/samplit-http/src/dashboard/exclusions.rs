@@ -71,12 +71,14 @@ async fn perform(call: &Call, who: &Principal, form: &Form) -> Result<&'static s
         .map_err(|_| Problem::not_found("exclusion rule"))?;
     Ok(match wish {
         "on" => {
-            engine.update_exclusion(who, rule, None, Some(true)).await?;
+            engine
+                .update_exclusion(who, rule, None, Some(true), None)
+                .await?;
             "exclusion_on"
         }
         "off" => {
             engine
-                .update_exclusion(who, rule, None, Some(false))
+                .update_exclusion(who, rule, None, Some(false), None)
                 .await?;
             "exclusion_off"
         }

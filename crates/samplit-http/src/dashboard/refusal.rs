@@ -63,7 +63,7 @@ impl Asked {
                 self.viewer().await,
                 title(problem.status),
             ),
-            detail: sentence(&problem.detail),
+            detail: sentence(&problem.detail.replace("such path", "page at this address")),
             status: problem.status.as_u16(),
             request_id: self.request_id.as_str(),
             may_retry: problem.status == StatusCode::SERVICE_UNAVAILABLE,
