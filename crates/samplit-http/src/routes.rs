@@ -12,7 +12,7 @@ use crate::{
     },
     cors,
     dashboard::{self, assets},
-    page, picker,
+    openapi, page, picker,
     router::{Handler, Route, Router},
     snippet, verify_page,
 };
@@ -36,13 +36,6 @@ pub fn pages() -> Vec<(Method, &'static str)> {
 
 fn named(routes: Vec<Route>) -> Vec<(Method, &'static str)> {
     let routes = routes.into_iter();
-    routes.map(|route| (route.method, route.pattern)).collect()
-}
-
-/// The routes of the API and what belongs to it, which the document describes.
-#[cfg(test)]
-pub(crate) fn described() -> Vec<(Method, &'static str)> {
-    let routes = table().into_iter().filter(|route| !route.page);
     routes.map(|route| (route.method, route.pattern)).collect()
 }
 
@@ -386,6 +379,9 @@ fn api_table() -> Vec<Route> {
         get("/v1/activity", |call| Box::pin(activity::list(call))),
         get("/s/{token}.js", |call| Box::pin(snippet::script(call))),
         get("/live/{id}", |call| Box::pin(page::live(call))),
+        get("/openapi.json", |call| {
+            Box::pin(async move { openapi::openapi(&call) })
+        }),
         get("/verify", |_call| {
             Box::pin(async { Ok(verify_page::verify()) })
         }),

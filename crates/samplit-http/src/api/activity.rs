@@ -6,8 +6,8 @@ use samplit_engine::Page;
 use serde::Serialize;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
-use uuid::Uuid;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::{
     call::Call,

@@ -129,7 +129,7 @@ async fn replace(
 }
 
 /// What is to be added.
-struct Addition {
+pub(crate) struct Addition {
     /// To which element; none: a new one.
     to: Option<ElementId>,
     /// The new element, without variants.

@@ -9,7 +9,7 @@ use hyper::{
 use samplit_domain::Violations;
 use samplit_engine::{GrantQuery, ShopifyHook, WordPressOrders};
 use serde::Serialize;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -37,6 +37,24 @@ pub(crate) struct LinkJson {
     url: String,
     #[serde(with = "time::serde::rfc3339")]
     expires_at: OffsetDateTime,
+}
+
+/// What a site signs with.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SigningSecret)]
+pub(crate) struct SecretJson<'a> {
+    secret: &'a str,
+}
+
+/// What became of an order.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Order)]
+pub(crate) struct OrderJson {
+    /// `recorded`, or `duplicate` where it was taken in before.
+    status: &'static str,
+    /// In how many experiments it counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    experiments: Option<usize>,
 }
 
 /// `POST /integrations/shopify/install`: a link for whoever runs the shop.
@@ -152,7 +170,10 @@ pub(crate) async fn signing_secret(mut call: Call) -> Result<Reply, Problem> {
     call.no_fields().await?;
     let (engine, id) = (&call.app.engine, call.installation_id());
     let secret = engine.new_signing_secret(&who, id).await?;
-    Ok(json_reply(StatusCode::CREATED, &json!({"secret": secret})))
+    Ok(json_reply(
+        StatusCode::CREATED,
+        &SecretJson { secret: &secret },
+    ))
 }
 
 /// `POST /integrations/wordpress/orders`
@@ -169,9 +190,10 @@ pub(crate) async fn wordpress_order(mut call: Call) -> Result<Reply, Problem> {
         signature: header("samplit-signature"),
         body: &body,
     };
-    let answer = match call.app.engine.wordpress_order(sent).await? {
-        Some(experiments) => json!({"status": "recorded", "experiments": experiments}),
-        None => json!({"status": "duplicate"}),
+    let experiments = call.app.engine.wordpress_order(sent).await?;
+    let answer = OrderJson {
+        status: experiments.map_or("duplicate", |_| "recorded"),
+        experiments,
     };
     Ok(json_reply(StatusCode::OK, &answer))
 }

@@ -77,16 +77,17 @@ fn value(name: &str, schema: &Json, components: &Json, depth: usize) -> Json {
     match kind {
         Some("object") => {
             let properties = schema["properties"].as_object().into_iter().flatten();
-            let fields = properties.map(|(name, schema)| {
-                (name.clone(), value(name, schema, components, depth + 1))
-            });
+            let fields = properties
+                .map(|(name, schema)| (name.clone(), value(name, schema, components, depth + 1)));
             fields.collect::<Map<_, _>>().into()
         }
         Some("array") => {
             let items = &schema["items"];
             if let Some(parts) = schema["prefixItems"].as_array() {
                 let parts = parts.iter();
-                return parts.map(|part| value(name, part, components, depth + 1)).collect();
+                return parts
+                    .map(|part| value(name, part, components, depth + 1))
+                    .collect();
             }
             let least = schema["minItems"].as_u64().unwrap_or(1).clamp(1, 4);
             let item = value(name, items, components, depth + 1);

@@ -10,7 +10,6 @@ mod tests;
 use std::{collections::BTreeSet, sync::LazyLock};
 
 use serde_json::{Map, Value as Json, json};
-use utoipa::{PartialSchema as _, ToSchema as _};
 
 use crate::{
     call::Call,
@@ -39,7 +38,10 @@ const SECTIONS: [(&str, &str); 10] = [
     ),
     (operations::EXCLUSIONS, "Rules that keep visits out."),
     (operations::WEBHOOKS, "News that are sent to other servers."),
-    (operations::ACCOUNTS, "Accounts, sessions, API keys, activity."),
+    (
+        operations::ACCOUNTS,
+        "Accounts, sessions, API keys, activity.",
+    ),
     (operations::FILES, "Pages and files for browsers."),
 ];
 
@@ -64,9 +66,8 @@ fn put_together(operations: Vec<operation::Operation>) -> Json {
     let mut components = Map::new();
     let mut asked = BTreeSet::new();
     let mut paths: Map<String, Json> = Map::new();
-    let mut inner = Vec::new();
-    Document::schemas(&mut inner);
-    inner.push(("Problem".to_owned(), Document::schema()));
+    let (problem, mut inner) = operation::schemas::<Document<'_>>();
+    inner.push(("Problem".to_owned(), problem));
     for operation in operations {
         inner.extend(operation.components.iter().cloned());
         asked.extend(operation.asked.iter().cloned());
@@ -75,8 +76,9 @@ fn put_together(operations: Vec<operation::Operation>) -> Json {
         item[method] = entry;
     }
     for (name, schema) in inner {
-        let schema = serde_json::to_value(schema).expect("a schema has string keys only");
-        let known = components.entry(name.clone()).or_insert_with(|| schema.clone());
+        let known = components
+            .entry(name.clone())
+            .or_insert_with(|| schema.clone());
         assert_eq!(*known, schema, "two types are called {name}");
     }
     for name in asked {
@@ -88,7 +90,8 @@ fn put_together(operations: Vec<operation::Operation>) -> Json {
     for operation in operations_mut(&mut paths) {
         add_examples(operation, &components);
     }
-    let tags = SECTIONS.map(|(name, description)| json!({"name": name, "description": description}));
+    let tags =
+        SECTIONS.map(|(name, description)| json!({"name": name, "description": description}));
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -128,7 +131,8 @@ fn close(schema: &mut Json) {
     match schema {
         Json::Object(map) => {
             if map.contains_key("properties") {
-                map.entry("additionalProperties").or_insert(Json::Bool(false));
+                map.entry("additionalProperties")
+                    .or_insert(Json::Bool(false));
             }
             map.values_mut().for_each(close);
         }

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use hyper::Method;
 use serde_json::{Map, Value as Json, json};
-use utoipa::{
-    ToSchema,
-    openapi::{RefOr, schema::Schema},
-};
+use utoipa::ToSchema;
 
 use super::example;
 
@@ -48,7 +45,8 @@ pub(crate) struct Operation {
     refusals: BTreeMap<u16, Vec<&'static str>>,
     /// What a refusal looks like, where it is no problem document.
     refusal: Option<Json>,
-    pub(super) components: Vec<(String, RefOr<Schema>)>,
+    /// Schemas by their names.
+    pub(super) components: Vec<(String, Json)>,
     /// The names of components that stand in request bodies.
     pub(super) asked: Vec<String>,
     #[cfg(test)]
@@ -145,10 +143,7 @@ impl Operation {
     /// The token of a link that opens the editor, from a page of one of its origins.
     pub(super) fn editor(self) -> Self {
         self.by(Auth::Editor)
-            .refuses(
-                401,
-                &["unknown_token", "token_expired", "unauthenticated"],
-            )
+            .refuses(401, &["unknown_token", "token_expired", "unauthenticated"])
             .refuses(403, &["origin_not_allowed", "forbidden"])
             .refuses(404, &["not_found"])
             .refuses(429, &["rate_limited"])
@@ -265,8 +260,7 @@ impl Operation {
     /// Likewise, for a type that is one of a family: its schema stands where it is used.
     pub(super) fn body_inline<T: ToSchema>(mut self, read: Reader) -> Self {
         let before = self.components.len();
-        T::schemas(&mut self.components);
-        let schema = serde_json::to_value(T::schema()).unwrap_or_default();
+        let schema = self.inline::<T>();
         self.asks(before, &schema, true, read)
     }
 
@@ -278,7 +272,9 @@ impl Operation {
 
     /// `before`: how many components there were without the body.
     fn asks(mut self, before: usize, schema: &Json, is_required: bool, read: Reader) -> Self {
-        let asked = self.components[before..].iter().map(|(name, _)| name.clone());
+        let asked = self.components[before..]
+            .iter()
+            .map(|(name, _)| name.clone());
         self.asked.extend(asked);
         self.body = Some(json!({
             "required": is_required,
@@ -340,12 +336,12 @@ impl Operation {
 
     /// Likewise, for a type that is one of a family: its schema stands where it is used.
     pub(super) fn gives_inline<T: ToSchema>(mut self, status: u16) -> Self {
-        T::schemas(&mut self.components);
+        let schema = self.inline::<T>();
         self.answers.insert(
             status,
             json!({
                 "description": describe(status),
-                "content": {"application/json": {"schema": T::schema()}},
+                "content": {"application/json": {"schema": schema}},
             }),
         );
         self
@@ -354,7 +350,8 @@ impl Operation {
     /// The answer is text of the type `content_type`.
     pub(super) fn gives_text(mut self, status: u16, content_type: &str) -> Self {
         let answer = self.answers.entry(status);
-        let answer = answer.or_insert_with(|| json!({"description": describe(status), "content": {}}));
+        let answer =
+            answer.or_insert_with(|| json!({"description": describe(status), "content": {}}));
         answer["content"][content_type] = json!({"schema": {"type": "string"}});
         self
     }
@@ -392,10 +389,17 @@ impl Operation {
     /// The schema of `T`, as a reference to a component.
     fn schema<T: ToSchema>(&mut self) -> Json {
         let name = T::name().into_owned();
-        T::schemas(&mut self.components);
         let reference = format!("#/components/schemas/{name}");
-        self.components.push((name, T::schema()));
+        let schema = self.inline::<T>();
+        self.components.push((name, schema));
         json!({"$ref": reference})
+    }
+
+    /// The schema of `T`, with those that it refers to as components.
+    fn inline<T: ToSchema>(&mut self) -> Json {
+        let (schema, inner) = schemas::<T>();
+        self.components.extend(inner);
+        schema
     }
 
     /// The key of a path item, and what stands there.
@@ -443,6 +447,16 @@ impl Operation {
         }
         (self.path, self.method.as_str().to_ascii_lowercase(), entry)
     }
+}
+
+/// The schema of `T`, and by their names those that it refers to.
+pub(super) fn schemas<T: ToSchema>() -> (Json, Vec<(String, Json)>) {
+    let mut inner = Vec::new();
+    T::schemas(&mut inner);
+    let inner = inner
+        .into_iter()
+        .map(|(name, schema)| (name, json!(schema)));
+    (json!(T::schema()), inner.collect())
 }
 
 impl Auth {

@@ -75,7 +75,10 @@ fn own() -> Vec<Operation> {
             .refuses(401, &["wrong_credentials"])
             .refuses(429, &["sign_in_throttled"]),
         section
-            .get("/v1/sessions", "The browsers that are signed in with the account")
+            .get(
+                "/v1/sessions",
+                "The browsers that are signed in with the account",
+            )
             .account()
             .gives::<SessionsJson>(200),
         section
@@ -103,7 +106,11 @@ fn users() -> Vec<Operation> {
             .get("/v1/users", "The accounts, newest first; for admins")
             .admin()
             .query("role", "only those with this role", &role)
-            .query("q", "only those with this in name or email", &json!({"type": "string"}))
+            .query(
+                "q",
+                "only those with this in name or email",
+                &json!({"type": "string"}),
+            )
             .paged()
             .gives::<users::PageJson<'_>>(200),
         section
@@ -121,7 +128,10 @@ fn users() -> Vec<Operation> {
             .admin()
             .gives::<UserJson<'_>>(200),
         section
-            .patch("/v1/users/{user_id}", "Changes the named fields; for admins")
+            .patch(
+                "/v1/users/{user_id}",
+                "Changes the named fields; for admins",
+            )
             .admin()
             .body::<UserChange>(|body| drop(users::read_change(body)))
             .gives::<UserJson<'_>>(200)

@@ -23,7 +23,11 @@ use crate::{
 };
 
 /// Why nobody gets a variant, or converts.
-const NOT_NOW: &[&str] = &["experiment_not_running", "sealed", "attribution_window_closed"];
+const NOT_NOW: &[&str] = &[
+    "experiment_not_running",
+    "sealed",
+    "attribution_window_closed",
+];
 
 pub(super) fn operations() -> Vec<Operation> {
     let mut all = experiments();
@@ -70,8 +74,10 @@ fn experiments() -> Vec<Operation> {
                 drop(draft::read_over(body, ExperimentDraft::new("", Vec::new())));
             })
             .refuses(409, &["key_taken"]),
-        step("/v1/experiments/{id}/start", "Begins to take visitors")
-            .refuses(409, &["not_fit_to_start", "not_registrable", "too_many_arms"]),
+        step("/v1/experiments/{id}/start", "Begins to take visitors").refuses(
+            409,
+            &["not_fit_to_start", "not_registrable", "too_many_arms"],
+        ),
         step("/v1/experiments/{id}/pause", "Takes no new visitors"),
         step("/v1/experiments/{id}/resume", "Takes new visitors again"),
         change(section.post("/v1/experiments/{id}/complete", "Ends it"))

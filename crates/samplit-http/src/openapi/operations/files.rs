@@ -10,7 +10,10 @@ pub(super) fn operations() -> Vec<Operation> {
             .get("/s/{token}.js", "The snippet with the settings of its site")
             .gives_text(200, "text/javascript"),
         section
-            .get("/live/{id}", "A page with live numbers; the key goes into the fragment")
+            .get(
+                "/live/{id}",
+                "A page with live numbers; the key goes into the fragment",
+            )
             .gives_text(200, "text/html"),
         section
             .get("/verify", "A page that verifies a bundle in the browser")

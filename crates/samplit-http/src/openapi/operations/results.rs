@@ -43,12 +43,22 @@ fn reports() -> Vec<Operation> {
             .gives_text(200, "text/event-stream")
             .refuses(503, &["too_many_streams", "draining"]),
         section
-            .get("/v1/experiments/{id}/timeline", "The weights of every snapshot")
+            .get(
+                "/v1/experiments/{id}/timeline",
+                "The weights of every snapshot",
+            )
             .account()
-            .query("evidence", "counts and intervals too", &json!({"type": "boolean"}))
+            .query(
+                "evidence",
+                "counts and intervals too",
+                &json!({"type": "boolean"}),
+            )
             .gives::<TimelineJson<'_>>(200),
         section
-            .get("/v1/experiments/{id}/weights.svg", "The weights as a picture")
+            .get(
+                "/v1/experiments/{id}/weights.svg",
+                "The weights as a picture",
+            )
             .account()
             .query("element", "which draw, from 0 on", &element)
             .gives_text(200, "image/svg+xml"),
@@ -75,11 +85,19 @@ fn reports() -> Vec<Operation> {
             )
             .account()
             .query("element", "which draw, from 0 on", &element)
-            .query("policy", "a policy, or `even`", &json!({
-                "type": "string", "enum": ["even", "thompson", "top_two"],
-            }))
+            .query(
+                "policy",
+                "a policy, or `even`",
+                &json!({
+                    "type": "string", "enum": ["even", "thompson", "top_two"],
+                }),
+            )
             .query("floor", "the least share of an arm under `policy`", &share)
-            .query("shares", "shares of the arms, with commas between them", &text)
+            .query(
+                "shares",
+                "shares of the arms, with commas between them",
+                &text,
+            )
             .gives::<WhatIf>(200),
         section
             .post("/v1/forecast", "How an experiment may go")
@@ -102,17 +120,33 @@ fn exports() -> Vec<Operation> {
     let section = Section(RESULTS);
     let format = json!({"type": "string", "enum": ["csv", "ndjson"], "default": "csv"});
     let tables = [
-        ("/v1/experiments/{id}/export/assignments", "A row per visitor"),
-        ("/v1/experiments/{id}/export/conversions", "A row per visitor who converted"),
-        ("/v1/experiments/{id}/export/results", "A row per arm: what it has shown so far"),
-        ("/v1/experiments/{id}/export/timeline", "A row per arm of each snapshot"),
+        (
+            "/v1/experiments/{id}/export/assignments",
+            "A row per visitor",
+        ),
+        (
+            "/v1/experiments/{id}/export/conversions",
+            "A row per visitor who converted",
+        ),
+        (
+            "/v1/experiments/{id}/export/results",
+            "A row per arm: what it has shown so far",
+        ),
+        (
+            "/v1/experiments/{id}/export/timeline",
+            "A row per arm of each snapshot",
+        ),
     ];
     let table = |(path, summary)| {
         section
             .get(path, summary)
             .account()
             .query("format", "of the table", &format)
-            .query("after", "goes on behind the row with this cursor", &json!({"type": "string"}))
+            .query(
+                "after",
+                "goes on behind the row with this cursor",
+                &json!({"type": "string"}),
+            )
             .gives_text(200, "text/csv")
             .gives_text(200, "application/x-ndjson")
             .refuses(503, &["too_many_exports"])

@@ -32,7 +32,10 @@ fn installations() -> Vec<Operation> {
     let section = Section(SITES);
     vec![
         section
-            .post("/v1/installations", "Makes an installation with its public token")
+            .post(
+                "/v1/installations",
+                "Makes an installation with its public token",
+            )
             .account()
             .once()
             .body::<NewInstallation>(|body| drop(installations::read_new(body)))
@@ -48,7 +51,10 @@ fn installations() -> Vec<Operation> {
             .unless_known()
             .gives::<InstallationJson<'_>>(200),
         section
-            .patch("/v1/installations/{installation_id}", "Changes the named fields")
+            .patch(
+                "/v1/installations/{installation_id}",
+                "Changes the named fields",
+            )
             .account()
             .if_match()
             .body::<InstallationChange>(|body| drop(installations::read_change(body)))
@@ -59,7 +65,10 @@ fn installations() -> Vec<Operation> {
             .if_match()
             .gives::<InstallationJson<'_>>(200),
         section
-            .post("/v1/installations/{installation_id}/rotate", "Gives it a new token")
+            .post(
+                "/v1/installations/{installation_id}/rotate",
+                "Gives it a new token",
+            )
             .account()
             .if_match()
             .optional_body::<Rotation>(|body| drop(installations::read_rotation(body)))
@@ -75,7 +84,10 @@ fn installations() -> Vec<Operation> {
             .gives::<VerifyJson>(200)
             .refuses(409, &["no_page_fetcher", "domain_changed"]),
         section
-            .get("/v1/installations/{installation_id}/snippet", "What to paste")
+            .get(
+                "/v1/installations/{installation_id}/snippet",
+                "What to paste",
+            )
             .account()
             .gives::<SnippetJson<'_>>(200)
             .refuses(400, &["unknown_host"]),
@@ -94,14 +106,20 @@ fn pages() -> Vec<Operation> {
     let section = Section(SITES);
     vec![
         section
-            .post("/v1/page", "What a page shows: every experiment on it, decided")
+            .post(
+                "/v1/page",
+                "What a page shows: every experiment on it, decided",
+            )
             .page()
             .body::<PageQuestion>(|body| drop(page_body::read_page(body)))
             .gives::<PageReply<'_>>(200)
             .refuses(401, &["unknown_token", "token_expired"]),
         section.preflight("/v1/page"),
         section
-            .post("/v1/events", "Exposures, conversions, and selectors that found nothing")
+            .post(
+                "/v1/events",
+                "Exposures, conversions, and selectors that found nothing",
+            )
             .page()
             .body::<PageReport>(|body| {
                 let events = body["events"].clone();
@@ -129,7 +147,10 @@ fn pages() -> Vec<Operation> {
             .refuses(412, &["version_mismatch"]),
         section.preflight("/v1/editor/variants"),
         section
-            .delete("/v1/editor/variants/{variant_id}", "Takes a variant out of the draft")
+            .delete(
+                "/v1/editor/variants/{variant_id}",
+                "Takes a variant out of the draft",
+            )
             .editor()
             .gives::<EditorJson<'_>>(200)
             .refuses(409, &["control", "last_variant", "illegal_transition"])
@@ -145,21 +166,30 @@ fn shops() -> Vec<Operation> {
     let told = json!({"type": "object", "description": "What the shop tells."});
     vec![
         section
-            .post("/integrations/shopify/install", "A link that connects a shop")
+            .post(
+                "/integrations/shopify/install",
+                "A link that connects a shop",
+            )
             .account()
             .body::<NewShop>(|body| drop(shops::read_shop(body)))
             .gives::<shops::LinkJson>(201)
             .refuses(400, &["unknown_host"])
             .refuses(409, &["no_shopify"]),
         section
-            .get("/integrations/shopify/install", "That link: sends the browser to the shop")
+            .get(
+                "/integrations/shopify/install",
+                "That link: sends the browser to the shop",
+            )
             .query("link", "what the link holds", &text)
             .gives_text(302, "text/plain")
             .refuses(400, &["unknown_host"])
             .refuses(401, &["unknown_token", "token_expired"])
             .refuses(409, &["no_shopify"]),
         section
-            .get("/integrations/shopify/callback", "Where the shop sends it back to")
+            .get(
+                "/integrations/shopify/callback",
+                "Where the shop sends it back to",
+            )
             .query("shop", "the shop", &text)
             .query("code", "for a token", &text)
             .query("state", "what the browser was sent with", &text)
@@ -169,7 +199,10 @@ fn shops() -> Vec<Operation> {
             .refuses(409, &["no_shopify", "shop_taken"])
             .refuses(502, &["shop_failed"]),
         section
-            .post("/integrations/shopify/webhooks", "What privacy laws ask for, signed by Shopify")
+            .post(
+                "/integrations/shopify/webhooks",
+                "What privacy laws ask for, signed by Shopify",
+            )
             .signed()
             .foreign_body("application/json", &told)
             .gives_text(200, "text/plain")
@@ -203,7 +236,10 @@ fn shops() -> Vec<Operation> {
             .gives::<SecretJson<'_>>(201)
             .refuses(409, &["no_wordpress", "no_secret"]),
         section
-            .post("/integrations/wordpress/orders", "An order of a site of WordPress, signed by it")
+            .post(
+                "/integrations/wordpress/orders",
+                "An order of a site of WordPress, signed by it",
+            )
             .signed()
             .foreign_body("application/json", &told)
             .gives::<OrderJson>(200),

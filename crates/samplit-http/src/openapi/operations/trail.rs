@@ -32,7 +32,10 @@ fn reading() -> Vec<Operation> {
     let visitor = json!({"type": "string", "minLength": 1, "maxLength": 255});
     vec![
         section
-            .get("/v1/experiments/{id}/audit/entries", "The entries, oldest first")
+            .get(
+                "/v1/experiments/{id}/audit/entries",
+                "The entries, oldest first",
+            )
             .account()
             .query("after", "`next_after` of the page before", &from_0)
             .query("limit", "how long a page is", &limit)
@@ -56,7 +59,10 @@ fn reading() -> Vec<Operation> {
             .refuses(409, &["not_in_trail"])
             .refuses(503, &["too_many_exports"]),
         section
-            .get("/v1/experiments/{id}/audit/checkpoint", "The latest signed checkpoint")
+            .get(
+                "/v1/experiments/{id}/audit/checkpoint",
+                "The latest signed checkpoint",
+            )
             .account()
             .no_query()
             .gives_text(200, "text/plain"),
@@ -87,9 +93,15 @@ fn reading() -> Vec<Operation> {
             .required_query("visitor", "the visitor", &visitor)
             .gives_json(200)
             .refuses(404, &["not_assigned"])
-            .refuses(409, &["no_signing_key", "not_yet_signed", "redacted_meanwhile"]),
+            .refuses(
+                409,
+                &["no_signing_key", "not_yet_signed", "redacted_meanwhile"],
+            ),
         section
-            .get("/v1/audit/keys", "The verifier keys of this server, for everybody")
+            .get(
+                "/v1/audit/keys",
+                "The verifier keys of this server, for everybody",
+            )
             .no_query()
             .gives::<KeysJson>(200),
         section
@@ -116,7 +128,10 @@ fn writing() -> Vec<Operation> {
     let section = Section(TRAIL);
     vec![
         section
-            .post("/v1/experiments/{id}/audit/checkpoint", "Signs a checkpoint now")
+            .post(
+                "/v1/experiments/{id}/audit/checkpoint",
+                "Signs a checkpoint now",
+            )
             .account()
             .no_fields()
             .gives_text(200, "text/plain")

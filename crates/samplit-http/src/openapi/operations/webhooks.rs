@@ -69,7 +69,10 @@ fn webhooks() -> Vec<Operation> {
     let status = serde_json::to_value(WebhookDeliveryStatus::schema()).unwrap_or_default();
     vec![
         section
-            .post("/v1/webhooks", "Makes a webhook with its secret, shown once")
+            .post(
+                "/v1/webhooks",
+                "Makes a webhook with its secret, shown once",
+            )
             .account()
             .body::<NewWebhook>(|body| drop(webhooks::read_new(body)))
             .gives::<WebhookJson<'_>>(201)
