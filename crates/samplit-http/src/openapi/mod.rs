@@ -86,7 +86,11 @@ fn put_together(operations: Vec<operation::Operation>) -> Json {
             close(schema);
         }
     }
-    let components = Json::Object(components);
+    let mut components = Json::Object(components);
+    let mut paths = Json::Object(paths);
+    for part in [&mut components, &mut paths] {
+        allow_null(part);
+    }
     for operation in operations_mut(&mut paths) {
         add_examples(operation, &components);
     }
@@ -121,8 +125,27 @@ fn put_together(operations: Vec<operation::Operation>) -> Json {
     })
 }
 
-fn operations_mut(paths: &mut Map<String, Json>) -> impl Iterator<Item = &mut Json> {
-    let items = paths.values_mut().filter_map(Json::as_object_mut);
+/// Says "null or" by `anyOf`: where anything will do, null is both, and `oneOf` would refuse it.
+fn allow_null(schema: &mut Json) {
+    match schema {
+        Json::Object(map) => {
+            let is_null = |choice: &Json| choice["type"] == "null";
+            let choices = map.get("oneOf").and_then(Json::as_array);
+            if choices.is_some_and(|choices| choices.iter().any(is_null))
+                && let Some(choices) = map.remove("oneOf")
+            {
+                map.insert("anyOf".to_owned(), choices);
+            }
+            map.values_mut().for_each(allow_null);
+        }
+        Json::Array(items) => items.iter_mut().for_each(allow_null),
+        _ => {}
+    }
+}
+
+fn operations_mut(paths: &mut Json) -> impl Iterator<Item = &mut Json> {
+    let items = paths.as_object_mut().into_iter().flat_map(Map::values_mut);
+    let items = items.filter_map(Json::as_object_mut);
     items.flat_map(|item| item.values_mut())
 }
 
