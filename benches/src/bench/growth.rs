@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_postgres::NoTls;
 
 use crate::report::{Goal, Report, number, rate};
-use crate::{Args, server, setup, writer};
+use crate::{Args, dashboard, server, setup, writer};
 
 pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
     let (_pg, url) = setup::migrated(true).await?;
@@ -41,6 +41,14 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
             String::new(),
             results,
             Goal::AtMost(50.0),
+        );
+        let page = dashboard::experiment_ms(&engine, id).await?;
+        report.add(
+            &format!("page of an experiment, {millions} million assignments"),
+            format!("{page:.1} ms"),
+            String::new(),
+            page,
+            Goal::AtMost(100.0),
         );
         sizes(&url, report).await?;
         audit(&url, id, millions, report).await?;

@@ -7,6 +7,7 @@
 #[path = "../setup.rs"]
 mod setup;
 
+mod dashboard;
 mod disk;
 mod growth;
 mod http;

@@ -17,6 +17,8 @@ pub(crate) struct Desk {
     /// `http://127.0.0.1:1234`
     pub(crate) base: String,
     pub(crate) engine: Engine,
+    /// The address of the database, for an engine that works beside.
+    pub(crate) database: String,
 }
 
 /// Runs `test` with a fresh server, to which nobody was yet.
@@ -27,6 +29,7 @@ pub(crate) async fn at_the_desk(test: impl AsyncFnOnce(&Desk)) {
         ..samplit_tests::config(1)
     };
     let engine = samplit_tests::engine_with(database.url(), config).await;
+    let url = database.url().to_owned();
     let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", public.local_addr().unwrap());
     let (stop, stopped) = oneshot::channel::<()>();
@@ -42,7 +45,13 @@ pub(crate) async fn at_the_desk(test: impl AsyncFnOnce(&Desk)) {
     let served = tokio::spawn(served);
     with_browser(async |page| {
         emulate(&page, 1280, 900, "light").await;
-        test(&Desk { page, base, engine }).await;
+        let desk = Desk {
+            page,
+            base,
+            engine,
+            database: url,
+        };
+        test(&desk).await;
     })
     .await;
     drop(stop);

@@ -51,7 +51,7 @@ async fn an_experiment_is_made_in_three_steps_from_nothing() {
         // Nothing goes on without a name; the step with the error is the one that is shown.
         desk.press("Next").await;
         desk.wait_for("#f-name-error").await;
-        assert_eq!(desk.text("#f-name-error").await, "Is missing.");
+        assert_eq!(desk.text("#f-name-error").await, "This is missing.");
         assert_eq!(step(desk).await, "1");
         photograph_as(&desk.page, "dashboard-experiment-error").await;
         desk.fill("#f-name", "Headline of the pricing page").await;
@@ -120,6 +120,34 @@ async fn an_experiment_is_made_in_three_steps_from_nothing() {
 }
 
 #[tokio::test]
+async fn nothing_typed_is_lost_when_the_session_ends() {
+    at_the_desk(async |desk| {
+        desk.enter(EMAIL, Role::Admin).await;
+        desk.open("/experiments/new").await;
+        desk.fill("#f-name", "Long thought about").await;
+        desk.page.delete_all_cookies().await.unwrap();
+        desk.press("Next").await;
+        desk.wait_for(".callout.trouble").await;
+        let kept = "return document.querySelector('#f-name').value;";
+        assert_eq!(desk.run(kept).await, json!("Long thought about"));
+        assert_eq!(step(desk).await, "1");
+        // Somebody who signs in meanwhile goes on from there.
+        let link = desk.engine.sign_in_link(&Principal::system(), EMAIL).await;
+        let join = format!(
+            "return fetch({}, {{ method: 'POST', body: new URLSearchParams() }}).then((answer) => answer.ok);",
+            json!(link.unwrap().path.unwrap())
+        );
+        desk.run(&join).await;
+        samplit_tests::eventually(async || {
+            desk.press("Next").await;
+            step(desk).await == "2"
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_site_is_added_and_ends_by_its_name() {
     at_the_desk(async |desk| {
         desk.enter(EMAIL, Role::Client).await;
@@ -138,11 +166,11 @@ async fn a_site_is_added_and_ends_by_its_name() {
         desk.press("Look for it now").await;
         desk.wait_for(".callout[data-kind='bad']").await;
         desk.click("details.danger > summary").await;
-        desk.fill("#fconfirm", "Coffee").await;
+        desk.fill("#f-confirm", "Coffee").await;
         desk.press("Disable it").await;
-        desk.wait_for("#fconfirm-error").await;
+        desk.wait_for("#f-confirm-error").await;
         photograph_as(&desk.page, "dashboard-installation-confirm").await;
-        desk.fill("#fconfirm", "Coffee shop").await;
+        desk.fill("#f-confirm", "Coffee shop").await;
         desk.press("Disable it").await;
         desk.wait_for(".callout[data-kind='warn']").await;
         desk.press("Enable it again").await;
@@ -177,11 +205,11 @@ async fn a_visitor_is_erased_after_a_confirmation() {
         desk.open("/visitors").await;
         desk.fill("#f-visitor-id", "visitor-7").await;
         desk.press("Find the visitor").await;
-        desk.wait_for("#fconfirm").await;
+        desk.wait_for("#f-confirm").await;
         photograph_as(&desk.page, "dashboard-visitor-found").await;
         desk.press("Erase for good").await;
-        desk.wait_for("#fconfirm-error").await;
-        desk.fill("#fconfirm", "visitor-7").await;
+        desk.wait_for("#f-confirm-error").await;
+        desk.fill("#f-confirm", "visitor-7").await;
         desk.press("Erase for good").await;
         desk.wait_for(".callout[data-kind='good']").await;
         photograph_as(&desk.page, "dashboard-visitor-erased").await;

@@ -3,6 +3,7 @@
 mod axe;
 mod desk;
 mod door;
+mod experiment;
 mod forms;
 mod pages;
 mod people;

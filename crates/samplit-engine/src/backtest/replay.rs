@@ -106,7 +106,7 @@ impl Backtest {
         }
         let people: u64 = self.tests.iter().map(OldTest::impressions).sum();
         if people > MAX_PEOPLE {
-            let detail = format!("have {people} visitors, at most {MAX_PEOPLE} are allowed");
+            let detail = format!("has {people} visitors, at most {MAX_PEOPLE} are allowed");
             violations.add("/tests", "out_of_range", detail);
         }
         let arms = self.tests.iter().map(|test| test.arms.len()).max();

@@ -6,16 +6,39 @@ let form = document.getElementById("experiment");
 let step = Number(form.dataset.step);
 let typing;
 let asked;
+let isMoving = false;
 
-/** Sends the form with what a button wants; the form that comes back, or null if another page does. */
+/** Sends the form with what a button wants; the form that comes back. */
 async function ask(wish) {
+  clearTimeout(typing);
   asked?.abort();
   asked = new AbortController();
   const body = new URLSearchParams(new FormData(form));
   body.set("do", wish);
   const answer = await fetch(location.href, { method: "POST", body, signal: asked.signal });
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  return page.getElementById("experiment");
+  const next = page.getElementById("experiment");
+  if (!next) throw new Error("another page than that of the form");
+  return next;
+}
+
+/** Does what a button wants, one after the other. What cannot be done is said, and nothing typed is lost. */
+async function carefully(work) {
+  if (isMoving) return;
+  isMoving = true;
+  form.querySelector(".callout.trouble")?.remove();
+  try {
+    await work();
+  } catch {
+    const trouble = document.createElement("p");
+    trouble.className = "callout trouble";
+    trouble.dataset.kind = "bad";
+    trouble.setAttribute("role", "alert");
+    trouble.textContent = "The server did not answer with this form. If you were signed out, sign in again in another tab, then go on here.";
+    form.querySelector(".wizard-actions").before(trouble);
+  } finally {
+    isMoving = false;
+  }
 }
 
 const fieldsets = () => form.querySelectorAll("fieldset[data-step]");
@@ -60,9 +83,7 @@ function begin(number) {
 /** Goes to a step, if nothing is wrong with those before it. */
 async function go(number) {
   if (number <= step) return begin(number);
-  const next = await ask(`check ${number - 1}`);
-  if (!next) return form.submit();
-  swap(next);
+  swap(await ask(`check ${number - 1}`));
   begin(Number(form.dataset.step));
 }
 
@@ -76,12 +97,11 @@ function follow() {
 
 async function forecast() {
   const next = await ask("forecast");
-  if (next) form.querySelector("#forecast").replaceChildren(...next.querySelector("#forecast").childNodes);
+  form.querySelector("#forecast").replaceChildren(...next.querySelector("#forecast").childNodes);
 }
 
 async function reshape(wish) {
   const next = await ask(wish);
-  if (!next) return form.submit();
   const before = form.querySelectorAll(".element, .variant").length;
   swap(next);
   show(step);
@@ -89,10 +109,11 @@ async function reshape(wish) {
   if (form.querySelectorAll(".element, .variant").length > before) added?.querySelector("input:not([type=hidden])")?.focus();
 }
 
-/** An answer that was overtaken by the next question is no failure. */
-const carefully = (work) => work.catch((error) => {
-  if (error.name !== "AbortError") form.submit();
-});
+/** The same form with the fields of another kind of element first. */
+async function redraw() {
+  swap(await ask("forecast"));
+  show(step);
+}
 
 function bind() {
   form.querySelector(".wizard-steps").hidden = false;
@@ -102,13 +123,13 @@ function bind() {
     const isEnter = button?.classList.contains("visually-hidden");
     if (isEnter && step < LAST) {
       event.preventDefault();
-      carefully(go(step + 1));
+      carefully(() => go(step + 1));
     } else if (wish === "forecast") {
       event.preventDefault();
-      carefully(forecast());
+      carefully(forecast);
     } else if (wish !== "save") {
       event.preventDefault();
-      carefully(reshape(wish));
+      carefully(() => reshape(wish));
     }
   });
   form.addEventListener("click", (event) => {
@@ -117,17 +138,18 @@ function bind() {
     const home = field?.closest("fieldset[data-step]");
     if (home) show(Number(home.dataset.step));
     const button = event.target.closest("button");
-    if (button?.dataset.go) carefully(go(Number(button.dataset.go)));
-    if (button?.hasAttribute("data-next")) carefully(go(step + 1));
+    if (button?.dataset.go) carefully(() => go(Number(button.dataset.go)));
+    if (button?.hasAttribute("data-next")) carefully(() => go(step + 1));
     if (button?.hasAttribute("data-back")) begin(step - 1);
   });
   form.addEventListener("input", (event) => {
     follow();
     const name = event.target.name ?? "";
-    if (name.endsWith("/element_type")) return carefully(ask("forecast").then((next) => { swap(next); show(step); }));
+    if (name.endsWith("/element_type")) carefully(redraw);
     if (!event.target.closest('.outlook, [data-step="3"]') && name !== "/traffic_allocation:percent") return;
     clearTimeout(typing);
-    typing = setTimeout(() => forecast().catch(() => {}), 400);
+    // What was overtaken by a button, or did not come, stays as it was.
+    typing = setTimeout(() => isMoving || forecast().catch(() => {}), 400);
   });
   follow();
 }

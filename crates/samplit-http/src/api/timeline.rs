@@ -74,7 +74,7 @@ pub(crate) async fn weights_svg(call: Call) -> Result<Reply, Problem> {
     }
     let until = SystemClock.now();
     let drawn = tokio::task::spawn_blocking(move || {
-        chart::weights_svg(&points, element, until, Size::Wide)
+        chart::weights_svg(&points, element, until, Size::Alone)
     });
     let svg = drawn.await.expect("drawing does not panic");
     Ok(content("image/svg+xml", svg))

@@ -41,24 +41,38 @@ const COLOURS: [RGBColor; 8] = [
 /// For which screens a chart is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Size {
-    /// Those of desks.
+    /// A picture that stands alone.
+    Alone,
+    /// In a page, on a desk.
     Wide,
-    /// Those of hands.
+    /// In a page, in a hand.
     Narrow,
 }
 
 impl Size {
     const fn pixels(self) -> (u32, u32) {
-        match self {
-            Self::Wide => (720, 240),
+        let (width, height) = match self {
+            Self::Alone => (720, 240),
+            Self::Wide => (560, 240),
             Self::Narrow => (340, 220),
+        };
+        (width * self.scale(), height * self.scale())
+    }
+
+    /// The library puts every point on a whole number. In a page, which says how wide a picture is, it
+    /// draws everything four times as large, so that curves are smooth.
+    const fn scale(self) -> u32 {
+        match self {
+            Self::Alone => 1,
+            Self::Wide | Self::Narrow => 4,
         }
     }
 
     /// Labels that fit below it.
     const fn labels(self) -> usize {
         match self {
-            Self::Wide => 7,
+            Self::Alone => 7,
+            Self::Wide => 6,
             Self::Narrow => 4,
         }
     }
@@ -97,28 +111,41 @@ const fn arm_colour(arm: usize) -> RGBColor {
     COLOURS[arm % COLOURS.len()]
 }
 
-/// Draws so many marks with labels along the axes.
+/// Draws marks with labels along the axes, so many beside them.
 fn axes(
     chart: &mut Chart<'_, '_>,
-    (below, beside): (usize, usize),
+    size: Size,
+    beside: usize,
     below_label: Label<'_>,
     beside_label: Label<'_>,
 ) -> Result<(), DrawError> {
-    let label = ("sans-serif", 13).into_font().color(&INK.mix(0.75));
+    let scale = size.scale();
+    let label = ("sans-serif", 13 * scale).into_font().color(&INK.mix(0.75));
     let mut mesh = chart.configure_mesh();
     if beside == 0 {
         mesh.disable_y_mesh();
     }
     mesh.light_line_style(TRANSPARENT)
-        .bold_line_style(INK.mix(0.14))
-        .axis_style(INK.mix(0.4))
-        .x_labels(below)
+        .bold_line_style(INK.mix(0.14).stroke_width(scale))
+        .axis_style(INK.mix(0.4).stroke_width(scale))
+        .set_all_tick_mark_size(5 * scale)
+        .x_labels(size.labels())
         .y_labels(beside)
         .x_label_style(label.clone())
         .y_label_style(label)
         .x_label_formatter(&below_label)
         .y_label_formatter(&beside_label)
         .draw()
+}
+
+/// Labels of shares along an axis from `low` to `high`, all with the digits that tell its marks apart.
+fn shares_between(low: f64, high: f64) -> impl Fn(&f64) -> String {
+    let digits = match high - low {
+        0.08.. => 0,
+        0.008.. => 1,
+        _ => 2,
+    };
+    move |share| format!("{:.digits$} %", 100.0 * share)
 }
 
 /// The unit in which so many seconds are told, with its name.
@@ -137,7 +164,7 @@ fn tenths(number: f64) -> f64 {
 pub(crate) mod tests {
     use samplit_engine::{ArmEvidence, ArmResults};
 
-    use super::unit;
+    use super::{shares_between, unit};
 
     /// An arm with these counts and nothing else that is told.
     pub(crate) fn arm(name: &str, assignments: u32, conversions: u32) -> ArmResults {
@@ -167,6 +194,17 @@ pub(crate) mod tests {
             value: None,
             evidence: ArmEvidence::default(),
             weight: 0.5,
+        }
+    }
+
+    #[test]
+    fn marks_of_an_axis_are_told_apart() {
+        for (low, high, expected) in [
+            (0.0, 0.2, "5 %"),
+            (0.04, 0.07, "5.0 %"),
+            (0.049, 0.051, "5.00 %"),
+        ] {
+            assert_eq!(shares_between(low, high)(&0.05), expected);
         }
     }
 

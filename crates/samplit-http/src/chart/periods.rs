@@ -49,11 +49,12 @@ fn draw(
         .map(|period| sum(&period.arms))
         .fold(1.0, f64::max);
     let end = place(periods.len().max(1)) - 0.5;
+    let scale = size.scale();
     let mut chart = ChartBuilder::on(area)
-        .margin_top(8)
-        .margin_right(1)
-        .x_label_area_size(28)
-        .y_label_area_size(56)
+        .margin_top(8 * scale)
+        .margin_right(scale)
+        .x_label_area_size(28 * scale)
+        .y_label_area_size(56 * scale)
         .build_cartesian_2d(-0.5..end, 0.0..1.04 * highest)?;
     let label = |at: &f64| {
         let index = periods.iter().enumerate();
@@ -62,8 +63,7 @@ fn draw(
             .next()
             .map_or_else(String::new, |(_, period)| day(period.first))
     };
-    let below = size.labels().min(periods.len().max(1));
-    axes(&mut chart, (below, 5), &label, &|number| {
+    axes(&mut chart, size, 5, &label, &|number| {
         format::value(*number)
     })?;
     for (index, period) in periods.iter().enumerate() {

@@ -4,8 +4,7 @@
 use plotters::prelude::*;
 use samplit_engine::ArmResults;
 
-use super::{Area, DrawError, Size, arm_colour, axes, picture};
-use crate::dashboard::format;
+use super::{Area, DrawError, Size, arm_colour, axes, picture, shares_between};
 
 /// Points of a hill.
 const POINTS: u32 = 160;
@@ -82,14 +81,16 @@ fn draw(
     (low, high, top): (f64, f64, f64),
     size: Size,
 ) -> Result<(), DrawError> {
+    let scale = size.scale();
     let mut chart = ChartBuilder::on(area)
-        .margin_top(8)
-        .margin_right(1)
-        .x_label_area_size(28)
+        .margin_top(8 * scale)
+        .margin_right(scale)
+        .x_label_area_size(28 * scale)
         .build_cartesian_2d(low..high, 0.0..1.04 * top)?;
     axes(
         &mut chart,
-        (size.labels(), 0),
+        size,
+        0,
         &|rate| inside(*rate, low, high),
         &|_| String::new(),
     )?;
@@ -99,7 +100,7 @@ fn draw(
         let surface: Vec<_> = cut().chain(ground).collect();
         let colour = arm_colour(*arm);
         chart.draw_series([Polygon::new(surface, colour.mix(0.2))])?;
-        chart.draw_series(LineSeries::new(cut(), colour.stroke_width(2)))?;
+        chart.draw_series(LineSeries::new(cut(), colour.stroke_width(2 * scale)))?;
     }
     Ok(())
 }
@@ -108,7 +109,7 @@ fn draw(
 fn inside(rate: f64, low: f64, high: f64) -> String {
     let place = (rate - low) / (high - low);
     if (0.03..=0.97).contains(&place) {
-        format::percent(rate)
+        shares_between(low, high)(&rate)
     } else {
         String::new()
     }

@@ -5,8 +5,7 @@ use plotters::prelude::*;
 use samplit_engine::CoursePoint;
 use time::OffsetDateTime;
 
-use super::{Area, DrawError, Size, arm_colour, axes, picture, tenths, unit};
-use crate::dashboard::format;
+use super::{Area, DrawError, Size, arm_colour, axes, picture, shares_between, tenths, unit};
 
 /// Draws what was known of each arm since `start`.
 pub(crate) fn rates_svg(points: &[CoursePoint], start: OffsetDateTime, size: Size) -> String {
@@ -40,11 +39,12 @@ fn draw(
         .map_or(1.0, |point| seconds(point.at).max(1.0));
     let (unit, unit_name) = unit(end);
     let (low, high) = range(points);
+    let scale = size.scale();
     let mut chart = ChartBuilder::on(area)
-        .margin_top(8)
-        .margin_right(1)
-        .x_label_area_size(28)
-        .y_label_area_size(56)
+        .margin_top(8 * scale)
+        .margin_right(scale)
+        .x_label_area_size(28 * scale)
+        .y_label_area_size(56 * scale)
         .build_cartesian_2d(0.0..end / unit, low..high)?;
     let last = 0.96 * end / unit;
     let age_label = |age: &f64| {
@@ -55,9 +55,7 @@ fn draw(
             format!("{} {unit_name}", tenths(*age))
         }
     };
-    axes(&mut chart, (size.labels(), 5), &age_label, &|rate| {
-        format::percent(*rate)
-    })?;
+    axes(&mut chart, size, 5, &age_label, &shares_between(low, high))?;
     let arms = points
         .iter()
         .map(|point| point.rates.len())
@@ -83,9 +81,9 @@ fn draw(
         let known = line(arm, |[_, estimate, _]| estimate);
         let colour = arm_colour(arm);
         if let [only] = known[..] {
-            chart.draw_series([Circle::new(only, 4, colour.filled())])?;
+            chart.draw_series([Circle::new(only, 4 * scale, colour.filled())])?;
         }
-        chart.draw_series(LineSeries::new(known, colour.stroke_width(2)))?;
+        chart.draw_series(LineSeries::new(known, colour.stroke_width(2 * scale)))?;
     }
     Ok(())
 }

@@ -63,11 +63,12 @@ fn edges(weights_ppb: &[u32]) -> Vec<f64> {
 fn draw(area: &Area<'_>, steps: &[Step], size: Size) -> Result<(), DrawError> {
     let end = steps.last().map_or(1.0, |step| step.seconds);
     let (unit, unit_name) = unit(end);
+    let scale = size.scale();
     let mut chart = ChartBuilder::on(area)
-        .margin_top(8)
-        .margin_right(1)
-        .x_label_area_size(28)
-        .y_label_area_size(48)
+        .margin_top(8 * scale)
+        .margin_right(scale)
+        .x_label_area_size(28 * scale)
+        .y_label_area_size(48 * scale)
         .build_cartesian_2d(0.0..end / unit, 0.0..1.0)?;
 
     let arms = steps.first().map_or(0, |step| step.edges.len());
@@ -83,12 +84,13 @@ fn draw(area: &Area<'_>, steps: &[Step], size: Size) -> Result<(), DrawError> {
             .chain(lower.into_iter().rev())
             .collect();
         chart.draw_series([Polygon::new(band, colour.mix(0.72))])?;
-        chart.draw_series(LineSeries::new(upper, colour.stroke_width(2)))?;
+        chart.draw_series(LineSeries::new(upper, colour.stroke_width(2 * scale)))?;
     }
     let last = 0.96 * end / unit;
     axes(
         &mut chart,
-        (size.labels(), 5),
+        size,
+        5,
         &|age| {
             // A label is as wide on both sides of its mark: at the end it would be cut.
             if *age > last {
@@ -165,7 +167,7 @@ mod tests {
     #[test]
     fn the_svg_has_a_band_per_arm_and_takes_the_colour_of_the_text() {
         let timeline = timeline([[500_000_000; 2], [250_000_000, 750_000_000]]);
-        let svg = weights_svg(&timeline, 0, OffsetDateTime::UNIX_EPOCH, Size::Wide);
+        let svg = weights_svg(&timeline, 0, OffsetDateTime::UNIX_EPOCH, Size::Alone);
         assert_eq!(svg.matches("<polygon").count(), 2);
         assert!(svg.contains("currentColor") && !svg.contains("#010203"));
         assert!(svg.contains("\"var(--arm-1,#2F7DF6)\""), "{svg}");
@@ -177,7 +179,7 @@ mod tests {
         let timeline = timeline([[500_000_000; 2]]);
         let svg = |seconds| {
             let until = OffsetDateTime::UNIX_EPOCH + Duration::seconds(seconds);
-            weights_svg(&timeline, 0, until, Size::Wide)
+            weights_svg(&timeline, 0, until, Size::Alone)
         };
         let labels = |svg: &str| svg.contains("\n10 s\n");
         assert!(svg(10).contains(" 718,8 "), "{}", svg(10));

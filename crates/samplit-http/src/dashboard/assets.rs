@@ -19,6 +19,7 @@ const STYLE: &str = concat!(
 const SCRIPTS: &[(&str, &str)] = &[
     ("frame.js", include_str!("../../assets/dashboard/frame.js")),
     ("times.js", include_str!("../../assets/dashboard/times.js")),
+    ("live.js", include_str!("../../assets/dashboard/live.js")),
     (
         "passwords.js",
         include_str!("../../assets/dashboard/passwords.js"),

@@ -82,7 +82,7 @@ pub(crate) fn percent(share: impl Borrow<f64>) -> String {
 
 /// A share that was measured, if there is one.
 pub(crate) fn percent_or_nothing(share: Option<f64>) -> String {
-    share.map_or_else(|| NOTHING.to_owned(), |share| percent(share))
+    share.map_or_else(|| NOTHING.to_owned(), percent)
 }
 
 /// How many of how many, as a share; nothing of nobody.
@@ -277,10 +277,9 @@ mod tests {
         for (number, expected) in cases {
             assert_eq!(plain(&count(number)), expected);
         }
-        assert_eq!(
-            (count(-1_i64), count(&7_usize)),
-            ("0".to_owned(), "7".to_owned())
-        );
+        let by_reference = &7_usize;
+        let counted = (count(-1_i64), count(by_reference));
+        assert_eq!(counted, ("0".to_owned(), "7".to_owned()));
         assert_eq!(plural(1_u64, "visitor"), "1 visitor");
         assert_eq!(plural(0_u64, "visitor"), "0 visitors");
     }

@@ -10,6 +10,7 @@ mod backtest;
 mod device;
 mod door;
 mod exclusions;
+mod experiment;
 mod experiments;
 pub(crate) mod field;
 pub(crate) mod form;

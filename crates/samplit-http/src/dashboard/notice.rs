@@ -24,6 +24,21 @@ const TEXTS: &[(&str, &str)] = &[
         "Your password was changed, and every session ended. Sign in with the new one.",
     ),
     ("session_ended", "The session was ended."),
+    // Experiments.
+    (
+        "experiment_started",
+        "The experiment runs: visitors are assigned from now on.",
+    ),
+    (
+        "experiment_paused",
+        "The experiment is paused: nobody new takes part.",
+    ),
+    ("experiment_resumed", "The experiment runs again."),
+    (
+        "experiment_completed",
+        "The experiment is completed: everybody gets the winner.",
+    ),
+    ("experiment_archived", "The experiment is archived."),
     // People and keys.
     ("user_saved", "The account was changed."),
     (

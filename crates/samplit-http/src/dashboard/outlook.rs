@@ -46,6 +46,8 @@ pub(crate) struct Told {
     /// Nine in ten end by then.
     pub(crate) at_latest: String,
     pub(crate) visitors: String,
+    /// The same without the word.
+    pub(crate) visitor_count: String,
     pub(crate) right_choice: String,
     /// What it wins against an even split meanwhile, in conversions; empty where it is nothing.
     pub(crate) gained: String,
@@ -168,6 +170,7 @@ impl Plan {
             days: day(told.days.p50),
             at_latest: day(told.days.p90),
             visitors: plural(visitors, "visitor"),
+            visitor_count: count(visitors),
             right_choice: percent(told.right_choice),
             gained: if gained == 0 {
                 String::new()

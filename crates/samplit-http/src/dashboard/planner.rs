@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::{
     field::Choice,
     form::Form,
-    format::percent,
+    format::share,
     layout::{Frame, Section, html},
     outlook::{Outlook, Plan, Told},
 };
@@ -50,7 +50,7 @@ pub(crate) async fn show(call: Call) -> Result<Reply, Problem> {
                 ..plan.clone()
             };
             if let Ok(told) = other.forecast(engine, who).await? {
-                others.push((percent(other.effect), other.told(&told)));
+                others.push((share(other.effect), other.told(&told)));
             }
         }
     }

@@ -1,10 +1,11 @@
 //! The routes of the dashboard. A refusal of theirs is a page as well.
 
 use hyper::Method;
+use samplit_domain::Transition;
 
 use super::{
-    activity, backtest, door, exclusions, experiments, installations, join, keys, overview,
-    planner, settings, users, visitors,
+    activity, backtest, door, exclusions, experiment, experiments, installations, join, keys,
+    overview, planner, settings, users, visitors,
 };
 use crate::router::{Handler, Route};
 
@@ -74,6 +75,36 @@ pub(crate) fn table() -> Vec<Route> {
         }),
         sent("/users/{user_id}/enable", |call| {
             Box::pin(users::enable(call))
+        }),
+        shown("/experiments/{id}", |call| Box::pin(experiment::show(call))),
+        // For a script, which has no use for a page that says why not.
+        Route {
+            timed: false,
+            page: false,
+            ..shown("/experiments/{id}/stream", |call| {
+                Box::pin(experiment::stream(call))
+            })
+        },
+        Route {
+            timed: false,
+            ..shown("/experiments/{id}/trail", |call| {
+                Box::pin(experiment::show_trail(call))
+            })
+        },
+        sent("/experiments/{id}/start", |call| {
+            Box::pin(experiment::change(call, Transition::Start))
+        }),
+        sent("/experiments/{id}/pause", |call| {
+            Box::pin(experiment::change(call, Transition::Pause))
+        }),
+        sent("/experiments/{id}/resume", |call| {
+            Box::pin(experiment::change(call, Transition::Resume))
+        }),
+        sent("/experiments/{id}/complete", |call| {
+            Box::pin(experiment::change(call, Transition::Complete))
+        }),
+        sent("/experiments/{id}/archive", |call| {
+            Box::pin(experiment::change(call, Transition::Archive))
         }),
         shown("/activity", |call| Box::pin(activity::list(call))),
         shown("/experiments", |call| Box::pin(experiments::list(call))),

@@ -109,9 +109,9 @@ async fn errors_stand_beside_their_fields_and_what_was_typed_stays() {
     let refused = desk.send(NEW, &with(&[wrong[0], wrong[2], wrong[3]])).await;
     refused
         .refuses(&[
-            ("f-name", "Is missing."),
-            ("f-traffic-allocation", "Must be between 0 and 1."),
-            ("f-goals-0-trigger-selector-value", "Is missing."),
+            ("f-name", "This is missing."),
+            ("f-traffic-allocation", "This must be between 0 and 1."),
+            ("f-goals-0-trigger-selector-value", "This is missing."),
         ])
         .has(&["value=\"150\"", "data-step=\"1\"", "href=\"#f-name\""]);
     let refused = desk
@@ -134,7 +134,7 @@ async fn steps_are_checked_one_by_one_and_the_form_changes_shape() {
     press("check 1", &[late]).await.has(&["data-step=\"2\""]);
     press("check 2", &[late]).await.has(&["data-step=\"3\""]);
     let refused = press("check 1", &[("/name", ""), late]).await;
-    refused.refuses(&[("f-name", "Is missing.")]);
+    refused.refuses(&[("f-name", "This is missing.")]);
     assert!(!refused.text().contains("f-goals-0-name-error"));
 
     let grown = press("add_variant 0", &[("/name", "")]).await;

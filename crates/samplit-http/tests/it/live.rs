@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use hyper::Method;
-use samplit_engine::Scope;
+use samplit_engine::{Principal, Redeem, Scope};
 use samplit_http::{Drain, HttpConfig};
 use serde_json::{Value as Json, json};
 use tokio::{
@@ -23,10 +23,13 @@ struct Events {
 
 impl Events {
     async fn open(server: &Server, path: &str, key: &str) -> Self {
+        let path = format!("{path}/results/stream");
+        Self::open_as(server, &path, &format!("authorization: Bearer {key}")).await
+    }
+
+    async fn open_as(server: &Server, path: &str, who: &str) -> Self {
         let mut stream = TcpStream::connect(server.public).await.unwrap();
-        let head = format!(
-            "GET {path}/results/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\r\n"
-        );
+        let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\n{who}\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         Self {
             stream,
@@ -156,4 +159,50 @@ async fn a_stream_says_that_it_is_there_and_ends_with_its_key() {
         .unwrap();
     let rest = events.rest().await;
     assert!(rest.ends_with("0\r\n\r\n"), "{rest}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_is_sent_the_same_as_html_as_long_as_the_session_lasts() {
+    let config = HttpConfig {
+        heartbeat: Duration::from_millis(20),
+        ..HttpConfig::default()
+    };
+    let (server, _database) = server(config).await;
+    let path = server.started().await;
+    let engine = &server.engine;
+    let link = engine
+        .sign_in_link(&Principal::system(), "owner@example.org")
+        .await;
+    let token = link.unwrap().path.unwrap().replace("/join/", "");
+    let signed_in = engine.redeem(&token, Redeem::default()).await.unwrap();
+    let cookie = format!("cookie: __Host-samplit_session={}", signed_in.token);
+    let page = path.replace("/v1", "");
+    let stream = format!("{page}/stream");
+    let mut one = Events::open_as(&server, &stream, &cookie).await;
+    let mut other = Events::open_as(&server, &stream, &cookie).await;
+    for events in [&mut one, &mut other] {
+        events.until("event: part\nid: 1\ndata: ").await;
+        let part = events.until("\n\n").await;
+        assert!(part.contains("Waiting for the first visitor"), "{part}");
+    }
+    let body = json!({"visitor_id": "anna"});
+    server.post(&format!("{path}/assign"), &body).await;
+    let mut parts = Vec::new();
+    for events in [&mut one, &mut other] {
+        events.until("event: part\n").await;
+        parts.push(events.until("\n\n").await);
+    }
+    assert!(parts[0].contains("Too early to tell"), "{}", parts[0]);
+    assert_eq!(parts[0], parts[1]);
+
+    engine.sign_out(&signed_in.token).await.unwrap();
+    for events in [one, other] {
+        let rest = events.rest().await;
+        assert!(rest.ends_with("0\r\n\r\n"), "{rest}");
+    }
+    let refused = Events::open_as(&server, &stream, "x: y")
+        .await
+        .until("\r\n")
+        .await;
+    assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
 }

@@ -18,7 +18,7 @@ async fn a_site_is_added_changed_rotated_and_ended() {
     ];
     let refused = desk.send("/installations", &wrong).await;
     refused
-        .refuses(&[("f-domain", "Must be the host of a site")])
+        .refuses(&[("f-domain", "This must be the host of a site")])
         .has(&["value=\"Shop\""]);
     let added = [
         ("/name", "Shop"),
@@ -57,7 +57,7 @@ async fn a_site_is_added_changed_rotated_and_ended() {
     let refused = desk.send(&path, &settings).await;
     refused.refuses(&[
         ("f-origins", "Line 2"),
-        ("f-hide-timeout-ms", "Must be between"),
+        ("f-hide-timeout-ms", "This must be between"),
     ]);
     let secret = desk.send(&path, &[("do", "secret")]).await;
     secret.has(&["shown this once", "value=\"Shop\""]);
@@ -69,7 +69,7 @@ async fn a_site_is_added_changed_rotated_and_ended() {
             &[("/verify/url", "https://other.test/"), ("do", "verify")],
         )
         .await;
-    verify.refuses(&[("f-verify-url", "Is no page of the domain")]);
+    verify.refuses(&[("f-verify-url", "This is no page of the domain")]);
     let picker = desk
         .send(
             &path,
@@ -80,7 +80,7 @@ async fn a_site_is_added_changed_rotated_and_ended() {
 
     let typo = [("confirm", "Sho"), ("do", "disable")];
     let refused = desk.send(&path, &typo).await;
-    refused.refuses(&[("fconfirm", "This must be exactly \u{201c}Shop\u{201d}.")]);
+    refused.refuses(&[("f-confirm", "This must be exactly \u{201c}Shop\u{201d}.")]);
     let sure = [("confirm", "Shop"), ("do", "disable")];
     assert!(
         desk.send(&path, &sure)
@@ -144,7 +144,7 @@ async fn a_visitor_is_erased_after_it_was_told_what_that_means() {
     ]);
     let unsure = [("/visitor_id", "v <1>"), ("confirm", "v"), ("do", "erase")];
     let refused = desk.send("/visitors", &unsure).await;
-    refused.refuses(&[("fconfirm", "This must be exactly")]);
+    refused.refuses(&[("f-confirm", "This must be exactly")]);
     let sure = [
         ("/visitor_id", "v <1>"),
         ("confirm", "v <1>"),
@@ -272,13 +272,15 @@ async fn old_tests_are_run_again_in_a_page_that_grows() {
     );
 
     let refused = send(upload("", &[])).await;
-    refused.refuses(&[("f-file", "Choose a CSV file.")]);
+    refused.refuses(&[("f-file", "This is missing; choose a CSV file.")]);
     let refused = send(upload("a,b\n1,2\n", &[("/allocation/floor:percent", "70")])).await;
     refused
-        .refuses(&[("f-file", "Line 1: there is no column")])
+        .refuses(&[("f-file", "This cannot be used: line 1: there is no column")])
         .has(&["value=\"70\""]);
     let much = "x".repeat(10 * 1024 * 1024);
-    assert_eq!(send(upload(&much, &[])).await.status, 413);
+    let refused = send(upload(&much, &[])).await;
+    assert_eq!(refused.status, 413);
+    refused.has(&["The body may have at most 10485760 bytes", "id=\"f-file\""]);
     let text = desk.send_body("/backtest", "text/csv", file.into()).await;
     assert_eq!(text.status, 415);
 }

@@ -85,7 +85,10 @@ fn page(frame: Frame, form: &Form) -> Reply {
 pub(crate) async fn run(mut call: Call) -> Result<Reply, Problem> {
     let signed_in = call.signed_in().await?;
     let frame = Frame::new(&call, &signed_in, Section::Backtest, "Back-test");
-    let Upload { form, file } = Upload::read(&mut call).await?;
+    let Upload { form, file } = match Upload::read(&mut call).await {
+        Ok(upload) => upload,
+        Err(problem) => return Ok(page(frame, &Form::of(usual()).refused(problem)?)),
+    };
     let read = match form.json() {
         Ok(json) => tokio::task::spawn_blocking(move || read(json, &file))
             .await
@@ -139,11 +142,14 @@ fn read(json: Json, file: &[u8]) -> Result<Asked, Problem> {
     }
     let mut tests = Vec::new();
     if file.is_empty() {
-        violations.add("/file", "required", "choose a CSV file");
+        violations.add("/file", "required", "is missing; choose a CSV file");
     } else {
         match read_old_tests(file, &columns) {
             Ok(read) => tests = read,
-            Err(malformed) => violations.add("/file", "malformed", malformed.to_string()),
+            Err(malformed) => {
+                let detail = format!("cannot be used: {malformed}");
+                violations.add("/file", "malformed", detail);
+            }
         }
     }
     let backtest = Backtest {

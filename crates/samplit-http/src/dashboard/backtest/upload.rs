@@ -1,11 +1,11 @@
 //! A form with a file, `multipart/form-data`: what it holds, within bounds.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::stream;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use hyper::{
     StatusCode,
-    body::Body as _,
+    body::Incoming,
     header::{CONTENT_TYPE, HeaderValue},
 };
 
@@ -13,6 +13,9 @@ use crate::{call::Call, dashboard::form::Form, problem::Problem};
 
 /// The most bytes of such a form, file included.
 pub(super) const LIMIT: usize = 10 * 1024 * 1024;
+
+/// The most bytes that are read to be able to say that it is too large.
+const PATIENCE: usize = 5 * LIMIT;
 
 /// The most parts of such a form.
 const MAX_PARTS: usize = 32;
@@ -31,21 +34,36 @@ impl Upload {
     /// 400 for what is no such form, 408, 413, 415.
     pub(super) async fn read(call: &mut Call) -> Result<Self, Problem> {
         let boundary = boundary(call.head.headers.get(CONTENT_TYPE))?;
-        let announced = call.body.size_hint().lower();
-        if usize::try_from(announced).is_ok_and(|length| length > LIMIT) {
-            return Err(Problem::body_too_large(LIMIT));
-        }
-        let body = Limited::new(&mut call.body, LIMIT).collect();
-        let body = match tokio::time::timeout(call.app.config.request_timeout, body).await {
-            Err(_elapsed) => return Err(Problem::body_timeout()),
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return Err(Problem::body_too_large(LIMIT));
-            }
-            Ok(Err(_broken)) => return Err(Problem::incomplete_body()),
-        };
+        let body = tokio::time::timeout(call.app.config.request_timeout, collect(&mut call.body));
+        let body = body.await.map_err(|_elapsed| Problem::body_timeout())??;
         parts(body, boundary).await
     }
+}
+
+/// The whole body. What is too large is read on for a while and thrown away: a browser shows no answer
+/// before it has sent everything.
+async fn collect(body: &mut Incoming) -> Result<Bytes, Problem> {
+    let mut kept = BytesMut::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_broken| Problem::incomplete_body())?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        length += data.len();
+        if length > PATIENCE {
+            return Err(Problem::body_too_large(LIMIT));
+        }
+        if length <= LIMIT {
+            kept.extend_from_slice(&data);
+        } else {
+            kept = BytesMut::new();
+        }
+    }
+    if length > LIMIT {
+        return Err(Problem::body_too_large(LIMIT));
+    }
+    Ok(kept.freeze())
 }
 
 fn boundary(content_type: Option<&HeaderValue>) -> Result<String, Problem> {

@@ -17,8 +17,8 @@ use crate::{
     chart::{Measure, Size, periods_svg, posterior_svg, rates_svg, weights_svg},
     dashboard::{
         format::{
-            Moment, NOTHING, chance, change, count, days, percent, percent_or_nothing, plural, share,
-            value,
+            Moment, NOTHING, chance, change, count, days, percent, percent_or_nothing, plural,
+            share, value,
         },
         layout::rendered,
     },
@@ -121,11 +121,14 @@ impl LivePart {
         let results = &live.results;
         let experiment = &results.experiment;
         let rate = real(results.conversions) / real(results.visitors.max(1));
-        let running = results.elements.first().map_or(0.0, |draw| draw.stopping.days);
+        let running = results
+            .elements
+            .first()
+            .map_or(0.0, |draw| draw.stopping.days);
         let measures_value = measure(experiment) == Measure::Value;
         let total = results.elements.first().map(|draw| {
             let values = draw.arms.iter().map(|arm| arm.value_sum);
-            value(values.sum())
+            value(values.sum::<f64>())
         });
         Self {
             status: experiment.status.as_str(),
@@ -149,7 +152,9 @@ impl LivePart {
 /// From the start to the end, or until now.
 fn running_for(experiment: &Experiment, now: OffsetDateTime, otherwise: f64) -> String {
     let end = experiment.completed_at.unwrap_or(now);
-    let span = experiment.started_at.map(|start| (end - start).as_seconds_f64() / 86_400.0);
+    let span = experiment
+        .started_at
+        .map(|start| (end - start).as_seconds_f64() / 86_400.0);
     days(span.unwrap_or(otherwise).max(0.0))
 }
 
@@ -172,7 +177,12 @@ impl Draw {
             arms: draw.arms.iter().enumerate().map(Arm::new).collect(),
             has_values: draw.arms.iter().any(|arm| arm.value.is_some()),
             leader: draw.stopping.leader,
-            conditions: draw.stopping.conditions.iter().map(Condition::new).collect(),
+            conditions: draw
+                .stopping
+                .conditions
+                .iter()
+                .map(Condition::new)
+                .collect(),
             charts: charts(live, index, draw),
             ratio: Ratio::new(draw),
             effects: draw.effects.iter().map(EffectRow::new).collect(),
@@ -223,7 +233,10 @@ impl Condition {
         let StoppingCondition { now, goal, .. } = *condition;
         let (what, stands) = match condition.code {
             "visitors_per_arm" => (
-                format!("At least {} for every variant that still competes", plural(whole(goal), "visitor")),
+                format!(
+                    "At least {} for every variant that still competes",
+                    plural(whole(goal), "visitor")
+                ),
                 plural(whole(now), "visitor"),
             ),
             "days" => (
@@ -231,11 +244,17 @@ impl Condition {
                 days(now),
             ),
             "expected_loss" => (
-                format!("Choosing the leader loses fewer than {} conversions per 1000 visitors", small(1_000.0 * goal)),
+                format!(
+                    "Choosing the leader loses fewer than {} conversions per 1000 visitors",
+                    small(1_000.0 * goal)
+                ),
                 format!("{} now", small(1_000.0 * now)),
             ),
             "p_best" => (
-                format!("The leader is at least {} likely to be the best", share(goal)),
+                format!(
+                    "The leader is at least {} likely to be the best",
+                    share(goal)
+                ),
                 format!("{} now", chance(now)),
             ),
             "confidence_sequence" => (
@@ -271,15 +290,25 @@ impl Ratio {
         let (kind, said) = match ratio.verdict {
             "sound" => ("good", "Visitors were split as planned."),
             "mismatch" => ("bad", "Visitors were not split as planned."),
-            _ => ("info", "Too early to tell whether visitors are split as planned."),
+            _ => (
+                "info",
+                "Too early to tell whether visitors are split as planned.",
+            ),
         };
         let mut said = said.to_owned();
         if ratio.leaked > 0 {
-            said += &format!(" {} came to a variant that was turned off.", plural(ratio.leaked, "visitor"));
+            said += &format!(
+                " {} came to a variant that was turned off.",
+                plural(ratio.leaked, "visitor")
+            );
         }
         let rows = draw.arms.iter().zip(&ratio.observed).zip(&ratio.expected);
         let rows = rows.map(|((arm, seen), expected)| {
-            [arm.name.clone(), count(*seen), value((expected * 10.0).round() / 10.0)]
+            [
+                arm.name.clone(),
+                count(*seen),
+                value((expected * 10.0).round() / 10.0),
+            ]
         });
         Some(Self {
             kind,
@@ -299,7 +328,11 @@ impl EffectRow {
         let [low, high] = effect.interval;
         Self {
             name: effect.name.clone(),
-            kind: if effect.variants.len() > 1 { "together" } else { "alone" },
+            kind: if effect.variants.len() > 1 {
+                "together"
+            } else {
+                "alone"
+            },
             effect: points(effect.effect),
             interval: format!("{} to {}", points(low), points(high)),
         }
@@ -312,16 +345,21 @@ fn charts(live: &LiveResults, index: usize, draw: &ElementResults) -> Vec<Chart>
     let until = experiment.completed_at.unwrap_or(results.as_of);
     let start = live.course.weights.first().map_or(until, |point| point.at);
     let names = || draw.arms.iter().map(|arm| arm.name.clone());
-    let both = |svg: &dyn Fn(Size) -> String| (svg(Size::Wide), svg(Size::Narrow));
     let mut charts = Vec::new();
 
-    let (wide, narrow) = both(&|size| posterior_svg(&draw.arms, size));
+    let (wide, narrow) = inline(|size| posterior_svg(&draw.arms, size));
     let rates: Vec<Vec<String>> = draw
         .arms
         .iter()
         .map(|arm| {
             let [low, high] = arm.credible_interval;
-            vec![arm.name.clone(), percent(arm.posterior_mean), percent(low), percent(high), chance(arm.p_best)]
+            vec![
+                arm.name.clone(),
+                percent(arm.posterior_mean),
+                percent(low),
+                percent(high),
+                chance(arm.p_best),
+            ]
         })
         .collect();
     charts.push(Chart {
@@ -342,7 +380,7 @@ fn charts(live: &LiveResults, index: usize, draw: &ElementResults) -> Vec<Chart>
     if let Some(course) = course.filter(|course| !course.points.is_empty()) {
         charts.push(rates_chart(course, start, draw, results.as_of));
     }
-    let (wide, narrow) = both(&|size| weights_svg(&live.course.weights, index, until, size));
+    let (wide, narrow) = inline(|size| weights_svg(&live.course.weights, index, until, size));
     let shares = live.course.weights.iter().rev().take(20).map(|point| {
         let weights = point.weights_ppb.get(index).into_iter().flatten();
         let weights = weights.map(|ppb| percent(f64::from(*ppb) / 1e9));
@@ -354,17 +392,30 @@ fn charts(live: &LiveResults, index: usize, draw: &ElementResults) -> Vec<Chart>
         note: "The share of new visitors that each variant got, since the start.".to_owned(),
         alt: format!(
             "Share of new visitors now: {}.",
-            draw.arms.iter().map(|arm| format!("{} {}", arm.name, percent(arm.weight))).collect::<Vec<_>>().join(", ")
+            draw.arms
+                .iter()
+                .map(|arm| format!("{} {}", arm.name, percent(arm.weight)))
+                .collect::<Vec<_>>()
+                .join(", ")
         ),
         wide,
         narrow,
-        columns: ["From (UTC)".to_owned()].into_iter().chain(names()).collect(),
+        columns: ["From (UTC)".to_owned()]
+            .into_iter()
+            .chain(names())
+            .collect(),
         rows: shares.collect(),
     });
     if let Some(course) = course.filter(|course| !course.periods.is_empty()) {
         charts.push(periods_chart(course, measure(experiment), draw));
     }
     charts
+}
+
+/// A chart for wide screens and for narrow ones. Within HTML it needs no name of its language.
+fn inline(svg: impl Fn(Size) -> String) -> (String, String) {
+    let of = |size| svg(size).replace(" xmlns=\"http://www.w3.org/2000/svg\"", "");
+    (of(Size::Wide), of(Size::Narrow))
 }
 
 fn rates_chart(
@@ -381,8 +432,12 @@ fn rates_chart(
         };
         point.rates.iter().map(rate).collect()
     };
+    let (wide, narrow) = inline(|size| rates_svg(&course.points, start, size));
     let last = course.points.last().map(known).unwrap_or_default();
-    let last: Vec<String> = names().zip(last).map(|(name, rate)| format!("{name} {rate}")).collect();
+    let last: Vec<String> = names()
+        .zip(last)
+        .map(|(name, rate)| format!("{name} {rate}"))
+        .collect();
     let rows = course.points.iter().rev().map(|point| {
         let at = point.at.min(now);
         [utc(at)].into_iter().chain(known(point)).collect()
@@ -392,8 +447,8 @@ fn rates_chart(
         title: "What was known when".to_owned(),
         note: "Conversion rates with intervals that hold however often you look. A difference whose bands have parted is real.".to_owned(),
         alt: format!("Conversion rates with always-valid intervals, now: {}.", last.join(", ")),
-        wide: rates_svg(&course.points, start, Size::Wide),
-        narrow: rates_svg(&course.points, start, Size::Narrow),
+        wide,
+        narrow,
         columns: ["Until (UTC)".to_owned()].into_iter().chain(names()).collect(),
         rows: rows.collect(),
     }
@@ -409,23 +464,33 @@ fn periods_chart(course: &DrawCourse, measure: Measure, draw: &ElementResults) -
         7 => "week".to_owned(),
         days => format!("{days} days"),
     };
+    let (wide, narrow) = inline(|size| periods_svg(course, measure, size));
     let highest = course
         .periods
         .iter()
         .max_by(|one, two| sum(measure, &one.arms).total_cmp(&sum(measure, &two.arms)));
     let rows = course.periods.iter().rev().map(|period| {
         let arms = period.arms.iter().map(|arm| value(measure.of(arm)));
-        [period.first.to_string(), value(sum(measure, &period.arms))].into_iter().chain(arms).collect()
+        [period.first.to_string(), value(sum(measure, &period.arms))]
+            .into_iter()
+            .chain(arms)
+            .collect()
     });
     Chart {
         id: "periods",
         title: format!("{noun} per {span}"),
-        note: format!("Counted for the {span} in which the visitor was assigned; later {what} are added to it."),
+        note: format!(
+            "Counted for the {span} in which the visitor was assigned; later {what} are added to it."
+        ),
         alt: highest.map_or_else(String::new, |period| {
-            format!("{noun} per {span}; most in that of {}: {}.", period.first, value(sum(measure, &period.arms)))
+            format!(
+                "{noun} per {span}; most in that of {}: {}.",
+                period.first,
+                value(sum(measure, &period.arms))
+            )
         }),
-        wide: periods_svg(course, measure, Size::Wide),
-        narrow: periods_svg(course, measure, Size::Narrow),
+        wide,
+        narrow,
         columns: ["From".to_owned(), "All".to_owned()]
             .into_iter()
             .chain(draw.arms.iter().map(|arm| arm.name.clone()))

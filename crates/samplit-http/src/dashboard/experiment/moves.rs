@@ -9,7 +9,10 @@ use crate::dashboard::format::{chance, share};
 const NOTABLE: f64 = 0.1;
 
 /// The most that are told; the newest.
-const MOST: usize = 12;
+const MOST: usize = 8;
+
+/// Of what happens within so long a part of the whole course, only how it ends is told.
+const MOMENT: f64 = 1.0 / 40.0;
 
 /// Weights that came into force.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +35,11 @@ pub(crate) fn moves(
 ) -> Vec<Move> {
     let mut told: Option<(Vec<f64>, &'static str)> = None;
     let mut moves = Vec::new();
-    for point in timeline {
+    let passing = passing(timeline, element);
+    for (point, is_passing) in timeline.iter().zip(passing) {
+        if is_passing {
+            continue;
+        }
         let weights = point.weights_ppb.get(element);
         let weights: Vec<f64> = weights
             .into_iter()
@@ -40,7 +47,10 @@ pub(crate) fn moves(
             .map(|ppb| f64::from(*ppb) / 1e9)
             .collect();
         let change = match &told {
-            None => Some((begin(point.method, &weights), reason(point.method, &weights, arms, allocation))),
+            None => Some((
+                begin(point.method, &weights),
+                reason(point.method, &weights, arms, allocation),
+            )),
             Some((before, method)) => {
                 let off_or_on = off_or_on(before, &weights, arms);
                 let largest = largest(before, &weights);
@@ -72,6 +82,28 @@ pub(crate) fn moves(
     moves
 }
 
+/// Which points are soon followed by others of their kind.
+fn passing(timeline: &[TimelinePoint], element: usize) -> Vec<bool> {
+    let (Some(first), Some(last)) = (timeline.first(), timeline.last()) else {
+        return Vec::new();
+    };
+    let moment = (MOMENT * (last.at - first.at).as_seconds_f64()).max(1e-6);
+    let moment_of = |at: OffsetDateTime| ((at - first.at).as_seconds_f64() / moment).floor();
+    let kind = |point: &TimelinePoint| {
+        let weights = point.weights_ppb.get(element).into_iter().flatten();
+        let off: Vec<bool> = weights.map(|weight| *weight == 0).collect();
+        (point.method, off)
+    };
+    let mut passing = vec![false; timeline.len()];
+    for (index, pair) in timeline.windows(2).enumerate().skip(1) {
+        let is_soon = moment_of(pair[0].at)
+            .total_cmp(&moment_of(pair[1].at))
+            .is_eq();
+        passing[index] = is_soon && kind(&pair[0]) == kind(&pair[1]);
+    }
+    passing
+}
+
 fn begin(method: &str, weights: &[f64]) -> String {
     match method {
         "fixed" => {
@@ -85,7 +117,8 @@ fn begin(method: &str, weights: &[f64]) -> String {
 /// The arm that moved furthest, and how far.
 fn largest(before: &[f64], now: &[f64]) -> Option<(usize, f64)> {
     let by = before.iter().zip(now).map(|(before, now)| now - before);
-    by.enumerate().max_by(|(_, one), (_, two)| one.abs().total_cmp(&two.abs()))
+    by.enumerate()
+        .max_by(|(_, one), (_, two)| one.abs().total_cmp(&two.abs()))
 }
 
 fn went(arms: &[&str], arm: usize, before: f64, by: f64) -> Option<String> {
@@ -110,7 +143,10 @@ fn off_or_on(before: &[f64], now: &[f64], arms: &[&str]) -> Option<String> {
 
 /// What the weights follow from.
 fn reason(method: &str, weights: &[f64], arms: &[&str], allocation: &Allocation) -> String {
-    let best = weights.iter().enumerate().max_by(|(_, one), (_, two)| one.total_cmp(two));
+    let best = weights
+        .iter()
+        .enumerate()
+        .max_by(|(_, one), (_, two)| one.total_cmp(two));
     match (method, best) {
         ("fixed", _) => "The shares were fixed before the start.".to_owned(),
         ("uniform", _) => format!(
@@ -141,15 +177,16 @@ mod tests {
 
     use super::moves;
 
+    /// Shares are in thousandths.
     #[track_caller]
-    fn check(course: &[(&'static str, [f64; 2])], expected: &[&str]) {
+    fn check(course: &[(&'static str, [u32; 2])], expected: &[&str]) {
         let points: Vec<TimelinePoint> = (0_u32..)
             .zip(course)
             .map(|(seq, (method, weights))| TimelinePoint {
                 snapshot_seq: u64::from(seq) + 1,
                 at: OffsetDateTime::UNIX_EPOCH + Duration::hours(i64::from(seq)),
                 method,
-                weights_ppb: vec![weights.map(|weight| (weight * 1e9) as u32).to_vec()],
+                weights_ppb: vec![weights.map(|weight| weight * 1_000_000).to_vec()],
                 arms: Vec::new(),
             })
             .collect();
@@ -161,7 +198,9 @@ mod tests {
         let told = moves(&points, 0, &["grey", "green"], &allocation);
         let told: Vec<String> = told
             .iter()
-            .map(|told| format!("{}: {}. {}", told.seq, told.what, told.why).replace('\u{202f}', " "))
+            .map(|told| {
+                format!("{}: {}. {}", told.seq, told.what, told.why).replace('\u{202f}', " ")
+            })
             .collect();
         assert_eq!(told, expected);
     }
@@ -169,15 +208,15 @@ mod tests {
     #[test]
     fn notable_moves_are_told_with_their_reason() {
         let even = "1: Even split. Every variant gets as many visitors until each has 100.";
-        check(&[("uniform", [0.5, 0.5]), ("uniform", [0.5, 0.5])], &[even]);
+        check(&[("uniform", [500, 500]), ("uniform", [500, 500])], &[even]);
         check(
             &[
-                ("uniform", [0.5, 0.5]),
-                ("thompson", [0.48, 0.52]),
-                ("thompson", [0.44, 0.56]),
-                ("thompson", [0.304, 0.696]),
-                ("thompson", [0.0, 1.0]),
-                ("thompson", [0.304, 0.696]),
+                ("uniform", [500, 500]),
+                ("thompson", [480, 520]),
+                ("thompson", [440, 560]),
+                ("thompson", [304, 696]),
+                ("thompson", [0, 1000]),
+                ("thompson", [304, 696]),
             ],
             &[
                 "6: “grey” was turned on again. Somebody turned a variant off or on.",
@@ -190,7 +229,7 @@ mod tests {
             ],
         );
         check(
-            &[("fixed", [0.9, 0.1])],
+            &[("fixed", [900, 100])],
             &["1: Fixed split: 90 %, 10 %. The shares were fixed before the start."],
         );
         check(&[], &[]);

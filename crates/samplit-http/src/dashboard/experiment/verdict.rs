@@ -93,9 +93,16 @@ fn mismatch(draw: &ElementResults) -> Option<(&str, u64, f64)> {
     let ratio = draw.sample_ratio.as_ref();
     let ratio = ratio.filter(|ratio| ratio.verdict == "mismatch")?;
     #[expect(clippy::cast_precision_loss, reason = "only compared")]
-    let off = |(seen, expected): (u64, f64)| (seen as f64 - expected).abs() / expected.max(1.0).sqrt();
-    let arms = ratio.observed.iter().copied().zip(ratio.expected.iter().copied());
-    let worst = arms.enumerate().max_by(|(_, one), (_, two)| off(*one).total_cmp(&off(*two)));
+    let off =
+        |(seen, expected): (u64, f64)| (seen as f64 - expected).abs() / expected.max(1.0).sqrt();
+    let arms = ratio
+        .observed
+        .iter()
+        .copied()
+        .zip(ratio.expected.iter().copied());
+    let worst = arms
+        .enumerate()
+        .max_by(|(_, one), (_, two)| off(*one).total_cmp(&off(*two)));
     let (arm, (seen, expected)) = worst?;
     Some((&draw.arms.get(arm)?.name, seen, expected))
 }
@@ -205,7 +212,7 @@ fn evidence(facts: &Facts<'_>) -> String {
     let mut said = format!("It is {} likely to be the best", chance(facts.p_best));
     if let Some((median, [low, high])) = facts.lift {
         said += &format!(
-            ", with {} conversions against control (95 % sure: {} to {})",
+            ", with {} conversions against control (95\u{202f}% sure: {} to {})",
             change(median),
             change(low),
             change(high)
@@ -259,8 +266,10 @@ fn keep_running(facts: &Facts<'_>) -> String {
             "Keep running about {} at this pace, until the stopping rule is met.",
             plural(whole(days), "day")
         ),
-        None => "Keep running until the stopping rule is met; how long that takes cannot be told yet."
-            .to_owned(),
+        None => {
+            "Keep running until the stopping rule is met; how long that takes cannot be told yet."
+                .to_owned()
+        }
     }
 }
 
@@ -317,12 +326,25 @@ mod tests {
     fn a_running_experiment_says_who_leads_and_how_long_to_wait() {
         let wait = "Keep running about 6 days at this pace, until the stopping rule is met.";
         check(&facts(), ["info", "“green” leads", LEADS, wait]);
-        let soon = Facts { days_to_go: Some(0.4), ..facts() };
-        check(&soon, ["info", "“green” leads", LEADS, "Keep running about a day."]);
-        let unknown = Facts { days_to_go: None, ..facts() };
-        let wait = "Keep running until the stopping rule is met; how long that takes cannot be told yet.";
+        let soon = Facts {
+            days_to_go: Some(0.4),
+            ..facts()
+        };
+        check(
+            &soon,
+            ["info", "“green” leads", LEADS, "Keep running about a day."],
+        );
+        let unknown = Facts {
+            days_to_go: None,
+            ..facts()
+        };
+        let wait =
+            "Keep running until the stopping rule is met; how long that takes cannot be told yet.";
         check(&unknown, ["info", "“green” leads", LEADS, wait]);
-        let paused = Facts { status: Status::Paused, ..facts() };
+        let paused = Facts {
+            status: Status::Paused,
+            ..facts()
+        };
         let wait = "It is paused: nobody new takes part. Resume it to learn more.";
         check(&paused, ["info", "“green” leads", LEADS, wait]);
     }
@@ -355,21 +377,46 @@ mod tests {
             now costs 12 conversions per 1000 visitors on average. The difference is proven, however often \
             you have looked.";
         let keep = "Keep “grey”: the stopping rule is met, and no variant beats it.";
-        check(&kept, ["good", "“grey”, the control, leads", sentence, keep]);
+        check(
+            &kept,
+            ["good", "“grey”, the control, leads", sentence, keep],
+        );
     }
 
     #[test]
     fn nothing_is_made_of_little() {
-        let few = Facts { fewest: 99, visitors: 201, conversions: 44, days_to_go: Some(9.0), ..facts() };
+        let few = Facts {
+            fewest: 99,
+            visitors: 201,
+            conversions: 44,
+            days_to_go: Some(9.0),
+            ..facts()
+        };
         let sentence = "201 visitors and 44 conversions so far. With so few, whoever is ahead is ahead by \
             chance.";
         let wait = "Keep running about 9 days at this pace, until the stopping rule is met.";
         check(&few, ["info", "Too early to tell", sentence, wait]);
-        let rare = Facts { conversions: 9, ..facts() };
+        let rare = Facts {
+            conversions: 9,
+            ..facts()
+        };
         assert_eq!(verdict(&rare).title, "Too early to tell");
-        let rare = Facts { conversions: 9, may_stop: true, ..facts() };
-        assert_eq!(verdict(&rare).title, "Too early to tell", "whatever the rule says");
-        let none = Facts { visitors: 0, fewest: 0, conversions: 0, ..facts() };
+        let rare = Facts {
+            conversions: 9,
+            may_stop: true,
+            ..facts()
+        };
+        assert_eq!(
+            verdict(&rare).title,
+            "Too early to tell",
+            "whatever the rule says"
+        );
+        let none = Facts {
+            visitors: 0,
+            fewest: 0,
+            conversions: 0,
+            ..facts()
+        };
         assert_eq!(verdict(&none).title, "Waiting for the first visitor");
     }
 
@@ -385,20 +432,34 @@ mod tests {
             let said = verdict(&wrong);
             assert_eq!(said.kind, "bad");
             assert!(said.title.starts_with("Stop: "), "{said:?}");
-            let sentence = "“grey” got 5120 visitors where the weights lead one to expect about 4400.";
+            let sentence =
+                "“grey” got 5120 visitors where the weights lead one to expect about 4400.";
             assert!(said.sentence.starts_with(sentence), "{said:?}");
         }
     }
 
     #[test]
     fn what_is_over_says_what_everybody_gets() {
-        let over = Facts { status: Status::Completed, winner: Some("green"), ..facts() };
+        let over = Facts {
+            status: Status::Completed,
+            winner: Some("green"),
+            ..facts()
+        };
         let said = verdict(&over);
         assert_eq!(said.title, "Completed: everybody gets “green”");
-        assert!(said.sentence.starts_with("“green” ended ahead. It is 96.3"), "{said:?}");
-        let archived = Facts { status: Status::Archived, ..over.clone() };
+        assert!(
+            said.sentence.starts_with("“green” ended ahead. It is 96.3"),
+            "{said:?}"
+        );
+        let archived = Facts {
+            status: Status::Archived,
+            ..over.clone()
+        };
         assert!(verdict(&archived).advice.contains("its trail stays"));
-        let nobody = Facts { visitors: 0, ..over };
+        let nobody = Facts {
+            visitors: 0,
+            ..over
+        };
         assert_eq!(verdict(&nobody).sentence, "Nobody took part.");
     }
 }
