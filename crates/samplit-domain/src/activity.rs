@@ -83,6 +83,20 @@ words! {
         KeyRotated => "key.rotated",
         /// An API key was revoked.
         KeyRevoked => "key.revoked",
+        /// An address was given that hears of experiments.
+        WebhookCreated => "webhook.created",
+        /// It was changed, or switched on or off by hand.
+        WebhookChanged => "webhook.changed",
+        /// It got a new secret.
+        WebhookRotated => "webhook.rotated",
+        /// It was taken away.
+        WebhookDeleted => "webhook.deleted",
+        /// It was sent a message, to try it.
+        WebhookTested => "webhook.tested",
+        /// A delivery to it was begun anew.
+        WebhookReplayed => "webhook.replayed",
+        /// It takes nothing any more, and was switched off for that.
+        WebhookSwitchedOff => "webhook.switched_off",
     }
 }
 

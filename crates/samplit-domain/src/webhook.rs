@@ -91,6 +91,17 @@ pub struct Webhook {
 }
 
 impl Webhook {
+    /// What people call it: its description, or the host of its address where there is none. The rest of
+    /// the address may be a secret.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        if !self.description.trim().is_empty() {
+            return self.description.trim();
+        }
+        let rest = self.url.split_once("://").map_or("", |(_, rest)| rest);
+        rest.split(['/', '?']).next().unwrap_or_default()
+    }
+
     /// Checks what its owner may choose. `allow_plain`: the address may be of `http`.
     ///
     /// # Errors

@@ -212,6 +212,25 @@ impl Engine {
         let now = self.core.config.clock.now();
         Ok(idempotency::insert(session, owner, &key.key, &row, now, now - KEPT).await?)
     }
+
+    /// Keeps another answer to a request than the one that stood to be expected when the thing was made. If
+    /// that fails, a repeat is told what was expected.
+    pub(crate) async fn answer_otherwise<T: Sync>(
+        &self,
+        who: &Principal,
+        once: Option<&Once<'_, T>>,
+        made: &T,
+    ) {
+        let Some((once, owner)) = once.zip(who.user_id) else {
+            return;
+        };
+        let kept = self.core.database.run_tx("answer_otherwise", |session| {
+            Box::pin(async move { self.keep_answer(session, owner, once, made).await })
+        });
+        if let Err(error) = kept.await {
+            tracing::warn!(error = ?error, "the answer to a repeat could not be changed");
+        }
+    }
 }
 
 fn row_of(owner: UserId, key: &IdempotencyKey) -> String {

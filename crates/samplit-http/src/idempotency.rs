@@ -46,14 +46,22 @@ impl Call {
 
 /// The answer that something of this version was made, and can be found at `path`.
 pub(crate) fn created(path: String, tag: &HeaderValue, made: &impl Serialize) -> Answer {
-    let mut headers = vec![(LOCATION.to_string(), path)];
+    let mut headers = vec![(LOCATION, path)];
     if let Ok(tag) = tag.to_str() {
-        headers.push((ETAG.to_string(), tag.to_owned()));
+        headers.push((ETAG, tag.to_owned()));
     }
+    answer(headers, made)
+}
+
+/// The answer that something was made.
+pub(crate) fn answer(headers: Vec<(HeaderName, String)>, made: &impl Serialize) -> Answer {
+    let headers = headers.into_iter();
     let body = serde_json::to_string(made);
     Answer {
         status: StatusCode::CREATED.as_u16(),
-        headers,
+        headers: headers
+            .map(|(name, value)| (name.to_string(), value))
+            .collect(),
         body: body.expect("the answers have string keys only"),
     }
 }

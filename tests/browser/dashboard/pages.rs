@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use samplit_engine::{Assign, Convert, InstallationDraft, NewUser, Principal, Role, Transition};
+use samplit_engine::{
+    Assign, Convert, InstallationDraft, NewUser, NewWebhook, Principal, Role, Transition,
+};
 
 use super::{
     axe::assert_accessible,
@@ -11,13 +13,16 @@ use super::{
 };
 use crate::{chromium::emulate, page::photograph_as};
 
-/// Name and path of each page of somebody who is signed in; `{experiment}`, `{installation}` and `{user}` stand
-/// for ids of what [`furnish`] makes.
+/// Name and path of each page of somebody who is signed in; `{experiment}`, `{installation}`, `{webhook}` and
+/// `{user}` stand for ids of what [`furnish`] makes.
 const PAGES: &[(&str, &str)] = &[
     ("overview", "/"),
     ("settings", "/settings"),
     ("keys", "/keys"),
     ("key-new", "/keys/new"),
+    ("webhooks", "/webhooks"),
+    ("webhook-new", "/webhooks/new"),
+    ("webhook", "/webhooks/{webhook}"),
     ("users", "/users"),
     ("user-new", "/users/new"),
     ("user", "/users/{user}"),
@@ -52,6 +57,7 @@ async fn every_page_is_for_everybody_and_fits() {
             let path = path
                 .replace("{experiment}", &ids.experiment)
                 .replace("{installation}", &ids.installation)
+                .replace("{webhook}", &ids.webhook)
                 .replace("{user}", &ids.user);
             look(desk, name, &path).await;
         }
@@ -63,6 +69,7 @@ async fn every_page_is_for_everybody_and_fits() {
 struct Ids {
     experiment: String,
     installation: String,
+    webhook: String,
     user: String,
 }
 
@@ -71,6 +78,13 @@ async fn furnish(desk: &Desk, who: &Principal) -> Ids {
     let engine = &desk.engine;
     let site = InstallationDraft::new("Coffee shop", "shop.example.org");
     let site = engine.create_installation(who, &site).await.unwrap();
+    let hook = NewWebhook {
+        url: "https://hooks.example.org/services/samplit".to_owned(),
+        description: "Release channel".to_owned(),
+        events: Vec::new(),
+        is_enabled: true,
+    };
+    let hook = engine.create_webhook(who, hook).await.unwrap();
     let guest = NewUser {
         email: "guest@example.org".to_owned(),
         name: Some("Guest of the house".to_owned()),
@@ -115,6 +129,7 @@ async fn furnish(desk: &Desk, who: &Principal) -> Ids {
     Ids {
         experiment: running.to_string(),
         installation: site.id.to_string(),
+        webhook: hook.webhook.id.to_string(),
         user: guest.id.to_string(),
     }
 }

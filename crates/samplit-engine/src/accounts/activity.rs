@@ -3,7 +3,7 @@
 
 use samplit_domain::{
     Action, Activity, ActivityId, Actor, ActorKind, ApiKeyId, ExclusionId, ExperimentId,
-    InstallationId, UserId, Violations,
+    InstallationId, UserId, Violations, WebhookId,
 };
 use samplit_store::activity::{self, Entry};
 use serde_json::{Map, Value as Json};
@@ -72,6 +72,12 @@ impl From<UserId> for Subject {
 impl From<ApiKeyId> for Subject {
     fn from(id: ApiKeyId) -> Self {
         Self::of("key", id)
+    }
+}
+
+impl From<WebhookId> for Subject {
+    fn from(id: WebhookId) -> Self {
+        Self::of("webhook", id)
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
 use crate::access::{hash_of, new_token, prefix_of};
+use crate::idempotency::{Made, Once};
 use crate::installations::account;
 use crate::{CreatedApiKey, Engine, Error, ErrorKind, Principal};
 
@@ -52,6 +53,20 @@ impl Engine {
     /// [`ErrorKind::Invalid`] for a name, scopes or an expiry that cannot be, and for scopes that `who`
     /// does not have; [`ErrorKind::Conflict`] for an account with 100 keys.
     pub async fn create_key(&self, who: &Principal, new: NewKey) -> Result<CreatedApiKey, Error> {
+        self.create_key_once(who, new, None).await?.only_new()
+    }
+
+    /// Makes a key, once.
+    ///
+    /// # Errors
+    /// As [`Self::create_key`], [`ErrorKind::IdempotencyKeyReused`] and [`ErrorKind::Conflict`]
+    /// `idempotency_key_in_use`.
+    pub async fn create_key_once(
+        &self,
+        who: &Principal,
+        new: NewKey,
+        once: Option<&Once<'_, CreatedApiKey>>,
+    ) -> Result<Made<CreatedApiKey>, Error> {
         who.require(Scope::Manage)?;
         let (core, user) = (&self.core, account(who)?);
         let now = core.config.clock.now();
@@ -69,32 +84,33 @@ impl Engine {
         if new.expires_at.is_some_and(|at| at <= now) {
             violations.add("/expires_at", "out_of_range", "must be in the future");
         }
-        violations.into_result(())?;
         let (token, row) = self.fresh_key(user, &new, now);
-        core.database
-            .run_tx("create_key", |session| {
-                let (core, who, row) = (Arc::clone(core), who.clone(), row.clone());
-                Box::pin(async move {
-                    // One at a time, so that the count is right.
-                    samplit_store::users::lock(session, user).await?;
-                    if access::count_api_keys(session, user, now).await? >= MAX_KEYS {
-                        let detail = format!("an account may have {MAX_KEYS} keys; revoke one");
-                        return Err(Error::conflict("too_many_keys", detail));
-                    }
-                    access::insert_api_key(session, &row).await?;
-                    let mut entry = core.activity(&who, Some(user), Action::KeyCreated, row.id);
-                    entry.detail = json!({ "name": row.name, "scopes": row.scopes });
-                    Ok(activity::insert(session, &entry).await?)
-                })
-            })
-            .await?;
-        Ok(CreatedApiKey {
+        let key = CreatedApiKey {
             id: row.id,
             token,
-            prefix: row.prefix,
+            prefix: row.prefix.clone(),
             user_id: user,
             scopes: new.scopes,
+        };
+        self.make_once(who, "create_key", once, &|session| {
+            let (key, row, violations) = (key.clone(), row.clone(), violations.clone());
+            Box::pin(async move {
+                // In here, so that a repeat is answered also where the key is over meanwhile.
+                violations.into_result(())?;
+                // One at a time, so that the count is right.
+                samplit_store::users::lock(session, user).await?;
+                if access::count_api_keys(session, user, now).await? >= MAX_KEYS {
+                    let detail = format!("an account may have {MAX_KEYS} keys; revoke one");
+                    return Err(Error::conflict("too_many_keys", detail));
+                }
+                access::insert_api_key(session, &row).await?;
+                let mut entry = core.activity(who, Some(user), Action::KeyCreated, row.id);
+                entry.detail = json!({ "name": row.name, "scopes": row.scopes });
+                activity::insert(session, &entry).await?;
+                Ok(key)
+            })
         })
+        .await
     }
 
     /// Gives a key of the account of `who` a successor with the same name, scopes and life time. The old
@@ -156,7 +172,7 @@ impl Engine {
             })
         });
         let (scopes, old_hash) = rotated.await?;
-        core.api_keys.invalidate(&old_hash);
+        core.forget_token(&core.api_keys, &old_hash);
         Ok(CreatedApiKey {
             id: fresh,
             prefix: prefix_of(&token),
@@ -186,7 +202,7 @@ impl Engine {
                 Ok::<_, Error>(hash)
             })
         });
-        core.api_keys.invalidate(&revoked.await?);
+        core.forget_token(&core.api_keys, &revoked.await?);
         Ok(())
     }
 

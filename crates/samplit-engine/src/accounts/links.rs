@@ -306,17 +306,22 @@ impl Engine {
         (link, row)
     }
 
+    /// A link as it is once it has been mailed, where mail is set up.
+    pub(super) fn as_mailed(&self, link: &Link) -> Link {
+        let mut link = link.clone();
+        if self.core.config.mail.is_some() && link.path.is_some() {
+            (link.path, link.mailed) = (None, true);
+        }
+        link
+    }
+
     /// Mails a link where mail is set up. One that could not be mailed is shown like any other.
     pub(super) async fn deliver(&self, link: Link, to: &str) -> Link {
         let (Some(mail), Some(path)) = (&self.core.config.mail, &link.path) else {
             return link;
         };
         match mail.send_link(link.kind, to, path).await {
-            Ok(()) => Link {
-                path: None,
-                mailed: true,
-                ..link
-            },
+            Ok(()) => self.as_mailed(&link),
             Err(error) => {
                 tracing::warn!(link = %link.id, error = %error, "a link could not be mailed");
                 link

@@ -7,6 +7,7 @@ use samplit_store::{Session, account_links, activity, sessions, users};
 use serde_json::json;
 
 use super::{Device, Link, Password};
+use crate::idempotency::{Made, Once};
 use crate::installations::account;
 use crate::page_of::{Page, PageOf};
 use crate::{Engine, Error, ErrorKind, Principal};
@@ -197,6 +198,20 @@ impl Engine {
     /// [`ErrorKind::AdminOnly`]; [`ErrorKind::Invalid`] for an email or name that cannot be;
     /// [`ErrorKind::Conflict`] `email_taken` where there is an account with the email.
     pub async fn invite(&self, who: &Principal, new: NewUser) -> Result<(User, Link), Error> {
+        self.invite_once(who, new, None).await?.only_new()
+    }
+
+    /// Makes an account and its link, once. A repeat sends no second mail.
+    ///
+    /// # Errors
+    /// As [`Self::invite`], [`ErrorKind::IdempotencyKeyReused`] and [`ErrorKind::Conflict`]
+    /// `idempotency_key_in_use`.
+    pub async fn invite_once(
+        &self,
+        who: &Principal,
+        new: NewUser,
+        once: Option<&Once<'_, (User, Link)>>,
+    ) -> Result<Made<(User, Link)>, Error> {
         who.require_admin(Scope::Manage)?;
         let mut violations = Violations::default();
         violations.email("/email", &new.email);
@@ -205,25 +220,34 @@ impl Engine {
         let core = &self.core;
         let id = UserId(core.ids.next());
         let (link, row) = self.fresh_link(LinkKind::Invite, Some(id));
-        let user = core.database.run_tx("invite", |session| {
-            let (core, who, new, row) = (Arc::clone(core), who.clone(), new.clone(), row.clone());
-            Box::pin(async move {
-                let name = new.name.as_deref().filter(|name| !name.trim().is_empty());
-                let user = users::insert(session, id, &new.email, new.role, name).await?;
-                let user = user.ok_or_else(|| {
-                    let detail = "there is an account with this email";
-                    Error::conflict("email_taken", detail)
-                })?;
-                account_links::insert(session, &row).await?;
-                let mut entry = core.activity(&who, Some(id), Action::UserInvited, id);
-                entry.detail = json!({ "email": user.email, "role": user.role });
-                activity::insert(session, &entry).await?;
-                Ok::<_, Error>(user)
+        let hoped = self.as_mailed(&link);
+        let made = self
+            .make_once(who, "invite", once, &|session| {
+                let (new, row, hoped) = (new.clone(), row.clone(), hoped.clone());
+                Box::pin(async move {
+                    let name = new.name.as_deref().filter(|name| !name.trim().is_empty());
+                    let user = users::insert(session, id, &new.email, new.role, name).await?;
+                    let user = user.ok_or_else(|| {
+                        let detail = "there is an account with this email";
+                        Error::conflict("email_taken", detail)
+                    })?;
+                    account_links::insert(session, &row).await?;
+                    let mut entry = core.activity(who, Some(id), Action::UserInvited, id);
+                    entry.detail = json!({ "email": user.email, "role": user.role });
+                    activity::insert(session, &entry).await?;
+                    Ok((user, hoped))
+                })
             })
-        });
-        let user = user.await?;
-        let link = self.deliver(link, &user.email).await;
-        Ok((user, link))
+            .await?;
+        let (user, hoped) = match made {
+            Made::New(made) => made,
+            before @ Made::Before(_) => return Ok(before),
+        };
+        let made = (user.clone(), self.deliver(link, &user.email).await);
+        if made.1 != hoped {
+            self.answer_otherwise(who, once, &made).await;
+        }
+        Ok(Made::New(made))
     }
 
     /// Changes the role of an account, or whether anybody comes in with it. Disabling ends its sessions,

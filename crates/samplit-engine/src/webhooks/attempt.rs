@@ -9,20 +9,21 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use metrics::{counter, histogram};
 use samplit_domain::{
-    Webhook, WebhookAttempt, WebhookDeliveryStatus, WebhookEvent, WebhookId, WebhookOff,
+    Action, Webhook, WebhookAttempt, WebhookDeliveryStatus, WebhookEvent, WebhookId, WebhookOff,
 };
 use samplit_store::webhook_outbox::{self, ClaimedDelivery};
 use samplit_store::webhooks::SealedSecrets;
-use samplit_store::{Session, webhooks};
+use samplit_store::{Session, activity, webhooks};
+use serde_json::json;
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::schedule::{is_hopeless, pause_after};
 use super::sender::{WebhookAnswer, WebhookRequest};
-use super::{PREVIOUS_SECRET, SECRET, open, signature};
+use super::{PREVIOUS_SECRET, SECRET, entry, open, signature};
 use crate::core::Core;
 use crate::page_events::is_passing;
-use crate::{Error, Secret};
+use crate::{Error, Principal, Secret};
 
 /// How long a sender may take, whatever it promised.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -167,7 +168,7 @@ async fn settle(
                 taken(session, claimed, attempt).await?;
                 Ok(Settled::default())
             } else {
-                refused(session, &webhook, claimed, attempt, chance).await
+                refused(core, session, &webhook, (claimed, attempt, chance)).await
             }
         })
     });
@@ -206,11 +207,10 @@ async fn taken(
 
 /// Puts a failed delivery off or gives it up, and its endpoint with it where that is hopeless.
 async fn refused(
+    core: &Core,
     session: &Session<'_>,
     webhook: &Webhook,
-    claimed: &ClaimedDelivery,
-    attempt: &WebhookAttempt,
-    chance: f64,
+    (claimed, attempt, chance): (&ClaimedDelivery, &WebhookAttempt, f64),
 ) -> Result<Settled, Error> {
     let delivery = &claimed.delivery;
     let is_test = delivery.event == WebhookEvent::Test;
@@ -252,6 +252,14 @@ async fn refused(
     };
     webhooks::update(session, &next).await?;
     webhook_outbox::stop(session, webhook.id, "the webhook was switched off").await?;
+    let mut entry = entry(
+        core,
+        &Principal::system(),
+        Action::WebhookSwitchedOff,
+        &next,
+    );
+    entry.detail["reason"] = json!(off);
+    activity::insert(session, &entry).await?;
     let off = Some(off);
     Ok(Settled { off, ..settled })
 }

@@ -1,14 +1,15 @@
 //! Deliveries: looked at, begun anew, and a message to try an endpoint with.
 
 use samplit_domain::{
-    Violations, WebhookDelivery, WebhookDeliveryId, WebhookDeliveryStatus, WebhookId,
+    Action, Violations, WebhookDelivery, WebhookDeliveryId, WebhookDeliveryStatus, WebhookId,
 };
 use samplit_store::webhook_outbox::{self, ClaimedDelivery};
-use samplit_store::webhooks;
+use samplit_store::{activity, webhooks};
+use serde_json::json;
 
 use super::attempt::{LEASE, attempt};
 use super::outbox::{First, enqueue};
-use super::{News, visible};
+use super::{News, entry, visible};
 use crate::page_of::{Page, PageOf};
 use crate::{Engine, Error, ErrorKind, Principal, Scope};
 
@@ -60,7 +61,11 @@ impl Engine {
                     return Err(Error::conflict("webhook_off", detail));
                 }
                 webhook_outbox::replay(session, delivery, now).await?;
-                read().await?.ok_or_else(missing)
+                let replayed = read().await?.ok_or_else(missing)?;
+                let mut entry = entry(&self.core, who, Action::WebhookReplayed, &webhook);
+                entry.detail["event"] = json!(replayed.event);
+                activity::insert(session, &entry).await?;
+                Ok(replayed)
             })
         });
         let replayed = replay.await?;
@@ -100,6 +105,8 @@ impl Engine {
                 let made = made.and_then(|made| made.first().copied());
                 let made = made.ok_or_else(|| Error::internal("a test was not written down"))?;
                 let delivery = webhook_outbox::read(session, id, made).await?;
+                let entry = entry(core, who, Action::WebhookTested, &webhook);
+                activity::insert(session, &entry).await?;
                 Ok::<_, Error>(ClaimedDelivery {
                     delivery: delivery.ok_or(ErrorKind::NotFound("delivery"))?,
                     url: webhook.url,

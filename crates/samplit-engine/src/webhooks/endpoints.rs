@@ -2,13 +2,15 @@
 
 use std::fmt;
 
-use samplit_domain::{Violations, Webhook, WebhookEvent, WebhookId, WebhookOff};
+use samplit_domain::{Action, Violations, Webhook, WebhookEvent, WebhookId, WebhookOff};
 use samplit_store::webhooks::SealedSecrets;
-use samplit_store::{Session, webhook_outbox, webhooks};
+use samplit_store::{Session, activity, webhook_outbox, webhooks};
+use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
 use super::signature::new_secret;
-use super::{PREVIOUS_SECRET, SECRET, open, seal, visible};
+use super::{PREVIOUS_SECRET, SECRET, entry, open, seal, visible};
+use crate::idempotency::{Made, Once};
 use crate::installations::account;
 use crate::page_of::{Page, PageOf};
 use crate::{Engine, Error, ErrorKind, Principal, Scope};
@@ -45,6 +47,20 @@ pub struct WebhookChange {
     pub is_enabled: Option<bool>,
 }
 
+impl WebhookChange {
+    /// The names of the fields that are given.
+    fn fields(&self) -> Vec<&'static str> {
+        let given = [
+            ("url", self.url.is_some()),
+            ("description", self.description.is_some()),
+            ("events", self.events.is_some()),
+            ("is_enabled", self.is_enabled.is_some()),
+        ];
+        let given = given.into_iter().filter(|(_, is_given)| *is_given);
+        given.map(|(name, _)| name).collect()
+    }
+}
+
 /// An endpoint with a secret that was made just now and is not shown again.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookWithSecret {
@@ -74,6 +90,21 @@ impl Engine {
         who: &Principal,
         new: NewWebhook,
     ) -> Result<WebhookWithSecret, Error> {
+        let made = self.create_webhook_once(who, new, None).await?;
+        made.only_new()
+    }
+
+    /// Makes an endpoint, once.
+    ///
+    /// # Errors
+    /// As [`Self::create_webhook`], [`ErrorKind::IdempotencyKeyReused`] and [`ErrorKind::Conflict`]
+    /// `idempotency_key_in_use`.
+    pub async fn create_webhook_once(
+        &self,
+        who: &Principal,
+        new: NewWebhook,
+        once: Option<&Once<'_, WebhookWithSecret>>,
+    ) -> Result<Made<WebhookWithSecret>, Error> {
         who.require(Scope::Manage)?;
         let now = self.core.config.clock.now();
         let webhook = Webhook {
@@ -93,18 +124,25 @@ impl Engine {
         webhook.check(self.allows_plain())?;
         let secret = new_secret(&*self.core.config.entropy);
         let sealed = seal(self.secret()?, webhook.id, SECRET, &secret)?;
-        let insert = self.core.database.run_tx("create_webhook", |session| {
-            let (webhook, sealed) = (webhook.clone(), sealed.clone());
+        self.make_once(who, "create_webhook", once, &|session| {
+            let made = WebhookWithSecret {
+                webhook: webhook.clone(),
+                secret: secret.clone(),
+            };
+            let sealed = sealed.clone();
             Box::pin(async move {
-                if !webhooks::insert(session, &webhook, &sealed, MAX_WEBHOOKS).await? {
+                let webhook = &made.webhook;
+                if !webhooks::insert(session, webhook, &sealed, MAX_WEBHOOKS).await? {
                     let detail = format!("an account may have {MAX_WEBHOOKS} webhooks");
                     return Err(Error::conflict("too_many_webhooks", detail));
                 }
-                Ok(())
+                let mut entry = entry(&self.core, who, Action::WebhookCreated, webhook);
+                entry.detail["events"] = json!(webhook.events);
+                activity::insert(session, &entry).await?;
+                Ok(made)
             })
-        });
-        insert.await?;
-        Ok(WebhookWithSecret { webhook, secret })
+        })
+        .await
     }
 
     /// Reads an endpoint.
@@ -150,6 +188,8 @@ impl Engine {
         who.require(Scope::Manage)?;
         let allows_plain = self.allows_plain();
         let core = &*self.core;
+        let fields = change.fields();
+        let fields = &fields;
         let edit = core.database.run_tx("update_webhook", |session| {
             let change = change.clone();
             Box::pin(async move {
@@ -161,6 +201,9 @@ impl Engine {
                 if next.off.is_some() && current.off.is_none() {
                     webhook_outbox::stop(session, id, "the webhook was switched off").await?;
                 }
+                let mut entry = entry(core, who, Action::WebhookChanged, &next);
+                entry.detail["fields"] = json!(fields);
+                activity::insert(session, &entry).await?;
                 Ok::<_, Error>(next)
             })
         });
@@ -181,8 +224,10 @@ impl Engine {
         who.require(Scope::Manage)?;
         let delete = self.core.database.run_tx("delete_webhook", |session| {
             Box::pin(async move {
-                lock(session, who, id, if_version).await?;
-                Ok::<_, Error>(webhooks::delete(session, id).await?)
+                let webhook = lock(session, who, id, if_version).await?;
+                webhooks::delete(session, id).await?;
+                let entry = entry(&self.core, who, Action::WebhookDeleted, &webhook);
+                Ok::<_, Error>(activity::insert(session, &entry).await?)
             })
         });
         delete.await
@@ -224,6 +269,8 @@ impl Engine {
                     ..current
                 };
                 webhooks::update(session, &next).await?;
+                let entry = entry(core, who, Action::WebhookRotated, &next);
+                activity::insert(session, &entry).await?;
                 Ok::<_, Error>(next)
             })
         });

@@ -17,7 +17,9 @@ mod sender;
 mod signature;
 
 use samplit_audit::Place;
-use samplit_domain::{Webhook, WebhookId};
+use samplit_domain::{Action, Webhook, WebhookId};
+use samplit_store::activity::Entry;
+use serde_json::json;
 
 pub use endpoints::{NewWebhook, WebhookChange, WebhookWithSecret};
 pub(crate) use findings::Seen;
@@ -27,6 +29,7 @@ pub use postman::WebhookStatus;
 pub(crate) use postman::{Postman, begin_at_zero};
 pub use sender::{WebhookAnswer, WebhookFailure, WebhookRequest, WebhookSender};
 
+use crate::core::Core;
 use crate::{Error, ErrorKind, Principal, Secret};
 
 /// Where the secret of an endpoint is kept.
@@ -58,4 +61,12 @@ fn visible(who: &Principal, found: Option<Webhook>) -> Result<Webhook, Error> {
     found
         .filter(|webhook| who.may_see(Some(webhook.user_id)))
         .ok_or_else(|| ErrorKind::NotFound("webhook").into())
+}
+
+/// What is done to an endpoint, as it is noted. Of its address no more than the host is told: the rest may
+/// be a secret.
+fn entry(core: &Core, who: &Principal, action: Action, webhook: &Webhook) -> Entry {
+    let mut entry = core.activity(who, Some(webhook.user_id), action, webhook.id);
+    entry.detail = json!({ "name": webhook.name() });
+    entry
 }

@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 use samplit_domain::{ApiKey, ApiKeyId, Scope, Violations};
-use samplit_engine::{CreatedApiKey, NewKey};
+use samplit_engine::{CreatedApiKey, NewKey, Once};
 use serde::Serialize;
 use serde_json::Value as Json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use crate::{
     call::Call,
     fields::Fields,
+    idempotency,
     problem::Problem,
     response::{Reply, empty, json},
 };
@@ -82,9 +83,17 @@ pub(crate) async fn list(call: Call) -> Result<Reply, Problem> {
 /// `POST /v1/keys`
 pub(crate) async fn create(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    let new = read_new(call.json().await?)?;
-    let key = call.app.engine.create_key(&who, new).await?;
-    Ok(json(StatusCode::CREATED, &CreatedJson::from(&key)))
+    let (body, key) = call.json_once().await?;
+    let new = read_new(body)?;
+    let answer = |made: &CreatedApiKey| idempotency::answer(Vec::new(), &CreatedJson::from(made));
+    let once = key.as_ref().map(|key| Once {
+        key,
+        answer: &answer,
+        is_secret: true,
+    });
+    let engine = &call.app.engine;
+    let made = engine.create_key_once(&who, new, once.as_ref());
+    Ok(idempotency::reply(made.await?, answer))
 }
 
 /// `POST /v1/keys/{key_id}/rotate`: makes a successor; both are good for a while.

@@ -1,11 +1,8 @@
 //! Accounts of others, for admins.
 
-use hyper::{
-    StatusCode,
-    header::{HeaderValue, LOCATION},
-};
+use hyper::{StatusCode, header::LOCATION};
 use samplit_domain::{LinkId, LinkKind, Role, User, UserId, Violations};
-use samplit_engine::{Link, NewUser, Page, UserChange, UserFilter};
+use samplit_engine::{Link, NewUser, Once, Page, UserChange, UserFilter};
 use serde::Serialize;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
@@ -14,6 +11,7 @@ use utoipa::ToSchema;
 use crate::{
     call::Call,
     fields::Fields,
+    idempotency,
     problem::Problem,
     response::{Reply, json},
 };
@@ -66,15 +64,16 @@ pub(crate) struct LinkJson {
 }
 
 impl LinkJson {
-    fn new(call: &Call, link: &Link) -> Result<Self, Problem> {
-        let url = link.path.as_deref().map(|path| call.url_of(path));
-        Ok(Self {
+    /// A link to `server`.
+    fn new(server: &str, link: &Link) -> Self {
+        let path = link.path.as_deref();
+        Self {
             id: link.id,
             kind: link.kind,
-            url: url.transpose()?,
+            url: path.map(|path| format!("{server}{path}")),
             mailed: link.mailed,
             expires_at: link.expires_at,
-        })
+        }
     }
 }
 
@@ -116,17 +115,25 @@ pub(crate) struct InvitedJson<'a> {
 /// `POST /v1/users`: makes an account and a link that invites its owner.
 pub(crate) async fn invite(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    let new = read_new(call.json().await?)?;
-    let (user, link) = call.app.engine.invite(&who, new).await?;
-    let reply = InvitedJson {
-        user: UserJson::from(&user),
-        link: LinkJson::new(&call, &link)?,
+    let (body, key) = call.json_once().await?;
+    let new = read_new(body)?;
+    let server = call.url_of("")?;
+    let answer = |(user, link): &(User, Link)| {
+        let made = InvitedJson {
+            user: UserJson::from(user),
+            link: LinkJson::new(&server, link),
+        };
+        let path = format!("/v1/users/{}", user.id);
+        idempotency::answer(vec![(LOCATION, path)], &made)
     };
-    let mut reply = json(StatusCode::CREATED, &reply);
-    let location = HeaderValue::try_from(format!("/v1/users/{}", user.id));
-    let location = location.expect("a path with a UUID is legal in a header");
-    reply.headers_mut().insert(LOCATION, location);
-    Ok(reply)
+    let once = key.as_ref().map(|key| Once {
+        key,
+        answer: &answer,
+        is_secret: true,
+    });
+    let engine = &call.app.engine;
+    let made = engine.invite_once(&who, new, once.as_ref());
+    Ok(idempotency::reply(made.await?, answer))
 }
 
 /// `GET /v1/users/{user_id}`
@@ -149,8 +156,9 @@ pub(crate) async fn update(mut call: Call) -> Result<Reply, Problem> {
 pub(crate) async fn link(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
     call.no_fields().await?;
+    let server = call.url_of("")?;
     let link = call.app.engine.reset_link(&who, call.user_id()).await?;
-    Ok(json(StatusCode::CREATED, &LinkJson::new(&call, &link)?))
+    Ok(json(StatusCode::CREATED, &LinkJson::new(&server, &link)))
 }
 
 pub(crate) fn read_new(body: Json) -> Result<NewUser, Problem> {

@@ -1,14 +1,11 @@
 //! Webhooks: make, list, show, change, delete, rotate, try; and what became of each message.
 
-use hyper::{
-    StatusCode,
-    header::{HeaderValue, LOCATION},
-};
+use hyper::StatusCode;
 use samplit_domain::{
     ExperimentId, Violations, Webhook, WebhookDelivery, WebhookDeliveryId, WebhookDeliveryStatus,
     WebhookEvent, WebhookId, WebhookMessageId, WebhookOff,
 };
-use samplit_engine::{NewWebhook, Page, WebhookChange, WebhookWithSecret};
+use samplit_engine::{NewWebhook, Once, Page, WebhookChange, WebhookWithSecret};
 use serde::Serialize;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
@@ -17,6 +14,7 @@ use utoipa::ToSchema;
 use crate::{
     call::Call,
     fields::Fields,
+    idempotency,
     problem::Problem,
     response::{Reply, empty, etag, json, tagged},
 };
@@ -131,13 +129,21 @@ pub(crate) struct PageJson<'a, T> {
 /// `POST /v1/webhooks`
 pub(crate) async fn create(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    let new = read_new(call.json().await?)?;
-    let made = call.app.engine.create_webhook(&who, new).await?;
-    let location = HeaderValue::try_from(format!("/v1/webhooks/{}", made.webhook.id));
-    let location = location.expect("a path with a UUID is legal in a header");
-    let mut reply = one(StatusCode::CREATED, &WebhookJson::from(&made));
-    reply.headers_mut().insert(LOCATION, location);
-    Ok(reply)
+    let (body, key) = call.json_once().await?;
+    let new = read_new(body)?;
+    let answer = |made: &WebhookWithSecret| {
+        let path = format!("/v1/webhooks/{}", made.webhook.id);
+        let tag = etag(made.webhook.version, &[]);
+        idempotency::created(path, &tag, &WebhookJson::from(made))
+    };
+    let once = key.as_ref().map(|key| Once {
+        key,
+        answer: &answer,
+        is_secret: true,
+    });
+    let engine = &call.app.engine;
+    let made = engine.create_webhook_once(&who, new, once.as_ref());
+    Ok(idempotency::reply(made.await?, answer))
 }
 
 /// `GET /v1/webhooks`

@@ -68,6 +68,7 @@ fn place(entry: &Activity) -> Option<String> {
         "experiment" => Some(format!("/experiments/{id}")),
         "installation" => Some(format!("/installations/{id}")),
         "key" if entry.action != "key.revoked" => Some(format!("/keys/{id}")),
+        "webhook" if entry.action != "webhook.deleted" => Some(format!("/webhooks/{id}")),
         _ => None,
     }
 }
@@ -121,6 +122,13 @@ fn action(entry: &Activity) -> &str {
         "key.created" => "made an API key",
         "key.rotated" => "gave an API key a successor",
         "key.revoked" => "revoked an API key",
+        "webhook.created" => "made a webhook",
+        "webhook.changed" => "changed a webhook",
+        "webhook.rotated" => "gave a webhook a new secret",
+        "webhook.deleted" => "deleted a webhook",
+        "webhook.tested" => "sent a test to a webhook",
+        "webhook.replayed" => "sent a message again to a webhook",
+        "webhook.switched_off" => "switched a webhook off",
         other => other,
     }
 }
@@ -142,10 +150,17 @@ fn detail(entry: &Activity) -> String {
     };
     let parts = [
         list("fields"),
+        list("events").map(|events| format!("hears of {events}")),
         list("scopes").map(|scopes| format!("may {scopes}")),
         role,
         text("with").map(|with| format!("by {with}")),
         text("kind").map(|kind| kind.replace('_', " ")),
+        text("event").map(str::to_owned),
+        text("reason").map(|reason| match reason {
+            "gone" => "it answered that it is gone".to_owned(),
+            "failing" => "nothing but failures for five days".to_owned(),
+            other => other.to_owned(),
+        }),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
@@ -203,5 +218,9 @@ mod tests {
         let role = json!({"role": "admin", "role_before": "client"});
         let changed = entry("user.changed", "user", role);
         assert_eq!(detail(&changed), "client to admin");
+        let off = json!({"name": "team", "reason": "gone"});
+        let off = entry("webhook.switched_off", "webhook", off);
+        assert_eq!(place(&off), Some(format!("/webhooks/{}", Uuid::nil())));
+        assert_eq!(detail(&off), "it answered that it is gone");
     }
 }

@@ -33,6 +33,7 @@ pub(crate) enum Section {
     Visitors,
     Settings,
     Keys,
+    Webhooks,
     Users,
     Activity,
 }
@@ -54,6 +55,7 @@ const GROUPS: [(&str, &[Section]); 4] = [
         &[
             Section::Settings,
             Section::Keys,
+            Section::Webhooks,
             Section::Users,
             Section::Activity,
         ],
@@ -72,6 +74,7 @@ impl Section {
             Self::Visitors => "Visitors",
             Self::Settings => "Settings",
             Self::Keys => "API keys",
+            Self::Webhooks => "Webhooks",
             Self::Users => "Users",
             Self::Activity => "Activity",
         }
@@ -89,6 +92,7 @@ impl Section {
             Self::Visitors => "/visitors",
             Self::Settings => "/settings",
             Self::Keys => "/keys",
+            Self::Webhooks => "/webhooks",
             Self::Users => "/users",
             Self::Activity => "/activity",
         }

@@ -29,3 +29,4 @@ pub(crate) mod routes;
 mod settings;
 mod users;
 mod visitors;
+mod webhooks;

@@ -67,6 +67,15 @@ const TEXTS: &[(&str, &str)] = &[
     ("installation_disabled", "The installation is disabled."),
     ("installation_enabled", "The installation works again."),
     ("shop_disconnected", "The shop is disconnected."),
+    // Webhooks.
+    ("webhook_saved", "The webhook was changed."),
+    ("webhook_on", "The webhook is on."),
+    (
+        "webhook_off",
+        "The webhook is off. What was waiting is given up, and can be sent again once it is on.",
+    ),
+    ("webhook_replayed", "The message is on its way again."),
+    ("webhook_deleted", "The webhook was deleted."),
     // Exclusions.
     ("exclusion_added", "The rule is in force."),
     ("exclusion_on", "The rule is in force again."),

@@ -5,7 +5,7 @@ use samplit_domain::Transition;
 
 use super::{
     activity, backtest, door, exclusions, experiment, experiments, installations, join, keys,
-    overview, planner, settings, users, visitors,
+    overview, planner, settings, users, visitors, webhooks,
 };
 use crate::router::{Handler, Route};
 
@@ -62,6 +62,15 @@ pub(crate) fn table() -> Vec<Route> {
         shown("/keys/{key_id}", |call| Box::pin(keys::show(call))),
         sent("/keys/{key_id}/rotate", |call| Box::pin(keys::rotate(call))),
         sent("/keys/{key_id}/revoke", |call| Box::pin(keys::revoke(call))),
+        shown("/webhooks", |call| Box::pin(webhooks::list(call))),
+        shown("/webhooks/new", |call| Box::pin(webhooks::new(call))),
+        sent("/webhooks/new", |call| Box::pin(webhooks::create(call))),
+        shown("/webhooks/{webhook_id}", |call| {
+            Box::pin(webhooks::show(call))
+        }),
+        sent("/webhooks/{webhook_id}", |call| {
+            Box::pin(webhooks::change(call))
+        }),
         shown("/users", |call| Box::pin(users::list(call))),
         shown("/users/new", |call| Box::pin(users::new(call))),
         sent("/users/new", |call| Box::pin(users::invite(call))),
@@ -77,10 +86,8 @@ pub(crate) fn table() -> Vec<Route> {
             Box::pin(users::enable(call))
         }),
         shown("/experiments/{id}", |call| Box::pin(experiment::show(call))),
-        // For a script, which has no use for a page that says why not.
         Route {
             timed: false,
-            page: false,
             ..shown("/experiments/{id}/stream", |call| {
                 Box::pin(experiment::stream(call))
             })

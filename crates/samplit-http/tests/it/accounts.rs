@@ -9,7 +9,8 @@ use futures_util::future::BoxFuture;
 use hyper::Method;
 use parking_lot::Mutex;
 use samplit_engine::{
-    Device, EngineConfig, ErrorKind, Mail, MailSender, Mailing, ManualClock, Principal, from_micros,
+    Device, EngineConfig, ErrorKind, Mail, MailSender, Mailing, ManualClock, Principal, Secret,
+    from_micros,
 };
 use samplit_http::HttpConfig;
 use samplit_tests::eventually;
@@ -330,6 +331,46 @@ async fn links_are_mailed_where_they_can_be() {
     let token = token_of(shown["link"]["url"].as_str().unwrap());
     let joined = Browser::new(&server).join(&token, json!({})).await;
     assert_eq!(joined.summary(), "201");
+}
+
+/// A repeat of an invitation is told what came of the mail, and sends no second one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_that_is_sent_again_is_mailed_once() {
+    let database = samplit_tests::database().await;
+    let post = Arc::new(Post::default());
+    let config = EngineConfig {
+        mail: Some(Mailing {
+            sender: Arc::<Post>::clone(&post),
+            server: "https://ab.example.org".parse().unwrap(),
+        }),
+        secret: Some(Secret::new(&[[5; 32]]).unwrap()),
+        ..samplit_tests::config(1)
+    };
+    let engine = samplit_tests::engine_with(database.url(), config).await;
+    let server = Server::start(engine, HttpConfig::default()).await;
+    let admin = set_up(&server).await;
+    for (email, is_down) in [("ana@example.org", false), ("bea@example.org", true)] {
+        post.is_down.store(is_down, Ordering::Relaxed);
+        let headers = [
+            ("sec-fetch-site", "same-origin"),
+            ("idempotency-key", email),
+        ];
+        let body = json!({"email": email});
+        let invite = async || {
+            admin
+                .ask_with(Method::POST, "/v1/users", &body, &headers)
+                .await
+        };
+        let first = invite().await;
+        assert_eq!(first.summary(), "201", "{}", first.text());
+        post.is_down.store(false, Ordering::Relaxed);
+        let again = invite().await;
+        assert_eq!(again.header("idempotent-replayed"), "true");
+        assert_eq!(again.body, first.body);
+        assert_eq!(first.json()["link"]["mailed"], !is_down);
+        assert_eq!(first.json()["link"]["url"].is_string(), is_down);
+    }
+    assert_eq!(post.sent.lock().len(), 1);
 }
 
 fn token_in(mail: &Mail) -> String {

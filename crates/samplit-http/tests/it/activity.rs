@@ -12,7 +12,9 @@ use futures_util::future::BoxFuture;
 use hyper::Method;
 use parking_lot::Mutex;
 use samplit_domain::Action;
-use samplit_engine::{EngineConfig, Secret};
+use samplit_engine::{
+    EngineConfig, Secret, WebhookAnswer, WebhookFailure, WebhookRequest, WebhookSender,
+};
 use samplit_http::{FetchFailure, FetchedPage, HttpConfig, PageFetcher, routes};
 use samplit_tests::{Client, connect};
 use serde_json::{Value as Json, json};
@@ -53,6 +55,24 @@ impl PageFetcher for Canned {
             Ok(FetchedPage {
                 status: 200,
                 body: self.0.lock().clone(),
+            })
+        })
+    }
+}
+
+/// A receiver of webhooks that is gone.
+#[derive(Debug)]
+struct Gone;
+
+impl WebhookSender for Gone {
+    fn send<'a>(
+        &'a self,
+        _: &'a WebhookRequest,
+    ) -> BoxFuture<'a, Result<WebhookAnswer, WebhookFailure>> {
+        Box::pin(async {
+            Ok(WebhookAnswer {
+                status: 410,
+                body: String::new(),
             })
         })
     }
@@ -103,6 +123,8 @@ impl Walk<'_> {
                 "sk_",
                 "pk_",
                 "ws_",
+                "whsec_",
+                "t0ken",
                 PASSWORD,
                 "ada",
                 "192.0.2.7",
@@ -127,6 +149,8 @@ async fn every_change_is_noted_in_the_request_that_made_it() {
         signers: [signer()].into(),
         checkpoint_directory: Some(exported.path().to_owned()),
         checkpoint_every: std::time::Duration::from_secs(3_600),
+        webhook_sender: Some(Arc::new(Gone)),
+        webhook_every: std::time::Duration::from_millis(10),
         ..samplit_tests::config(1)
     };
     let engine = samplit_tests::engine_with(database.url(), config).await;
@@ -216,6 +240,43 @@ async fn every_change_is_noted_in_the_request_that_made_it() {
     let link = (post.clone(), "/v1/users/{user_id}/link");
     walk.step(link, &format!("{path}/link"), Json::Null, &[A::LinkCreated])
         .await;
+
+    // Addresses that hear of it.
+    for url in ["https://a.example/t0ken", "https://b.example/t0ken"] {
+        let (path, create) = ("/v1/webhooks", (post.clone(), "/v1/webhooks"));
+        let hook = walk
+            .step(create, path, json!({"url": url}), &[A::WebhookCreated])
+            .await;
+        if url.contains("//b.") {
+            // It stays, until it is found to be gone.
+            continue;
+        }
+        let path = format!("{path}/{}", id(&hook));
+        let change = (patch.clone(), "/v1/webhooks/{webhook_id}");
+        let body = json!({"description": "team", "events": ["experiment.paused"]});
+        walk.step(change, &path, body, &[A::WebhookChanged]).await;
+        for (pattern, rest, action) in [
+            (
+                "/v1/webhooks/{webhook_id}/rotate",
+                "rotate",
+                A::WebhookRotated,
+            ),
+            ("/v1/webhooks/{webhook_id}/test", "test", A::WebhookTested),
+        ] {
+            let route = (post.clone(), pattern);
+            let (place, action) = (format!("{path}/{rest}"), [action]);
+            walk.step(route, &place, Json::Null, &action).await;
+        }
+        let sent = walk.browser.get(&format!("{path}/deliveries")).await.json();
+        let pattern = "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/replay";
+        let again = format!("{path}/deliveries/{}/replay", id(&sent["data"][0]));
+        let route = (post.clone(), pattern);
+        walk.step(route, &again, Json::Null, &[A::WebhookReplayed])
+            .await;
+        let gone = (delete.clone(), "/v1/webhooks/{webhook_id}");
+        walk.step(gone, &path, Json::Null, &[A::WebhookDeleted])
+            .await;
+    }
 
     // A site.
     let path = "/v1/installations";
@@ -326,6 +387,17 @@ async fn every_change_is_noted_in_the_request_that_made_it() {
         walk.step(route, &format!("{experiment}/{rest}"), body, &[action])
             .await;
     }
+
+    // Who was told of the start is gone, which nobody asked for.
+    let off = "SELECT detail->>'name', detail->>'reason', actor_kind, request_id FROM activity_log \
+        WHERE action = 'webhook.switched_off'";
+    samplit_tests::eventually(async || !walk.client.query(off, &[]).await.unwrap().is_empty())
+        .await;
+    let off = walk.client.query_one(off, &[]).await.unwrap();
+    let told = [off.get(0), off.get(1), off.get::<_, &str>(2)];
+    assert_eq!(told, ["b.example", "gone", "system"]);
+    assert_eq!(off.get::<_, Option<String>>(3), None);
+    walk.actions.insert(A::WebhookSwitchedOff.to_string());
 
     // Visitors, and those who are none.
     for visitor in ["ada", "bob"] {

@@ -1,5 +1,7 @@
 //! The dashboard as a browser without scripts uses it: pages are asked for, forms are sent.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the answer")]
+
 use http_body_util::Full;
 use hyper::{Method, Request, StatusCode, body::Bytes};
 use samplit_engine::{EngineConfig, Principal, Scope, Secret};
@@ -18,11 +20,16 @@ pub(crate) struct Desk {
 impl Desk {
     /// The owner of the key of the server, signed in.
     pub(crate) async fn open() -> Self {
-        let database = samplit_tests::database().await;
         let config = EngineConfig {
             secret: Some(Secret::new(&[[9; 32]]).unwrap()),
             ..samplit_tests::config(1)
         };
+        Self::open_with(config).await
+    }
+
+    /// The same, at a server of this configuration.
+    pub(crate) async fn open_with(config: EngineConfig) -> Self {
+        let database = samplit_tests::database().await;
         let engine = samplit_tests::engine_with(database.url(), config).await;
         let server = Server::start(engine, HttpConfig::default()).await;
         let cookie = sign_in(&server, "owner@example.org").await;

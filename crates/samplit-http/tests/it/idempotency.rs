@@ -8,11 +8,12 @@ use http_body_util::Full;
 use hyper::Method;
 use samplit_devpg::TestDatabase;
 use samplit_domain::{ManualClock, from_micros};
-use samplit_engine::{EngineConfig, Scope};
+use samplit_engine::{EngineConfig, Scope, Secret};
 use samplit_http::HttpConfig;
 use samplit_tests::connect;
 use serde_json::{Value as Json, json};
 
+use crate::browser::{Browser, set_up};
 use crate::support::{Answer, Server, create_key, draft, server};
 
 /// Posts `body` as the holder of `token`, under a key.
@@ -287,4 +288,80 @@ async fn after_a_day_a_key_is_new_and_old_answers_are_swept_away() {
     assert_ne!(first.json()["id"], second.json()["id"]);
     assert_eq!(count(&database, "idempotency_keys").await, 1);
     assert_eq!(count(&database, "experiments").await, 3);
+}
+
+/// Posts `body` under a key, as somebody who is signed in.
+async fn signed_in(who: &Browser<'_>, path: &str, key: &str, body: &Json) -> Answer {
+    let headers = [("sec-fetch-site", "same-origin"), ("idempotency-key", key)];
+    who.ask_with(Method::POST, path, body, &headers).await
+}
+
+/// What is made with a secret that is shown once: where, its table, a body, and where the secret is.
+fn secret_makings() -> [(&'static str, &'static str, Json, &'static str); 3] {
+    [
+        (
+            "/v1/keys",
+            "api_keys WHERE name = 'ci'",
+            json!({"name": "ci", "scopes": ["read"]}),
+            "/token",
+        ),
+        (
+            "/v1/users",
+            "users WHERE email = 'bea@example.org'",
+            json!({"email": "bea@example.org"}),
+            "/link/url",
+        ),
+        (
+            "/v1/webhooks",
+            "webhook_endpoints",
+            json!({"url": "https://hooks.example.org/"}),
+            "/secret",
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_shows_a_secret_once_shows_it_to_a_repeat_and_to_nobody_in_the_database() {
+    let database = samplit_tests::database().await;
+    let config = EngineConfig {
+        secret: Some(Secret::new(&[[5; 32]]).unwrap()),
+        ..samplit_tests::config(1)
+    };
+    let engine = samplit_tests::engine_with(database.url(), config).await;
+    let server = Server::start(engine, HttpConfig::default()).await;
+    let admin = set_up(&server).await;
+    let (_, client) = admin.welcome("client@example.org", "client").await;
+    let rows = connect(database.url()).await;
+    for (path, table, body, secret) in secret_makings() {
+        let first = signed_in(&admin, path, path, &body).await;
+        assert_eq!(first.summary(), "201", "{path} {}", first.text());
+        let again = signed_in(&admin, path, path, &body).await;
+        assert!(is_replayed(&again) && !is_replayed(&first), "{path}");
+        assert_eq!((again.status, &again.body), (first.status, &first.body));
+        assert_eq!(again.headers.get("location"), first.headers.get("location"));
+        assert_eq!(count(&database, table).await, 1, "{path}");
+        let made = first.json();
+        let secret = made.pointer(secret).unwrap().as_str().unwrap();
+        let kept = "SELECT count(*) FROM idempotency_keys k WHERE position($1 IN k::text) > 0";
+        let kept: i64 = rows.query_one(kept, &[&secret]).await.unwrap().get(0);
+        assert_eq!(kept, 0, "{path}");
+        let other = signed_in(&admin, "/v1/experiments", path, &draft()).await;
+        assert_eq!(other.summary(), "422 idempotency_key_reused", "{path}");
+        // The key is that of an account: of another one it is new, or what it may not do.
+        let theirs = signed_in(&client, path, path, &body).await;
+        assert!(!is_replayed(&theirs), "{path}");
+        assert!(!theirs.text().contains(secret), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_secret_of_the_server_nothing_is_made_under_a_key_that_shows_one() {
+    let (server, database) = server(HttpConfig::default()).await;
+    let admin = set_up(&server).await;
+    for (path, table, body, _) in secret_makings() {
+        let refused = signed_in(&admin, path, "k", &body).await;
+        assert_eq!(refused.summary(), "409 no_secret", "{path}");
+        assert_eq!(count(&database, table).await, 0, "{path}");
+    }
+    assert_eq!(count(&database, "idempotency_keys").await, 0);
 }

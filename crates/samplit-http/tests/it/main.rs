@@ -35,5 +35,6 @@ mod site_forms;
 mod support;
 mod tenants;
 mod walk;
+mod webhook_pages;
 mod webhooks;
 mod wordpress;

@@ -73,8 +73,12 @@ impl Tenant {
         plan["key"] = json!("their-flag");
         let experiment = made(&browser, "/v1/experiments", &plan).await;
         let id = |json: &Json| json["id"].as_str().unwrap().to_owned();
+        let hook = json!({"url": "https://hooks.their.example/"});
+        let hook = made(&browser, "/v1/webhooks", &hook).await;
         let path = format!("/v1/experiments/{}", id(&experiment));
         made(&browser, &format!("{path}/start"), &json!({})).await;
+        let told = format!("/v1/webhooks/{}/deliveries", id(&hook));
+        let told = browser.get(&told).await.json();
         let visit = json!({"visitor_id": "their-visitor"});
         made(&browser, &format!("{path}/assign"), &visit).await;
         let site = json!({"name": "Site", "domain": "their.example", "platform": "wordpress"});
@@ -91,6 +95,8 @@ impl Tenant {
             ("installation_id", id(&site)),
             ("token", site["token"].as_str().unwrap().to_owned()),
             ("exclusion_id", id(&rule)),
+            ("webhook_id", id(&hook)),
+            ("delivery_id", id(&told["data"][0])),
             ("user_id", user),
             ("session_id", id(&session)),
             ("key_id", id(&key)),
@@ -128,6 +134,7 @@ impl Tenant {
             "/ofrep/v1/evaluate/flags/{key}" => json!({"context": {"targetingKey": "v"}}),
             "/v1/exclusions/{exclusion_id}" => json!({"is_active": false}),
             "/v1/users/{user_id}" => json!({"disabled": true}),
+            "/v1/webhooks/{webhook_id}" => json!({"is_enabled": false}),
             "/v1/experiments/{id}/preview" => {
                 json!({"variants": {}, "url": "https://their.example/"})
             }
