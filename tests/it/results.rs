@@ -413,6 +413,8 @@ async fn a_forecast_repeats_itself_and_names_bad_fields() {
             threshold: Some(10_000.0),
             ..Stopping::default()
         }),
+        // A variant that hardly anybody gets is not waited for.
+        min_visitors_per_arm: 0,
         max_runs: 300,
         ..request.clone()
     };
