@@ -41,6 +41,10 @@ fuzz SECONDS="20":
     @cargo +nightly fuzz --version >/dev/null 2>&1 || { echo "just fuzz: no cargo-fuzz; cargo install cargo-fuzz" >&2; exit 1; }
     @for target in $(cargo +nightly fuzz list); do cargo +nightly fuzz run "$target" -- -max_total_time={{SECONDS}} -max_len=65536; done
 
+# More than 10,000 cases of Schemathesis against a server of its own.
+schemathesis CASES="100":
+    SAMPLIT_SCHEMATHESIS={{CASES}} cargo test --quiet -p samplit-http --test it -- schemathesis --nocapture
+
 # what may be linked in (needs cargo-deny)
 deny:
     cargo deny check bans licenses sources

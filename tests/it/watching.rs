@@ -1,7 +1,7 @@
 //! Results for those who watch: how often the database is asked, and what everybody gets.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use samplit_devpg::DevPg;
@@ -9,6 +9,7 @@ use samplit_engine::{
     Engine, EngineConfig, ErrorKind, Experiment, LiveResults, Principal, ResultsWatch, Transition,
 };
 use samplit_tests::{config, connect, database, draft, engine_with, eventually, start, step};
+use tokio::time::Instant;
 
 use crate::{conversion, visitor};
 

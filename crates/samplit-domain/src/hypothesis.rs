@@ -4,6 +4,7 @@ use crate::Violations;
 
 /// A hypothesis, kept in `experiments.hypothesis`; part of what is registered at the start.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Hypothesis {
     /// In a sentence or two, 1 to 2,000 characters.
     pub statement: String,

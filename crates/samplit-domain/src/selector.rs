@@ -37,6 +37,7 @@ words! {
 
 /// One way to find an element.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Selector {
     /// Which language `value` is written in.
     #[serde(rename = "type")]

@@ -6,6 +6,7 @@ use crate::{MAX_IDENTIFIER, MAX_SELECTOR, Selector, Violations};
 
 /// What a page watches for. A goal without one is reached only when a caller says so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum GoalTrigger {
     /// A click on an element, or on anything inside it.

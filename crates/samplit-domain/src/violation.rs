@@ -9,6 +9,7 @@ const MAX_JSON_BYTES: usize = 64 * 1024;
 
 /// One rule that one field breaks.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Violation {
     /// Where, as a JSON pointer (RFC 6901) into the request body: `/elements/0/variants`.
     pub pointer: String,

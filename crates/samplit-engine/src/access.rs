@@ -1,6 +1,7 @@
 //! Who may do what: principals, and the API keys by which programs come in.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -146,6 +147,7 @@ impl Engine {
     /// Reads a key and remembers it, or forgets it if it is no good.
     async fn look_up(&self, hash: String) -> Result<Principal, Error> {
         let now = self.core.config.clock.now();
+        let endings = self.core.endings.load(Ordering::Acquire);
         let row = self
             .core
             .database
@@ -159,8 +161,8 @@ impl Engine {
             principal: principal.clone(),
             expires_at: row.expires_at,
         };
-        let known = Arc::new(Remembered::new(known, now));
-        self.core.api_keys.insert(hash, known);
+        let (memory, known) = (&self.core.api_keys, Remembered::new(known, now));
+        self.core.remember(memory, (&hash, known), endings);
         let touched = self
             .core
             .database

@@ -1,6 +1,7 @@
 //! What every use case and the writer share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -40,6 +41,9 @@ pub(crate) struct Core {
     pub(crate) api_keys: Cache<String, Arc<Remembered<KnownKey>>>,
     /// By the hash of the token.
     pub(crate) sessions: Cache<String, KnownSession>,
+    /// How often sessions or keys were ended here, so that one that was being read meanwhile is not
+    /// remembered.
+    pub(crate) endings: AtomicU64,
     pub(crate) passwords: Passwords,
     /// How often passwords may be tried.
     pub(crate) throttle: Throttle,
@@ -77,6 +81,7 @@ impl Core {
             visitors: Cache::new(config.cache_capacity),
             api_keys: remembering(REMEMBERED_FOR),
             sessions: remembering(REMEMBERED_FOR),
+            endings: AtomicU64::new(0),
             passwords: Passwords::default(),
             throttle: Throttle::new(Arc::clone(&config.clock)),
             installations: remembering(REMEMBERED_FOR),
@@ -97,6 +102,32 @@ impl Core {
             database,
             config,
         }
+    }
+}
+
+/// What lets somebody in, as long as it is remembered.
+impl Core {
+    /// Remembers what was read while `endings` had passed, unless there were more meanwhile.
+    pub(crate) fn remember<T: Send + Sync + 'static>(
+        &self,
+        memory: &Cache<String, Arc<T>>,
+        (hash, known): (&str, T),
+        endings: u64,
+    ) {
+        memory.insert(hash.to_owned(), Arc::new(known));
+        if self.endings.load(Ordering::Acquire) != endings {
+            memory.invalidate(hash);
+        }
+    }
+
+    /// A session or key has ended, in the database already.
+    pub(crate) fn forget_token<T: Send + Sync + 'static>(
+        &self,
+        memory: &Cache<String, Arc<T>>,
+        hash: &str,
+    ) {
+        self.endings.fetch_add(1, Ordering::AcqRel);
+        memory.invalidate(hash);
     }
 }
 

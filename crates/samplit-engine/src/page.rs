@@ -26,6 +26,7 @@ pub struct PageView {
 
 /// What pages have under test, for the next page, which can hide it before it asks.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SelectorHint {
     /// Which pages, a [`PagePattern`](samplit_domain::PagePattern); `*` alone is every page.
     pub url: String,

@@ -57,6 +57,7 @@ pub struct ForecastRequest {
 
 /// One quantity over all simulated experiments.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ForecastSpread {
     /// The mean.
     pub mean: f64,
@@ -88,6 +89,7 @@ impl From<Spread> for ForecastSpread {
 
 /// How an experiment may go.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ForecastResults {
     /// Experiments simulated.
     pub runs: u32,
@@ -128,6 +130,7 @@ pub enum Target {
 
 /// What a split would have earned.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WhatIf {
     /// The shares that were judged.
     pub shares: Vec<f64>,

@@ -34,6 +34,7 @@ pub struct RegistrationReport {
 
 /// Something that was not done as registered.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Deviation {
     /// A stable word for it.
     pub code: &'static str,

@@ -20,6 +20,7 @@ const LEVEL: f64 = 0.95;
 
 /// What one segment of the visitors did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Segment {
     /// The value of the key; `None` for visitors without it.
     pub value: Option<String>,
@@ -31,6 +32,7 @@ pub struct Segment {
 
 /// One arm within a segment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SegmentArm {
     /// Its name.
     pub name: String,
@@ -48,6 +50,7 @@ pub struct SegmentArm {
 
 /// What was shown together, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Combination {
     /// One variant per element.
     pub variants: Vec<VariantId>,

@@ -130,6 +130,8 @@ impl<'v> Fields<'v> {
 
     /// Notes it when the field `name` is missing. What is no object misses none.
     pub(crate) fn require(&mut self, name: &str) {
+        #[cfg(test)]
+        recorded::note(&self.at, name, recorded::REQUIRED);
         if !self.void && !self.is_given(name) {
             self.refuse(name, "required", "is missing");
         }
@@ -161,6 +163,8 @@ impl<'v> Fields<'v> {
 
     /// A field that may be absent.
     pub(crate) fn optional<T: FromJson>(&mut self, name: &str) -> Option<T> {
+        #[cfg(test)]
+        recorded::note(&self.at, name, T::EXPECTED);
         match self.map.remove(name)? {
             Json::Null => None,
             json => {
@@ -324,6 +328,44 @@ pub(crate) fn merge(read: &mut Violations, rules: Violations) {
     });
     let new: Vec<_> = new.collect();
     read.0.extend(new);
+}
+
+/// What readers ask for, for the test that compares it with the schemas of requests.
+#[cfg(test)]
+pub(crate) mod recorded {
+    use std::{cell::RefCell, collections::BTreeSet};
+
+    use samplit_domain::json_pointer;
+
+    /// Noted of a field that has to be there.
+    pub(crate) const REQUIRED: &str = "required";
+
+    /// A field by its pointer, items of arrays as `*`, with a type in words or [`REQUIRED`].
+    pub(crate) type Asked = BTreeSet<(String, &'static str)>;
+
+    thread_local! {
+        static ASKED: RefCell<Option<Asked>> = const { RefCell::new(None) };
+    }
+
+    /// Everything that is asked for while `read` runs.
+    pub(crate) fn during(read: impl FnOnce()) -> Asked {
+        ASKED.set(Some(Asked::new()));
+        read();
+        ASKED.take().unwrap_or_default()
+    }
+
+    pub(super) fn note(at: &str, name: &str, what: &'static str) {
+        let parts = at.split('/').map(|part| match part.parse::<usize>() {
+            Ok(_index) => "*",
+            Err(_) => part,
+        });
+        let at: Vec<&str> = parts.collect();
+        ASKED.with_borrow_mut(|asked| {
+            if let Some(asked) = asked {
+                asked.insert((json_pointer(&at.join("/"), name), what));
+            }
+        });
+    }
 }
 
 #[cfg(test)]

@@ -31,7 +31,8 @@ pub(crate) struct Problem {
 }
 
 /// The problem as it is written.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
 pub(crate) struct Document<'a> {
     r#type: String,
     title: &'static str,

@@ -12,7 +12,7 @@ use crate::{
     },
     cors,
     dashboard::{self, assets},
-    page, picker,
+    openapi, page, picker,
     router::{Handler, Route, Router},
     snippet, verify_page,
 };
@@ -379,6 +379,9 @@ fn api_table() -> Vec<Route> {
         get("/v1/activity", |call| Box::pin(activity::list(call))),
         get("/s/{token}.js", |call| Box::pin(snippet::script(call))),
         get("/live/{id}", |call| Box::pin(page::live(call))),
+        get("/openapi.json", |call| {
+            Box::pin(async move { openapi::openapi(&call) })
+        }),
         get("/verify", |_call| {
             Box::pin(async { Ok(verify_page::verify()) })
         }),

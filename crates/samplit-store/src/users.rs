@@ -35,8 +35,8 @@ statements! {
     LIST_USERS = concat!("SELECT ", columns!(), " FROM users \
         WHERE ($1::varchar IS NULL OR coalesce(role, 'client') = $1) \
         AND ($2::text IS NULL OR strpos(lower(concat_ws(' ', email, name, company)), lower($2)) > 0) \
-        AND ($3::timestamptz IS NULL OR (coalesce(created_at, 'epoch'), id) < ($3, $4::uuid)) \
-        ORDER BY coalesce(created_at, 'epoch') DESC, id DESC LIMIT $5");
+        AND ($3::timestamptz IS NULL OR (created_at, id) < ($3, $4::uuid)) \
+        ORDER BY created_at DESC, id DESC LIMIT $5");
     /// A new account, unless there is one with the email.
     ADD_USER = concat!("INSERT INTO users (id, email, password_hash, role, name) \
         SELECT $1, lower($2), '!', $3, $4 \

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use fantoccini::Locator;
 use futures_util::future::join_all;
-use samplit_domain::{ManualClock, to_micros};
+use samplit_domain::ManualClock;
 use samplit_engine::{
     Assign, Clock as _, Convert, Engine, EngineConfig, Experiment, Hypothesis, Principal, Role,
     Status, SystemClock, Transition,

@@ -23,7 +23,10 @@ async fn experiments(desk: &Desk) -> Vec<Experiment> {
 /// Which step is in sight.
 async fn step(desk: &Desk) -> String {
     let shown = desk
-        .run("return [...document.querySelectorAll('fieldset[data-step]')].filter((f) => !f.hidden).map((f) => f.dataset.step).join();")
+        .run(
+            "return [...document.querySelectorAll('fieldset[data-step]:not([hidden])')] \
+             .map((fieldset) => fieldset.dataset.step).join();",
+        )
         .await;
     shown.as_str().unwrap().to_owned()
 }

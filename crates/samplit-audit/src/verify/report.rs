@@ -8,6 +8,7 @@ use crate::Hash;
 
 /// What kind of thing is wrong. Each kind has its exit code; a sound trail has 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// Entries were altered, moved, inserted or removed. Exit code 1.
@@ -38,6 +39,7 @@ impl FailureKind {
 
 /// The first thing that is wrong with a trail.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Failure {
     /// What kind of thing.
     pub kind: FailureKind,
@@ -60,6 +62,7 @@ impl std::error::Error for Failure {}
 
 /// A sound trail, in numbers.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Report {
     /// The experiment.
     pub experiment_id: Uuid,
@@ -91,6 +94,7 @@ pub struct Report {
 
 /// Decisions that were replayed.
 #[derive(Clone, Debug, PartialEq, Eq, Default, serde::Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReplayReport {
     /// Assignments whose arm was recomputed from the draw and the weights.
     pub assignments: u64,
@@ -108,6 +112,7 @@ pub struct ReplayReport {
 
 /// The counts of one arm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Total {
     /// Assignments.
     pub n: u64,

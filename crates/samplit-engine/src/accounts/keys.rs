@@ -172,7 +172,7 @@ impl Engine {
             })
         });
         let (scopes, old_hash) = rotated.await?;
-        core.api_keys.invalidate(&old_hash);
+        core.forget_token(&core.api_keys, &old_hash);
         Ok(CreatedApiKey {
             id: fresh,
             prefix: prefix_of(&token),
@@ -202,7 +202,7 @@ impl Engine {
                 Ok::<_, Error>(hash)
             })
         });
-        core.api_keys.invalidate(&revoked.await?);
+        core.forget_token(&core.api_keys, &revoked.await?);
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use samplit_domain::{
     AccountSession, Action, MAX_PASSWORD, Role, Scope, SessionId, User, UserId, Violations,
@@ -146,7 +147,7 @@ impl Engine {
             })
         });
         let ended = ended.await;
-        core.sessions.invalidate(&hash);
+        core.forget_token(&core.sessions, &hash);
         ended
     }
 
@@ -166,6 +167,7 @@ impl Engine {
                 Err(ErrorKind::Unauthenticated.into())
             };
         }
+        let endings = core.endings.load(Ordering::Acquire);
         let (database, of) = (&core.database, &hash);
         let found = database.run(|session| Box::pin(sessions::find(session, of, now)));
         let Some(row) = found.await? else {
@@ -181,8 +183,8 @@ impl Engine {
             expires_at: row.expires_at,
             user: row.user,
         };
-        let known = Arc::new(Remembered::new(signed_in.clone(), now));
-        core.sessions.insert(hash, known);
+        let known = Remembered::new(signed_in.clone(), now);
+        core.remember(&core.sessions, (&hash, known), endings);
         let touched = database.run(|session| Box::pin(sessions::touch(session, row.id, now)));
         if let Err(error) = touched.await {
             tracing::warn!(session = %row.id, error = ?error, "the last use of a session was not noted");
@@ -221,7 +223,7 @@ impl Engine {
                 Ok::<_, Error>(hash)
             })
         });
-        core.sessions.invalidate(&ended.await?);
+        core.forget_token(&core.sessions, &ended.await?);
         Ok(())
     }
 }
@@ -297,6 +299,7 @@ pub(super) async fn begin(
 impl Core {
     /// What is remembered of an account does not hold any more: its sessions and its keys.
     pub(super) fn forget_account(&self, user: UserId) {
+        self.endings.fetch_add(1, Ordering::AcqRel);
         for (hash, known) in &self.sessions {
             if known.value.user.id == user {
                 self.sessions.invalidate(&*hash);

@@ -16,6 +16,7 @@ use crate::{Engine, Error, Principal};
 
 /// That an entry is among the first `size` of its trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct InclusionProof {
     /// The entry.
     pub sequence_number: u64,
@@ -31,6 +32,7 @@ pub struct InclusionProof {
 
 /// That the first entries of a trail are still those that they were.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConsistencyProof {
     /// How many entries the smaller tree has.
     pub first: u64,

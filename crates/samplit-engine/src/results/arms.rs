@@ -17,6 +17,7 @@ use crate::trail::unsigned;
 
 /// How much better than control, relatively: 0.1 is 10 % more conversions per visitor.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LiftResults {
     /// The posterior median.
     pub median: f64,
@@ -26,6 +27,7 @@ pub struct LiftResults {
 
 /// Value per visitor, zero for those who did not convert, in the unit of the conversions' values.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ValueResults {
     /// Mean of the posterior (Normal-inverse-gamma).
     pub mean: f64,

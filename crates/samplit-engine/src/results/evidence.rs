@@ -22,6 +22,7 @@ use crate::trail::unsigned;
 
 /// An estimate with its interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IntervalEstimate {
     /// The estimate, in conversions per visitor.
     pub estimate: f64,
@@ -31,6 +32,7 @@ pub struct IntervalEstimate {
 
 /// What was seen of one arm, corrected for how the traffic was steered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ArmEvidence {
     /// Adaptively weighted AIPW estimate of the conversion rate with a 95 % interval; for one look,
     /// at the end (Hadad et al. 2021).
@@ -45,6 +47,7 @@ pub struct ArmEvidence {
 
 /// An arm's rate minus that of control.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DifferenceEvidence {
     /// Adaptively weighted AIPW estimate with a 95 % interval; for one look, at the end.
     pub adaptive: Option<IntervalEstimate>,
@@ -61,6 +64,7 @@ pub struct DifferenceEvidence {
 
 /// Whether visitors were split as the weights say.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SampleRatioEvidence {
     /// Visitors per arm.
     pub observed: Vec<u64>,

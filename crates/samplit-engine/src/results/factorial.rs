@@ -17,6 +17,7 @@ const Z: f64 = 1.959_963_984_540_054;
 
 /// What a variant, or a pair of variants of different elements, adds to the conversion rate.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Effect {
     /// One variant: its main effect against the control of its element. Two: what they add beyond
     /// the sum of their main effects at the other's control.

@@ -19,6 +19,7 @@ const COMPETES_FROM: f64 = 0.01;
 
 /// How far the registered stopping rule is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StoppingProgress {
     /// The arm most likely to be best, by position.
     pub leader: usize,
@@ -34,6 +35,7 @@ pub struct StoppingProgress {
 
 /// One thing that has to be so before an experiment may stop.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StoppingCondition {
     /// `visitors_per_arm`, `days`, or the rule: `expected_loss`, `p_best`, `confidence_sequence`,
     /// `visitors`.

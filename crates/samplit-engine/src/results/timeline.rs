@@ -33,6 +33,7 @@ pub struct TimelinePoint {
 
 /// One arm under one snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TimelineArm {
     /// Visitors assigned under this snapshot.
     pub assignments: u64,

@@ -8,6 +8,7 @@ use samplit_engine::{AccountChange, Password};
 use serde::Serialize;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use super::users::UserJson;
 use crate::{
@@ -47,8 +48,9 @@ pub(crate) async fn change_password(mut call: Call) -> Result<Reply, Problem> {
     Ok(reply)
 }
 
-#[derive(Serialize)]
-struct SessionJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = OpenSession)]
+pub(crate) struct SessionJson {
     id: SessionId,
     /// Whether it is the one that asks.
     is_current: bool,
@@ -59,11 +61,13 @@ struct SessionJson {
     #[serde(with = "time::serde::rfc3339")]
     last_seen_at: OffsetDateTime,
     user_agent: Option<String>,
+    #[schema(value_type = Option<String>)]
     address: Option<IpAddr>,
 }
 
-#[derive(Serialize)]
-struct SessionsJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = OpenSessions)]
+pub(crate) struct SessionsJson {
     data: Vec<SessionJson>,
 }
 

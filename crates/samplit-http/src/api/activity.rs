@@ -6,6 +6,7 @@ use samplit_engine::Page;
 use serde::Serialize;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -14,8 +15,9 @@ use crate::{
     response::{Reply, json},
 };
 
-#[derive(Serialize)]
-struct ActivityJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Activity)]
+pub(crate) struct ActivityJson<'a> {
     id: ActivityId,
     #[serde(with = "time::serde::rfc3339")]
     occurred_at: OffsetDateTime,
@@ -27,16 +29,18 @@ struct ActivityJson<'a> {
     request_id: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct ActorJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Actor)]
+pub(crate) struct ActorJson<'a> {
     kind: ActorKind,
     user_id: Option<UserId>,
     email: Option<&'a str>,
     key_id: Option<ApiKeyId>,
 }
 
-#[derive(Serialize)]
-struct SubjectJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Subject)]
+pub(crate) struct SubjectJson<'a> {
     kind: &'a str,
     id: Option<Uuid>,
 }
@@ -64,8 +68,9 @@ impl<'a> From<&'a Activity> for ActivityJson<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct PageJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ActivityPage)]
+pub(crate) struct PageJson<'a> {
     data: Vec<ActivityJson<'a>>,
     next_cursor: Option<&'a str>,
 }

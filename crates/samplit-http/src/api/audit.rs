@@ -6,6 +6,7 @@ use samplit_engine::TrailEntry;
 use serde::Serialize;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use crate::{
     call::Call,
@@ -13,15 +14,17 @@ use crate::{
     response::{Reply, json},
 };
 
-#[derive(Serialize)]
-struct EntriesJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = TrailEntries)]
+pub(crate) struct EntriesJson<'a> {
     data: Vec<EntryJson<'a>>,
     /// What to give as `after` for the next page; absent at the end of the trail.
     next_after: Option<u64>,
 }
 
-#[derive(Serialize)]
-struct EntryJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = TrailEntry)]
+pub(crate) struct EntryJson<'a> {
     id: EntryId,
     sequence_number: u64,
     decision_type: &'a str,
@@ -64,8 +67,8 @@ pub(crate) async fn entries(call: Call) -> Result<Reply, Problem> {
 }
 
 /// What a verification came to.
-#[derive(Serialize)]
-struct VerdictJson<R, F> {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct VerdictJson<R, F> {
     sound: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<R>,

@@ -6,6 +6,7 @@ use samplit_domain::Violations;
 use samplit_engine::VerifyingKey;
 use serde::Serialize;
 use serde_json::Value as Json;
+use utoipa::ToSchema;
 
 use super::experiments::one;
 use crate::{
@@ -18,16 +19,15 @@ use crate::{
 /// `POST /v1/experiments/{id}/audit/seal`
 pub(crate) async fn seal(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    let close_window = read(call.optional_json().await?, |fields| {
-        fields.optional("close_window").unwrap_or(false)
-    })?;
+    let close_window = read_seal(call.optional_json().await?)?;
     let (engine, id) = (&call.app.engine, call.experiment_id());
     let sealed = engine.seal(&who, id, close_window).await?;
     Ok(one(StatusCode::OK, &sealed))
 }
 
-#[derive(Serialize)]
-struct DrawKeyJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = DrawKey)]
+pub(crate) struct DrawKeyJson {
     draw_key_hex: String,
 }
 
@@ -42,8 +42,9 @@ pub(crate) async fn draw_key(call: Call) -> Result<Reply, Problem> {
     Ok(json(StatusCode::OK, &DrawKeyJson { draw_key_hex }))
 }
 
-#[derive(Serialize)]
-struct RedactedJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Redacted)]
+pub(crate) struct RedactedJson {
     sequence_number: u64,
     /// The entry that says so.
     redaction: u64,
@@ -52,10 +53,7 @@ struct RedactedJson {
 /// `POST /v1/experiments/{id}/audit/redactions`
 pub(crate) async fn redact(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    let (sequence_number, reason) = read(call.json().await?, |fields| {
-        let sequence_number: u64 = fields.required("sequence_number");
-        (sequence_number, fields.required::<String>("reason"))
-    })?;
+    let (sequence_number, reason) = read_redaction(call.json().await?)?;
     let (engine, id) = (&call.app.engine, call.experiment_id());
     let redaction = engine.redact(&who, id, sequence_number, &reason).await?;
     let body = RedactedJson {
@@ -68,18 +66,7 @@ pub(crate) async fn redact(mut call: Call) -> Result<Reply, Problem> {
 /// `POST /v1/experiments/{id}/audit/acknowledge-restore`
 pub(crate) async fn acknowledge_restore(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    let (reason, accepted) = read(call.json().await?, |fields| {
-        let reason: String = fields.required("reason");
-        let keys: Vec<Json> = fields.optional("accept_keys").unwrap_or_default();
-        let mut accepted = Vec::new();
-        for key in &keys {
-            match key.as_str().map(str::parse::<VerifyingKey>) {
-                Some(Ok(key)) => accepted.push(key),
-                _ => fields.refuse("accept_keys", "malformed", "must hold verifier keys"),
-            }
-        }
-        (reason, accepted)
-    })?;
+    let (reason, accepted) = read_acknowledgement(call.json().await?)?;
     let (engine, id) = (&call.app.engine, call.experiment_id());
     let done = engine
         .acknowledge_restore(&who, id, &reason, &accepted)
@@ -91,14 +78,16 @@ pub(crate) async fn acknowledge_restore(mut call: Call) -> Result<Reply, Problem
     Ok(json(StatusCode::OK, &body))
 }
 
-#[derive(Serialize)]
-struct AcknowledgedJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Acknowledged)]
+pub(crate) struct AcknowledgedJson {
     incarnation: u32,
     given_up: usize,
 }
 
-#[derive(Serialize)]
-struct ErasureJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Erasure)]
+pub(crate) struct ErasureJson {
     experiments: usize,
     rows: usize,
 }
@@ -113,6 +102,37 @@ pub(crate) async fn erase(mut call: Call) -> Result<Reply, Problem> {
         rows: erased.rows,
     };
     Ok(json(StatusCode::OK, &body))
+}
+
+/// Whether conversions are no longer waited for.
+pub(crate) fn read_seal(body: Json) -> Result<bool, Problem> {
+    read(body, |fields| {
+        fields.optional("close_window").unwrap_or(false)
+    })
+}
+
+/// Which entry, and why.
+pub(crate) fn read_redaction(body: Json) -> Result<(u64, String), Problem> {
+    read(body, |fields| {
+        let sequence_number: u64 = fields.required("sequence_number");
+        (sequence_number, fields.required::<String>("reason"))
+    })
+}
+
+/// Why, and the keys whose signatures are good, too.
+pub(crate) fn read_acknowledgement(body: Json) -> Result<(String, Vec<VerifyingKey>), Problem> {
+    read(body, |fields| {
+        let reason: String = fields.required("reason");
+        let keys: Vec<Json> = fields.optional("accept_keys").unwrap_or_default();
+        let mut accepted = Vec::new();
+        for key in &keys {
+            match key.as_str().map(str::parse::<VerifyingKey>) {
+                Some(Ok(key)) => accepted.push(key),
+                _ => fields.refuse("accept_keys", "malformed", "must hold verifier keys"),
+            }
+        }
+        (reason, accepted)
+    })
 }
 
 /// Reads a body that has no other fields than those that `fields` takes.

@@ -56,10 +56,7 @@ pub(crate) fn read_change(body: Json, current: &Experiment) -> Result<Experiment
         Json::Object(map) => map.keys().cloned().collect(),
         _ => BTreeSet::new(),
     };
-    let mut violations = Violations::default();
-    let draft = Fields::read(body, String::new(), &mut violations, |fields| {
-        experiment(fields, to_draft(current))
-    });
+    let (draft, mut violations) = read_over(body, to_draft(current));
     if let Err(rules) = draft.clone().check() {
         // Rows older than a rule may break it; a change of another field is not the place to say so.
         let named = rules.0.into_iter().filter(|rule| {
@@ -85,6 +82,15 @@ pub(crate) fn read_change(body: Json, current: &Experiment) -> Result<Experiment
         metadata: is_given("metadata").then_some(draft.metadata),
         replace: None,
     })
+}
+
+/// What a body makes of `base`, and every field that is of the wrong type.
+pub(crate) fn read_over(body: Json, base: ExperimentDraft) -> (ExperimentDraft, Violations) {
+    let mut violations = Violations::default();
+    let draft = Fields::read(body, String::new(), &mut violations, |fields| {
+        experiment(fields, base)
+    });
+    (draft, violations)
 }
 
 /// The fields of the body over those of `base`.

@@ -9,6 +9,7 @@ use samplit_domain::{
 use samplit_engine::{Editor, Error, ExperimentChange, Principal, TokenError};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
+use utoipa::ToSchema;
 
 use super::{
     draft,
@@ -128,7 +129,7 @@ async fn replace(
 }
 
 /// What is to be added.
-struct Addition {
+pub(crate) struct Addition {
     /// To which element; none: a new one.
     to: Option<ElementId>,
     /// The new element, without variants.
@@ -220,8 +221,9 @@ fn in_request(mut problem: Problem, (element, variant): (usize, usize)) -> Probl
     problem
 }
 
-#[derive(Serialize)]
-struct EditorJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = EditorDraft)]
+pub(crate) struct EditorJson<'a> {
     experiment_id: ExperimentId,
     name: &'a str,
     status: Status,
@@ -246,7 +248,7 @@ fn shown(status: StatusCode, editor: &Editor, experiment: &Experiment) -> Reply 
     response::json(status, &reply)
 }
 
-fn read_link(body: Json) -> Result<(ExperimentId, String), Problem> {
+pub(crate) fn read_link(body: Json) -> Result<(ExperimentId, String), Problem> {
     let mut violations = Violations::default();
     let (experiment, url) = Fields::read(body, String::new(), &mut violations, |fields| {
         fields.require("experiment_id");
@@ -265,7 +267,7 @@ fn read_link(body: Json) -> Result<(ExperimentId, String), Problem> {
 
 /// # Errors
 /// 422 with every field of the wrong type; the rules are those of drafts.
-fn read_addition(body: Json) -> Result<Addition, Problem> {
+pub(crate) fn read_addition(body: Json) -> Result<Addition, Problem> {
     let mut violations = Violations::default();
     let addition = Fields::read(body, String::new(), &mut violations, |fields| {
         let is_new = !fields.is_given("element");

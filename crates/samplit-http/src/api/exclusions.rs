@@ -8,6 +8,7 @@ use samplit_engine::{ExcludedSession, NewExclusion, Once, Page};
 use serde::Serialize;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use crate::{
     call::Call,
@@ -17,8 +18,9 @@ use crate::{
     response::{Reply, empty, etag, json, tagged},
 };
 
-#[derive(Serialize)]
-struct RuleJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ExclusionRule)]
+pub(crate) struct RuleJson<'a> {
     id: ExclusionId,
     experiment_id: Option<ExperimentId>,
     kind: ExclusionKind,
@@ -43,14 +45,15 @@ impl<'a> From<&'a ExclusionRule> for RuleJson<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct PageJson<'a, T> {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PageJson<'a, T> {
     data: Vec<T>,
     next_cursor: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct ExcludedJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ExcludedSession)]
+pub(crate) struct ExcludedJson<'a> {
     id: ExcludedSessionId,
     session_id: Option<&'a str>,
     visitor_id: Option<&'a str>,
@@ -149,7 +152,7 @@ pub(crate) async fn excluded(call: Call) -> Result<Reply, Problem> {
     Ok(json(StatusCode::OK, &page))
 }
 
-fn read_page(call: &Call) -> Result<Page, Problem> {
+pub(crate) fn read_page(call: &Call) -> Result<Page, Problem> {
     let mut query = call.query();
     let page = Page {
         cursor: query.text("cursor"),
@@ -175,7 +178,7 @@ pub(crate) fn read_new(body: Json) -> Result<NewExclusion, Problem> {
     violations.into_result(new).map_err(Problem::invalid)
 }
 
-fn read_change(body: Json) -> Result<(Option<String>, Option<bool>), Problem> {
+pub(crate) fn read_change(body: Json) -> Result<(Option<String>, Option<bool>), Problem> {
     let mut violations = Violations::default();
     let change = Fields::read(body, String::new(), &mut violations, |fields| {
         (fields.optional("value"), fields.optional("is_active"))

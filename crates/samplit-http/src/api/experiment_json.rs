@@ -10,8 +10,10 @@ use samplit_domain::{
 use serde::Serialize;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Experiment)]
 pub(crate) struct ExperimentJson<'a> {
     id: ExperimentId,
     name: &'a str,
@@ -42,8 +44,9 @@ pub(crate) struct ExperimentJson<'a> {
     archived_at: Option<OffsetDateTime>,
 }
 
-#[derive(Serialize)]
-struct AllocationJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Allocation)]
+pub(crate) struct AllocationJson {
     policy: PolicyKind,
     mode: Mode,
     warm_up: u64,
@@ -53,8 +56,9 @@ struct AllocationJson {
     attribution_window_seconds: u64,
 }
 
-#[derive(Serialize)]
-struct StoppingJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Stopping)]
+pub(crate) struct StoppingJson {
     rule: StoppingRule,
     threshold: f64,
     min_visitors_per_arm: u64,
@@ -78,8 +82,9 @@ impl From<&Stopping> for StoppingJson {
     }
 }
 
-#[derive(Serialize)]
-pub(super) struct ElementJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Element)]
+pub(crate) struct ElementJson<'a> {
     id: ElementId,
     name: &'a str,
     selector: Option<&'a Selector>,
@@ -89,8 +94,9 @@ pub(super) struct ElementJson<'a> {
     variants: Vec<VariantJson<'a>>,
 }
 
-#[derive(Serialize)]
-struct VariantJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Variant)]
+pub(crate) struct VariantJson<'a> {
     id: VariantId,
     name: &'a str,
     content: &'a Json,
@@ -103,8 +109,9 @@ struct VariantJson<'a> {
     conversion_rate: Option<f64>,
 }
 
-#[derive(Serialize)]
-struct GoalJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Goal)]
+pub(crate) struct GoalJson<'a> {
     id: GoalId,
     name: &'a str,
     kind: GoalKind,

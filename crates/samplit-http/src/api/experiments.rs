@@ -7,6 +7,7 @@ use samplit_domain::{ElementId, Experiment, Transition, VariantId, Violations, j
 use samplit_engine::{ExperimentFilter, Once, Page};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
+use utoipa::ToSchema;
 
 use super::{
     draft::{read_change, read_new},
@@ -39,8 +40,9 @@ pub(crate) async fn create(mut call: Call) -> Result<Reply, Problem> {
     Ok(idempotency::reply(made.await?, answer))
 }
 
-#[derive(Serialize)]
-struct PageJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ExperimentPage)]
+pub(crate) struct PageJson<'a> {
     data: Vec<ExperimentJson<'a>>,
     next_cursor: Option<&'a str>,
 }

@@ -58,10 +58,7 @@ pub(crate) async fn forecast(mut call: Call) -> Result<Reply, Problem> {
         Some(id) => Defaults::like(&engine.results(&who, id).await?),
         None => Defaults::default(),
     };
-    let mut violations = Violations::default();
-    let request = Fields::read(body, String::new(), &mut violations, |fields| {
-        read(fields, defaults)
-    });
+    let (request, mut violations) = read_over(body, defaults);
     if !violations.0.is_empty() {
         // The engine knows the rules, and is not to simulate what will be refused: an impossible
         // prior keeps it from that. The rules of the allocation are asked for apart.
@@ -94,6 +91,20 @@ pub(crate) async fn forecast(mut call: Call) -> Result<Reply, Problem> {
 /// The experiment that the body takes its defaults from, if it names one by a sound id.
 fn named_experiment(body: &Json) -> Option<ExperimentId> {
     body.get("like_experiment")?.as_str()?.parse().ok()
+}
+
+/// What is asked, and every field that is of the wrong type.
+fn read_over(body: Json, defaults: Defaults) -> (ForecastRequest, Violations) {
+    let mut violations = Violations::default();
+    let request = Fields::read(body, String::new(), &mut violations, |fields| {
+        read(fields, defaults)
+    });
+    (request, violations)
+}
+
+/// Likewise, of a body alone.
+pub(crate) fn read_alone(body: Json) -> (ForecastRequest, Violations) {
+    read_over(body, Defaults::default())
 }
 
 fn read(fields: &mut Fields<'_>, defaults: Defaults) -> ForecastRequest {

@@ -9,6 +9,7 @@ use samplit_engine::{InstallationChange, Once, Page, Principal};
 use serde::Serialize;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use crate::{
     call::Call,
@@ -40,8 +41,9 @@ pub(crate) async fn create(mut call: Call) -> Result<Reply, Problem> {
     Ok(idempotency::reply(made.await?, answer))
 }
 
-#[derive(Serialize)]
-struct PageJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = InstallationPage)]
+pub(crate) struct PageJson<'a> {
     data: Vec<InstallationJson<'a>>,
     next_cursor: Option<&'a str>,
 }
@@ -116,7 +118,7 @@ pub(crate) async fn rotate(mut call: Call) -> Result<Reply, Problem> {
 }
 
 /// Whether a token that is still good for pages has to end.
-fn read_rotation(body: Json) -> Result<bool, Problem> {
+pub(crate) fn read_rotation(body: Json) -> Result<bool, Problem> {
     let mut violations = Violations::default();
     let at_once = Fields::read(body, String::new(), &mut violations, |fields| {
         fields.optional("now").unwrap_or_default()
@@ -124,8 +126,9 @@ fn read_rotation(body: Json) -> Result<bool, Problem> {
     violations.into_result(at_once).map_err(Problem::invalid)
 }
 
-#[derive(Serialize)]
-struct SnippetJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Snippet)]
+pub(crate) struct SnippetJson<'a> {
     html: &'a str,
     script_url: &'a str,
 }
@@ -143,8 +146,9 @@ pub(crate) async fn snippet(call: Call) -> Result<Reply, Problem> {
     Ok(json(StatusCode::OK, &reply))
 }
 
-#[derive(Serialize)]
-struct VerifyJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = SnippetCheck)]
+pub(crate) struct VerifyJson {
     verified: bool,
     #[serde(with = "time::serde::rfc3339::option")]
     verified_at: Option<OffsetDateTime>,
@@ -288,7 +292,8 @@ fn tag(installation: &Installation) -> HeaderValue {
     etag(installation.version, &seen)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Installation)]
 pub(crate) struct InstallationJson<'a> {
     id: InstallationId,
     name: &'a str,

@@ -6,6 +6,7 @@ use samplit_engine::{CreatedApiKey, NewKey, Once};
 use serde::Serialize;
 use serde_json::Value as Json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use utoipa::ToSchema;
 
 use crate::{
     call::Call,
@@ -15,8 +16,9 @@ use crate::{
     response::{Reply, empty, json},
 };
 
-#[derive(Serialize)]
-struct KeyJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKey)]
+pub(crate) struct KeyJson {
     id: ApiKeyId,
     name: String,
     prefix: String,
@@ -43,14 +45,16 @@ impl From<ApiKey> for KeyJson {
     }
 }
 
-#[derive(Serialize)]
-struct KeysJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKeys)]
+pub(crate) struct KeysJson {
     data: Vec<KeyJson>,
 }
 
 /// A key that was made: the only answer that holds its token.
-#[derive(Serialize)]
-struct CreatedJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = CreatedApiKey)]
+pub(crate) struct CreatedJson<'a> {
     id: ApiKeyId,
     prefix: &'a str,
     scopes: &'a [Scope],

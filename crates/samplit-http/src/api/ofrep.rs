@@ -10,6 +10,7 @@ use samplit_domain::{Assign, Element, Variant};
 use samplit_engine::{Assigned, NotRecorded};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
+use utoipa::ToSchema;
 
 use crate::{
     call::{Call, parse},
@@ -25,9 +26,10 @@ const TARGETING_KEY: &str = "targetingKey";
 const READ_ONLY: &str = "samplit_read_only";
 
 /// Why there is no value, by the list of OpenFeature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = FlagErrorCode)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum ErrorCode {
+pub(crate) enum ErrorCode {
     FlagNotFound,
     ParseError,
     TargetingKeyMissing,
@@ -42,17 +44,19 @@ struct Refusal {
     problem: Problem,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = FlagFailure)]
 #[serde(rename_all = "camelCase")]
-struct Failure<'a> {
+pub(crate) struct Failure<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
     error_code: ErrorCode,
     error_details: &'a str,
 }
 
-#[derive(Serialize)]
-struct Evaluation<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = FlagEvaluation)]
+pub(crate) struct Evaluation<'a> {
     key: &'a str,
     reason: &'static str,
     variant: String,
@@ -62,15 +66,16 @@ struct Evaluation<'a> {
     metadata: Map<String, Json>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-enum Flag<'a> {
+pub(crate) enum Flag<'a> {
     Evaluated(Evaluation<'a>),
     Failed(Failure<'a>),
 }
 
-#[derive(Serialize)]
-struct Bulk<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Flags)]
+pub(crate) struct Bulk<'a> {
     flags: Vec<Flag<'a>>,
 }
 

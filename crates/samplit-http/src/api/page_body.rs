@@ -81,7 +81,7 @@ pub(crate) fn read_events(body: Json) -> Result<(Asker, Vec<Reported>), Problem>
         .map_err(Problem::invalid)
 }
 
-fn reported(body: Json) -> Reported {
+pub(crate) fn reported(body: Json) -> Reported {
     let id = body["event_id"].as_str().unwrap_or_default().to_owned();
     let mut violations = Violations::default();
     let event = Fields::read(body, String::new(), &mut violations, event);

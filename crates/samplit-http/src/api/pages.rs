@@ -14,6 +14,7 @@ use samplit_domain::{
 use samplit_engine::{Assigned, EventOutcome, NotRecorded, PageView, SelectorHint};
 use serde::Serialize;
 use serde_json::Value as Json;
+use utoipa::ToSchema;
 
 use super::page_body::{Asker, read_events, read_page};
 use crate::{
@@ -194,8 +195,9 @@ fn cookie(visitor: &str, is_secure: bool) -> HeaderValue {
     HeaderValue::try_from(cookie).expect("what is escaped is legal in a header")
 }
 
-#[derive(Serialize)]
-struct PageReply<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = PageShown)]
+pub(crate) struct PageReply<'a> {
     visitor_id: Option<&'a str>,
     experiments: Vec<OnPage<'a>>,
     selectors: &'a [SelectorHint],
@@ -215,8 +217,9 @@ impl<'a> PageReply<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct OnPage<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ExperimentOnPage)]
+pub(crate) struct OnPage<'a> {
     id: ExperimentId,
     key: Option<&'a str>,
     name: &'a str,
@@ -227,16 +230,16 @@ struct OnPage<'a> {
     elements: Vec<ElementOnPage<'a>>,
 }
 
-#[derive(Serialize)]
-struct GoalOnPage<'a> {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct GoalOnPage<'a> {
     name: &'a str,
     kind: GoalKind,
     default_value: f64,
     trigger: Option<&'a GoalTrigger>,
 }
 
-#[derive(Serialize)]
-struct ElementOnPage<'a> {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ElementOnPage<'a> {
     id: ElementId,
     name: &'a str,
     r#type: Option<ElementType>,
@@ -244,8 +247,8 @@ struct ElementOnPage<'a> {
     variant: VariantOnPage<'a>,
 }
 
-#[derive(Serialize)]
-struct VariantOnPage<'a> {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct VariantOnPage<'a> {
     id: VariantId,
     name: &'a str,
     is_control: bool,
@@ -308,13 +311,15 @@ impl<'a> ElementOnPage<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct EventsReply<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Events)]
+pub(crate) struct EventsReply<'a> {
     results: Vec<EventReply<'a>>,
 }
 
-#[derive(Serialize)]
-struct EventReply<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Event)]
+pub(crate) struct EventReply<'a> {
     event_id: &'a str,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]

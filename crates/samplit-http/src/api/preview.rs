@@ -7,6 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use samplit_domain::{ElementId, VariantId, Violations, json_pointer};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
+use utoipa::ToSchema;
 
 use crate::{
     call::Call,
@@ -16,8 +17,9 @@ use crate::{
 };
 
 /// A signed token, and the page that it is for.
-#[derive(Serialize)]
-pub(super) struct LinkJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = PageLink)]
+pub(crate) struct LinkJson<'a> {
     pub(super) token: &'a str,
     /// None where nobody says which page.
     pub(super) url: Option<String>,
@@ -26,7 +28,7 @@ pub(super) struct LinkJson<'a> {
 /// `POST /v1/experiments/{id}/preview`
 pub(crate) async fn link(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    let (variants, url) = read(call.json().await?)?;
+    let (variants, url) = read_preview(call.json().await?)?;
     let (engine, id) = (&call.app.engine, call.experiment_id());
     let (experiment, token) = engine.preview_token(&who, id, variants).await?;
     // A pattern is no page.
@@ -56,7 +58,7 @@ const TOKEN: &percent_encoding::AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove
 
 type Chosen = BTreeMap<ElementId, VariantId>;
 
-fn read(body: Json) -> Result<(Chosen, Option<String>), Problem> {
+pub(crate) fn read_preview(body: Json) -> Result<(Chosen, Option<String>), Problem> {
     let mut violations = Violations::default();
     let (variants, url) = Fields::read(body, String::new(), &mut violations, |fields| {
         let variants: Option<Map<String, Json>> = fields.optional("variants");

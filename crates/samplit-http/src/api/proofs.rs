@@ -10,6 +10,7 @@ use hyper::{
 use samplit_domain::Violations;
 use samplit_engine::{BundleRange, StoredCheckpoint};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     call::Call,
@@ -120,8 +121,9 @@ pub(crate) async fn bundle(call: Call) -> Result<Reply, Problem> {
     Ok(reply)
 }
 
-#[derive(Serialize)]
-struct KeysJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = VerifierKeys)]
+pub(crate) struct KeysJson {
     data: Vec<String>,
 }
 

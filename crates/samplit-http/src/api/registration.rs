@@ -4,6 +4,7 @@ use hyper::StatusCode;
 use samplit_engine::{Deviation, Hash, RegistrationReport};
 use serde::Serialize;
 use serde_json::Value as Json;
+use utoipa::ToSchema;
 
 use crate::{
     call::Call,
@@ -12,8 +13,9 @@ use crate::{
 };
 
 /// What results say about it.
-#[derive(Serialize)]
-pub(super) struct KeptToJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeptTo)]
+pub(crate) struct KeptToJson<'a> {
     status: &'static str,
     sha256: Option<Hash>,
     deviations: &'a [Deviation],
@@ -29,8 +31,9 @@ impl<'a> From<&'a RegistrationReport> for KeptToJson<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct RegistrationJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Registration)]
+pub(crate) struct RegistrationJson<'a> {
     #[serde(flatten)]
     kept_to: KeptToJson<'a>,
     registered: Option<&'a Json>,

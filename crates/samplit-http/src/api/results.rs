@@ -9,6 +9,7 @@ use samplit_engine::{
 };
 use serde::Serialize;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use super::registration::KeptToJson;
 use crate::{
@@ -48,8 +49,9 @@ fn event(live: &LiveResults) -> Bytes {
     sse::event("results", live.results.snapshot_seq, &data)
 }
 
-#[derive(Serialize)]
-struct ResultsJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Results)]
+pub(crate) struct ResultsJson<'a> {
     experiment_id: ExperimentId,
     name: &'a str,
     status: Status,
@@ -63,8 +65,9 @@ struct ResultsJson<'a> {
     elements: Vec<ElementJson<'a>>,
 }
 
-#[derive(Serialize)]
-struct ElementJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ElementResults)]
+pub(crate) struct ElementJson<'a> {
     name: &'a str,
     arms: Vec<ArmJson<'a>>,
     sample_ratio: Option<&'a SampleRatioEvidence>,
@@ -72,22 +75,25 @@ struct ElementJson<'a> {
     effects: &'a [Effect],
 }
 
-#[derive(Serialize)]
-struct StoppingJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = StoppingResults)]
+pub(crate) struct StoppingJson<'a> {
     leader: LeaderJson<'a>,
     may_stop: bool,
     missing: &'a [String],
     days: f64,
 }
 
-#[derive(Serialize)]
-struct LeaderJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Leader)]
+pub(crate) struct LeaderJson<'a> {
     name: &'a str,
     position: usize,
 }
 
-#[derive(Serialize)]
-struct ArmJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ArmResults)]
+pub(crate) struct ArmJson<'a> {
     name: &'a str,
     variants: &'a [VariantId],
     is_control: bool,

@@ -3,6 +3,7 @@
 use hyper::StatusCode;
 use samplit_engine::{Combination, Segment};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     call::Call,
@@ -15,8 +16,9 @@ const WARNING: &str = "Segments are chosen after the fact and there are many of 
                        in twenty looks special at 95 % by chance alone: take what you see here as \
                        an idea for the next experiment, not as a result of this one.";
 
-#[derive(Serialize)]
-struct SegmentsJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Segments)]
+pub(crate) struct SegmentsJson<'a> {
     warning: &'static str,
     key: &'a str,
     data: &'a [Segment],
@@ -39,8 +41,9 @@ pub(crate) async fn segments(call: Call) -> Result<Reply, Problem> {
     Ok(json(StatusCode::OK, &body))
 }
 
-#[derive(Serialize)]
-struct CombinationsJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Combinations)]
+pub(crate) struct CombinationsJson {
     data: Vec<Combination>,
 }
 

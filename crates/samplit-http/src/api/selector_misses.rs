@@ -6,6 +6,7 @@ use samplit_domain::ElementId;
 use samplit_engine::SelectorMiss;
 use serde::Serialize;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use crate::{
     call::Call,
@@ -13,14 +14,16 @@ use crate::{
     response::{Reply, json},
 };
 
-#[derive(Serialize)]
-struct MissesJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Misses)]
+pub(crate) struct MissesJson<'a> {
     data: Vec<MissJson<'a>>,
     next_cursor: Option<String>,
 }
 
-#[derive(Serialize)]
-struct MissJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Miss)]
+pub(crate) struct MissJson<'a> {
     element_id: ElementId,
     page: &'a str,
     misses: i64,

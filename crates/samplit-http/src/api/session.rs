@@ -6,6 +6,7 @@ use samplit_engine::{NewSession, Password, Redeem, SignedInToken};
 use serde::Serialize;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use super::users::UserJson;
 use crate::{
@@ -16,8 +17,9 @@ use crate::{
     session_cookie,
 };
 
-#[derive(Serialize)]
-struct SessionJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
+pub(crate) struct SessionJson<'a> {
     id: SessionId,
     #[serde(with = "time::serde::rfc3339")]
     expires_at: OffsetDateTime,

@@ -9,8 +9,9 @@ use hyper::{
 use samplit_domain::Violations;
 use samplit_engine::{GrantQuery, ShopifyHook, WordPressOrders};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::Value as Json;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use crate::{
     api::installations,
@@ -30,28 +31,50 @@ const HOOK_TIMEOUT: Duration = Duration::from_secs(4);
 const CONNECTED: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
     <title>Samplit</title><p>The shop is connected. You can close this page.</p></html>";
 
-#[derive(Serialize)]
-struct LinkJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ShopLink)]
+pub(crate) struct LinkJson {
     url: String,
     #[serde(with = "time::serde::rfc3339")]
     expires_at: OffsetDateTime,
 }
 
+/// What a site signs with.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SigningSecret)]
+pub(crate) struct SecretJson<'a> {
+    secret: &'a str,
+}
+
+/// What became of an order.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Order)]
+pub(crate) struct OrderJson {
+    /// `recorded`, or `duplicate` where it was taken in before.
+    status: &'static str,
+    /// In how many experiments it counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    experiments: Option<usize>,
+}
+
 /// `POST /integrations/shopify/install`: a link for whoever runs the shop.
 pub(crate) async fn link(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
-    let mut violations = Violations::default();
-    let body = call.json().await?;
-    let shop: String = Fields::read(body, String::new(), &mut violations, |fields| {
-        fields.required("shop")
-    });
-    violations.into_result(()).map_err(Problem::invalid)?;
+    let shop = read_shop(call.json().await?)?;
     let (link, expires_at) = call.app.engine.shopify_link(&who, &shop)?;
     let url = call.url_of(&format!("/integrations/shopify/install?link={link}"))?;
     Ok(json_reply(
         StatusCode::CREATED,
         &LinkJson { url, expires_at },
     ))
+}
+
+pub(crate) fn read_shop(body: Json) -> Result<String, Problem> {
+    let mut violations = Violations::default();
+    let shop = Fields::read(body, String::new(), &mut violations, |fields| {
+        fields.required("shop")
+    });
+    violations.into_result(shop).map_err(Problem::invalid)
 }
 
 /// `GET /integrations/shopify/install`: sends the browser to the shop.
@@ -147,7 +170,10 @@ pub(crate) async fn signing_secret(mut call: Call) -> Result<Reply, Problem> {
     call.no_fields().await?;
     let (engine, id) = (&call.app.engine, call.installation_id());
     let secret = engine.new_signing_secret(&who, id).await?;
-    Ok(json_reply(StatusCode::CREATED, &json!({"secret": secret})))
+    Ok(json_reply(
+        StatusCode::CREATED,
+        &SecretJson { secret: &secret },
+    ))
 }
 
 /// `POST /integrations/wordpress/orders`
@@ -164,9 +190,10 @@ pub(crate) async fn wordpress_order(mut call: Call) -> Result<Reply, Problem> {
         signature: header("samplit-signature"),
         body: &body,
     };
-    let answer = match call.app.engine.wordpress_order(sent).await? {
-        Some(experiments) => json!({"status": "recorded", "experiments": experiments}),
-        None => json!({"status": "duplicate"}),
+    let experiments = call.app.engine.wordpress_order(sent).await?;
+    let answer = OrderJson {
+        status: experiments.map_or("duplicate", |_| "recorded"),
+        experiments,
     };
     Ok(json_reply(StatusCode::OK, &answer))
 }

@@ -4,6 +4,7 @@ use hyper::StatusCode;
 use samplit_engine::{Clock as _, SystemClock, TimelineArm, TimelinePoint};
 use serde::Serialize;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use crate::{
     call::Call,
@@ -12,13 +13,15 @@ use crate::{
     response::{Reply, content, json},
 };
 
-#[derive(Serialize)]
-struct TimelineJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Timeline)]
+pub(crate) struct TimelineJson<'a> {
     data: Vec<PointJson<'a>>,
 }
 
-#[derive(Serialize)]
-struct PointJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = TimelinePoint)]
+pub(crate) struct PointJson<'a> {
     snapshot_seq: u64,
     #[serde(with = "time::serde::rfc3339")]
     at: OffsetDateTime,

@@ -6,6 +6,7 @@ use samplit_engine::{Link, NewUser, Once, Page, UserChange, UserFilter};
 use serde::Serialize;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use crate::{
     call::Call,
@@ -16,8 +17,9 @@ use crate::{
 };
 
 /// An account as every route shows it.
-#[derive(Serialize)]
-pub(super) struct UserJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
+pub(crate) struct UserJson<'a> {
     id: UserId,
     email: &'a str,
     name: Option<&'a str>,
@@ -49,8 +51,9 @@ impl<'a> From<&'a User> for UserJson<'a> {
 }
 
 /// A link that lets somebody in.
-#[derive(Serialize)]
-struct LinkJson {
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccountLink)]
+pub(crate) struct LinkJson {
     id: LinkId,
     kind: LinkKind,
     /// For whoever made it to hand on; absent where it was mailed.
@@ -74,8 +77,9 @@ impl LinkJson {
     }
 }
 
-#[derive(Serialize)]
-struct PageJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = UserPage)]
+pub(crate) struct PageJson<'a> {
     data: Vec<UserJson<'a>>,
     next_cursor: Option<&'a str>,
 }
@@ -101,8 +105,9 @@ pub(crate) async fn list(call: Call) -> Result<Reply, Problem> {
     Ok(json(StatusCode::OK, &page))
 }
 
-#[derive(Serialize)]
-struct InvitedJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Invited)]
+pub(crate) struct InvitedJson<'a> {
     user: UserJson<'a>,
     link: LinkJson,
 }

@@ -3,6 +3,7 @@
 use samplit_domain::{Assign, Convert, Violations};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value as Json;
+use utoipa::ToSchema;
 
 use crate::{
     call::parse,
@@ -25,11 +26,13 @@ pub(crate) trait Visit: Sized {
     fn check(&self) -> Result<(), Violations>;
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Assign)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AssignBody {
     visitor_id: String,
     session_id: Option<String>,
+    #[schema(value_type = Option<Object>)]
     context: Option<StrictMap>,
 }
 
@@ -59,7 +62,8 @@ impl Visit for Assign {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Convert)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConvertBody {
     visitor_id: String,
@@ -107,9 +111,10 @@ pub(crate) fn read_one<V: Visit>(body: &[u8]) -> Result<V, Problem> {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Batch<T> {
+pub(crate) struct Batch<T> {
+    #[schema(min_items = 1, max_items = 1_000)]
     requests: Vec<T>,
 }
 

@@ -7,6 +7,7 @@ use samplit_engine::{Assigned, Converted, NotRecorded};
 use serde::{Serialize, Serializer, ser::SerializeSeq as _};
 use serde_json::Value as Json;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use super::visit::{read_batch, read_one};
 use crate::{
@@ -94,7 +95,7 @@ where
 }
 
 /// One result of a batch.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum Item<'a, T> {
     Done {
@@ -111,8 +112,8 @@ impl<T> Item<'_, T> {
     }
 }
 
-#[derive(Serialize)]
-struct BatchReply<'a, T> {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BatchReply<'a, T> {
     results: Vec<Item<'a, T>>,
 }
 
@@ -120,8 +121,9 @@ fn batch<T: Serialize>(results: Vec<Item<'_, T>>) -> Reply {
     json(StatusCode::OK, &BatchReply { results })
 }
 
-#[derive(Serialize)]
-struct AssignReply<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Assigned)]
+pub(crate) struct AssignReply<'a> {
     experiment_id: ExperimentId,
     visitor_id: &'a str,
     in_experiment: bool,
@@ -138,6 +140,7 @@ struct AssignReply<'a> {
     )]
     assigned_at: Option<OffsetDateTime>,
     #[serde(serialize_with = "variants")]
+    #[schema(value_type = Vec<VariantReply<'a>>)]
     variants: &'a Assigned,
 }
 
@@ -157,8 +160,9 @@ impl<'a> AssignReply<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct VariantReply<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ShownVariant)]
+pub(crate) struct VariantReply<'a> {
     element_id: ElementId,
     element: &'a str,
     variant_id: VariantId,
@@ -189,8 +193,9 @@ fn variants<S: Serializer>(assigned: &&Assigned, serializer: S) -> Result<S::Ok,
     seq.end()
 }
 
-#[derive(Serialize)]
-struct ConvertReply {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Converted)]
+pub(crate) struct ConvertReply {
     assignment_id: AssignmentId,
     #[serde(with = "time::serde::rfc3339")]
     converted_at: OffsetDateTime,

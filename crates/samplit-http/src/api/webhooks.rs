@@ -9,6 +9,7 @@ use samplit_engine::{NewWebhook, Once, Page, WebhookChange, WebhookWithSecret};
 use serde::Serialize;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use crate::{
     call::Call,
@@ -18,7 +19,8 @@ use crate::{
     response::{Reply, empty, etag, json, tagged},
 };
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Webhook)]
 pub(crate) struct WebhookJson<'a> {
     id: WebhookId,
     url: &'a str,
@@ -76,8 +78,9 @@ impl<'a> From<&'a WebhookWithSecret> for WebhookJson<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct DeliveryJson<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Delivery)]
+pub(crate) struct DeliveryJson<'a> {
     id: WebhookDeliveryId,
     message_id: WebhookMessageId,
     event: WebhookEvent,
@@ -117,8 +120,8 @@ impl<'a> From<&'a WebhookDelivery> for DeliveryJson<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct PageJson<'a, T> {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PageJson<'a, T> {
     data: Vec<T>,
     next_cursor: Option<&'a str>,
 }

@@ -179,7 +179,9 @@ impl Plan {
             },
             classical,
             advice: if told.stopped < 0.5 {
-                "Most runs do not end in that time. Test a bolder change, fewer variants, or a page with more visitors.".to_owned()
+                "Most runs do not end in that time. Test a bolder change, fewer variants, or a \
+                 page with more visitors."
+                    .to_owned()
             } else {
                 String::new()
             },

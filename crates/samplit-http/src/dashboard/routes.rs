@@ -86,10 +86,8 @@ pub(crate) fn table() -> Vec<Route> {
             Box::pin(users::enable(call))
         }),
         shown("/experiments/{id}", |call| Box::pin(experiment::show(call))),
-        // For a script, which has no use for a page that says why not.
         Route {
             timed: false,
-            page: false,
             ..shown("/experiments/{id}/stream", |call| {
                 Box::pin(experiment::stream(call))
             })

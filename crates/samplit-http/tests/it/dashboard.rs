@@ -6,6 +6,8 @@ use http_body_util::Full;
 use hyper::{Method, Request};
 use samplit_engine::{Principal, Redeem, Role};
 use samplit_http::HttpConfig;
+use samplit_tests::connect;
+use serde_json::json;
 
 use crate::support::{Answer, Server, create_key_as, server};
 
@@ -268,4 +270,53 @@ async fn keys_of_others_are_not_there() {
     );
     let answer = ana.post(&format!("{path}/revoke"), &confirm).await;
     assert_eq!(way(&answer), "303 /keys?done=key_revoked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_overview_says_what_runs_and_what_needs_somebody() {
+    let (server, database) = server(HttpConfig::default()).await;
+    let owner = Browser::signed_in(&server, "owner@example.org", Role::Client).await;
+    let other = Browser::signed_in(&server, "other@example.org", Role::Client).await;
+    let first = "Your first experiment, in three steps";
+    assert!(owner.get("/").await.text().contains(first));
+
+    let experiment = server.started().await;
+    let site = json!({"name": "Shop", "domain": "shop.example.org"});
+    assert_eq!(
+        server.post("/v1/installations", &site).await.summary(),
+        "201"
+    );
+    let page = owner.get("/").await;
+    assert_page(&page, 200);
+    for part in [
+        "One experiment is running. One thing needs you.",
+        "“Shop” was never seen",
+        "Waiting for the first visitor.",
+        "Share of new visitors: grey 50\u{202f}%, green 50\u{202f}%",
+    ] {
+        assert!(page.text().contains(part), "{part}: {}", page.text());
+    }
+
+    for visitor in 0..20 {
+        let visitor = json!({"visitor_id": visitor.to_string()});
+        let assigned = server.post(&format!("{experiment}/assign"), &visitor).await;
+        assert_eq!(assigned.summary(), "200");
+    }
+    let hold = "UPDATE audit_heads SET hold = 'it is behind what was signed'";
+    connect(database.url())
+        .await
+        .execute(hold, &[])
+        .await
+        .unwrap();
+    let page = owner.get("/").await;
+    for part in [
+        "2 things need you.",
+        "The trail of “Button colour” is on hold",
+        "it is behind what was signed",
+        "likely to be the best",
+        "20 visitors",
+    ] {
+        assert!(page.text().contains(part), "{part}: {}", page.text());
+    }
+    assert!(other.get("/").await.text().contains(first));
 }

@@ -1,5 +1,7 @@
 //! The dashboard as a browser without scripts uses it: pages are asked for, forms are sent.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the answer")]
+
 use http_body_util::Full;
 use hyper::{Method, Request, StatusCode, body::Bytes};
 use samplit_engine::{EngineConfig, Principal, Scope, Secret};

@@ -1,5 +1,7 @@
 //! The list of experiments and their form, sent as a browser without scripts sends it.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the answer")]
+
 use samplit_engine::{Assign, Principal};
 use serde_json::{Value as Json, json};
 

@@ -120,7 +120,7 @@ async fn who_may_not_see_results_may_not_watch_them() {
         Method::GET,
         &odd,
         "",
-        "422 invalid ?every:unknown_field",
+        "422 invalid ?every:unknown_parameter",
     )
     .await;
 
@@ -204,5 +204,5 @@ async fn the_dashboard_is_sent_the_same_as_html_as_long_as_the_session_lasts() {
         .await
         .until("\r\n")
         .await;
-    assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
+    assert!(refused.starts_with("HTTP/1.1 303"), "{refused}");
 }

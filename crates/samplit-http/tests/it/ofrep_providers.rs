@@ -18,7 +18,11 @@ use crate::support::server;
 const ASKERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/providers");
 
 /// Runs a program; what it printed.
-async fn run(program: &Path, arguments: &[&str], folder: &Path) -> Result<String, String> {
+pub(crate) async fn run(
+    program: &Path,
+    arguments: &[&str],
+    folder: &Path,
+) -> Result<String, String> {
     let output = Command::new(program)
         .args(arguments)
         .current_dir(folder)
@@ -26,15 +30,16 @@ async fn run(program: &Path, arguments: &[&str], folder: &Path) -> Result<String
         .output()
         .await
         .map_err(|error| format!("{}: {error}", program.display()))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        Ok(said)
     } else {
-        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        Err(said + &String::from_utf8_lossy(&output.stderr))
     }
 }
 
 /// An empty folder within the target folder, where nothing of an attempt that broke off is left.
-fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
@@ -68,7 +73,7 @@ async fn node() -> Result<PathBuf, String> {
     clippy::print_stdout,
     reason = "the only way to say that a test was skipped"
 )]
-fn installed<T>(what: &str, outcome: Result<T, String>) -> Option<T> {
+pub(crate) fn installed<T>(what: &str, outcome: Result<T, String>) -> Option<T> {
     match outcome {
         Ok(installed) => Some(installed),
         Err(why) => {

@@ -509,6 +509,27 @@ async fn a_shop_that_takes_us_out_is_forgotten_and_may_come_back() {
         (&back["id"], &back["status"]),
         (&site["id"], &json!("active"))
     );
+    let path = format!("/v1/activity?subject={}", site["id"].as_str().unwrap());
+    let noted = stage.server.get(&path).await.json();
+    let noted = noted["data"].as_array().unwrap().iter();
+    let mut noted: Vec<_> = noted
+        .map(|done| (&done["action"], &done["actor"]["kind"]))
+        .map(|(action, actor)| {
+            format!(
+                "{} by {}",
+                action.as_str().unwrap(),
+                actor.as_str().unwrap()
+            )
+        })
+        .collect();
+    // The clock stands still, so they are in no order.
+    noted.sort();
+    let expected = [
+        "shop.connected by user",
+        "shop.connected by user",
+        "shop.removed by system",
+    ];
+    assert_eq!(noted, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

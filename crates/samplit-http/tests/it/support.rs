@@ -4,6 +4,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use crate::described;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{HeaderMap, Method, Request, StatusCode, body::Bytes};
 use hyper_util::{
@@ -70,13 +71,19 @@ impl Server {
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        let asked = (request.method().clone(), request.uri().clone());
         let reply = self.client.request(request).await.unwrap();
         let (head, body) = reply.into_parts();
-        Answer {
+        let answer = Answer {
             status: head.status,
             headers: head.headers,
             body: body.collect().await.unwrap().to_bytes(),
+        };
+        let (method, uri) = asked;
+        if uri.port_u16() == Some(self.public.port()) {
+            described::check(&method, uri.path(), &answer);
         }
+        answer
     }
 
     /// A request with the server's key; the builder may be changed before it is sent.

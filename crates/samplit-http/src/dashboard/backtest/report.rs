@@ -166,7 +166,8 @@ fn verdict(gained: f64, report: &BacktestReport) -> (&'static str, String, Strin
     if gained.abs() < 2.0 * report.chance {
         let verdict = "No difference that chance would not make as well".to_owned();
         let explained = format!(
-            "{difference} {} than an even split. {chance} Where variants are about as good as each other, there is nothing to win, and little to lose.",
+            "{difference} {} than an even split. {chance} Where variants are \
+             about as good as each other, there is nothing to win, and little to lose.",
             if gained < 0.0 { "less" } else { "more" }
         );
         ("info", verdict, explained)
@@ -183,7 +184,8 @@ fn verdict(gained: f64, report: &BacktestReport) -> (&'static str, String, Strin
             "warn",
             verdict,
             format!(
-                "Than the even split that was run. {chance} Look at the tests below: a prior that fits your rates helps where they are low."
+                "Than the even split that was run. {chance} Look at the tests \
+                 below: a prior that fits your rates helps where they are low."
             ),
         )
     }

@@ -114,11 +114,14 @@ fn begin(method: &str, weights: &[f64]) -> String {
     }
 }
 
-/// The arm that moved furthest, and how far.
+/// The arm that moved furthest, and how far; of two that moved as far the one that rose.
 fn largest(before: &[f64], now: &[f64]) -> Option<(usize, f64)> {
     let by = before.iter().zip(now).map(|(before, now)| now - before);
-    by.enumerate()
-        .max_by(|(_, one), (_, two)| one.abs().total_cmp(&two.abs()))
+    let far = |by: f64| (by.abs() * 1e6).round();
+    by.enumerate().max_by(|(_, one), (_, two)| {
+        let further = far(*one).total_cmp(&far(*two));
+        further.then(one.total_cmp(two))
+    })
 }
 
 fn went(arms: &[&str], arm: usize, before: f64, by: f64) -> Option<String> {

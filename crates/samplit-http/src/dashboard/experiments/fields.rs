@@ -50,14 +50,18 @@ pub(super) fn element(number: usize) -> Json {
 
 /// A new variant at a position among the others.
 pub(super) fn variant(position: usize) -> Json {
+    json!({ "name": variant_name(position), "is_control": false })
+}
+
+/// By letters, as long as there are some.
+pub(super) fn variant_name(position: usize) -> String {
     let letter = u8::try_from(position)
         .ok()
         .filter(|position| *position < 26);
-    let name = match letter {
+    match letter {
         Some(position) => format!("Variant {}", char::from(b'A' + position)),
         None => format!("Variant {}", position + 1),
-    };
-    json!({ "name": name, "is_control": false })
+    }
 }
 
 /// An experiment in the fields of the form.

@@ -3,6 +3,7 @@
 use askama::Template;
 use samplit_domain::{Experiment, Status};
 
+use super::fields::variant_name;
 use crate::dashboard::{
     field::{Choice, Field},
     form::Form,
@@ -76,6 +77,11 @@ impl FormPage<'_> {
 
     fn at(element: &usize, variant: &usize) -> String {
         format!("/elements/{element}/variants/{variant}")
+    }
+
+    /// What the variant at a position is called before it has a name.
+    fn called(variant: &usize) -> String {
+        variant_name(*variant)
     }
 
     fn is_control(&self, at: &str) -> bool {

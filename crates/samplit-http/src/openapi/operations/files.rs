@@ -1,0 +1,44 @@
+//! Pages and files for browsers.
+
+use super::{FILES, Section};
+use crate::openapi::operation::Operation;
+
+pub(super) fn operations() -> Vec<Operation> {
+    let section = Section(FILES);
+    vec![
+        section
+            .get("/s/{token}.js", "The snippet with the settings of its site")
+            .gives_text(200, "text/javascript"),
+        section
+            .get(
+                "/live/{id}",
+                "A page with live numbers; the key goes into the fragment",
+            )
+            .gives_text(200, "text/html"),
+        section
+            .get("/verify", "A page that verifies a bundle in the browser")
+            .gives_text(200, "text/html"),
+        section
+            .get("/assets/picker.js", "The picker, which the snippet loads")
+            .gives_text(200, "text/javascript"),
+        section
+            .get("/assets/live.css", "The style of the live page")
+            .gives_text(200, "text/css"),
+        section
+            .get("/assets/live.js", "Its script")
+            .gives_text(200, "text/javascript"),
+        section
+            .get("/assets/dashboard.css", "The style of the dashboard")
+            .gives_text(200, "text/css"),
+        section
+            .get("/assets/dashboard/{asset}", "Its scripts")
+            .gives_text(200, "text/javascript"),
+        section
+            .get("/assets/icon.svg", "Its icon")
+            .gives_text(200, "image/svg+xml"),
+        section
+            .get("/openapi.json", "This document")
+            .no_query()
+            .gives_json(200),
+    ]
+}

@@ -1,0 +1,67 @@
+//! Every operation, as the table of routes has them.
+
+mod accounts;
+mod experiments;
+mod files;
+mod results;
+mod sites;
+mod trail;
+mod webhooks;
+
+use hyper::Method;
+
+use super::operation::{Operation, operation};
+
+pub(super) const EXPERIMENTS: &str = "Experiments";
+pub(super) const VISITORS: &str = "Visitors";
+pub(super) const RESULTS: &str = "Results";
+pub(super) const TRAIL: &str = "Trail";
+pub(super) const FLAGS: &str = "Flags";
+pub(super) const SITES: &str = "Sites";
+pub(super) const EXCLUSIONS: &str = "Exclusions";
+pub(super) const WEBHOOKS: &str = "Webhooks";
+pub(super) const ACCOUNTS: &str = "Accounts";
+pub(super) const FILES: &str = "Files";
+
+pub(super) fn all() -> Vec<Operation> {
+    [
+        experiments::operations(),
+        results::operations(),
+        trail::operations(),
+        sites::operations(),
+        webhooks::operations(),
+        accounts::operations(),
+        files::operations(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Operations of one section.
+#[derive(Clone, Copy)]
+struct Section(&'static str);
+
+impl Section {
+    fn get(self, path: &'static str, summary: &'static str) -> Operation {
+        operation(Method::GET, path, self.0, summary)
+    }
+
+    fn post(self, path: &'static str, summary: &'static str) -> Operation {
+        operation(Method::POST, path, self.0, summary)
+    }
+
+    fn patch(self, path: &'static str, summary: &'static str) -> Operation {
+        operation(Method::PATCH, path, self.0, summary)
+    }
+
+    fn delete(self, path: &'static str, summary: &'static str) -> Operation {
+        operation(Method::DELETE, path, self.0, summary)
+    }
+
+    /// What a browser asks before a page may ask.
+    fn preflight(self, path: &'static str) -> Operation {
+        let summary = "What a browser asks before a page of another origin may ask";
+        operation(Method::OPTIONS, path, self.0, summary).gives_nothing(204)
+    }
+}
