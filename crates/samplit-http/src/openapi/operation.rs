@@ -143,9 +143,13 @@ impl Operation {
     /// The token of a link that opens the editor, from a page of one of its origins.
     pub(super) fn editor(self) -> Self {
         self.by(Auth::Editor)
-            .refuses(401, &["unknown_token", "token_expired", "unauthenticated"])
+            .refuses(
+                401,
+                &["unknown_token", "token_expired", "unknown_installation"],
+            )
             .refuses(403, &["origin_not_allowed", "forbidden"])
             .refuses(404, &["not_found"])
+            .refuses(409, &["no_secret"])
             .refuses(429, &["rate_limited"])
     }
 
@@ -344,6 +348,12 @@ impl Operation {
                 "content": {"application/json": {"schema": schema}},
             }),
         );
+        self
+    }
+
+    /// A type that an answer of [`Self::gives_inline`] is made of.
+    pub(super) fn of<T: ToSchema>(mut self) -> Self {
+        self.schema::<T>();
         self
     }
 

@@ -265,8 +265,8 @@ async fn every_change_is_noted_in_the_request_that_made_it() {
             ("/v1/webhooks/{webhook_id}/test", "test", A::WebhookTested),
         ] {
             let route = (post.clone(), pattern);
-            let (place, action) = (format!("{path}/{rest}"), [action]);
-            walk.step(route, &place, Json::Null, &action).await;
+            walk.step(route, &format!("{path}/{rest}"), Json::Null, &[action])
+                .await;
         }
         let sent = walk.browser.get(&format!("{path}/deliveries")).await.json();
         let pattern = "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/replay";

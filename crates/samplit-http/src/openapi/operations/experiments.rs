@@ -27,6 +27,7 @@ const NOT_NOW: &[&str] = &[
     "experiment_not_running",
     "sealed",
     "attribution_window_closed",
+    "not_in_trail",
 ];
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -73,7 +74,7 @@ fn experiments() -> Vec<Operation> {
             .body::<ExperimentChange>(|body| {
                 drop(draft::read_over(body, ExperimentDraft::new("", Vec::new())));
             })
-            .refuses(409, &["key_taken"]),
+            .refuses(409, &["key_taken", "not_a_draft"]),
         step("/v1/experiments/{id}/start", "Begins to take visitors").refuses(
             409,
             &["not_fit_to_start", "not_registrable", "too_many_arms"],
@@ -105,7 +106,8 @@ fn experiments() -> Vec<Operation> {
             )
             .account()
             .body::<NewPreview>(|body| drop(preview::read_preview(body)))
-            .gives::<LinkJson<'_>>(201),
+            .gives::<LinkJson<'_>>(201)
+            .refuses(409, &["experiment_not_running", "no_secret"]),
     ]
 }
 

@@ -8,6 +8,9 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![
         section
             .get("/s/{token}.js", "The snippet with the settings of its site")
+            .unless_known()
+            .refuses(400, &["unknown_host"])
+            .refuses(401, &["unknown_installation"])
             .gives_text(200, "text/javascript"),
         section
             .get(

@@ -38,6 +38,14 @@ pub(super) fn all() -> Vec<Operation> {
     .collect()
 }
 
+/// An experiment has a trail, and numbers, from its start on.
+fn needs_a_start(operation: Operation) -> Operation {
+    if operation.path.starts_with("/v1/audit") {
+        return operation;
+    }
+    operation.refuses(409, &["experiment_not_running"])
+}
+
 /// Operations of one section.
 #[derive(Clone, Copy)]
 struct Section(&'static str);

@@ -3,7 +3,7 @@
 use samplit_engine::{ForecastResults, WhatIf};
 use serde_json::json;
 
-use super::{RESULTS, Section};
+use super::{RESULTS, Section, needs_a_start};
 use crate::{
     api::{
         forecast,
@@ -18,7 +18,7 @@ use crate::{
 pub(super) fn operations() -> Vec<Operation> {
     let mut all = reports();
     all.extend(exports());
-    all
+    all.into_iter().map(needs_a_start).collect()
 }
 
 fn reports() -> Vec<Operation> {
@@ -98,7 +98,8 @@ fn reports() -> Vec<Operation> {
                 "shares of the arms, with commas between them",
                 &text,
             )
-            .gives::<WhatIf>(200),
+            .gives::<WhatIf>(200)
+            .refuses(409, &["no_visitors"]),
         section
             .post("/v1/forecast", "How an experiment may go")
             .account()

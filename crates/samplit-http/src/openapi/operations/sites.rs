@@ -39,7 +39,8 @@ fn installations() -> Vec<Operation> {
             .account()
             .once()
             .body::<NewInstallation>(|body| drop(installations::read_new(body)))
-            .gives::<InstallationJson<'_>>(201),
+            .gives::<InstallationJson<'_>>(201)
+            .refuses(409, &["no_account"]),
         section
             .get("/v1/installations", "The installations, newest first")
             .account()
@@ -98,7 +99,8 @@ fn installations() -> Vec<Operation> {
             )
             .account()
             .body::<NewEditor>(|body| drop(editor::read_link(body)))
-            .gives::<preview::LinkJson<'_>>(201),
+            .gives::<preview::LinkJson<'_>>(201)
+            .refuses(409, &["not_a_draft", "no_secret"]),
     ]
 }
 
@@ -113,6 +115,7 @@ fn pages() -> Vec<Operation> {
             .page()
             .body::<PageQuestion>(|body| drop(page_body::read_page(body)))
             .gives::<PageReply<'_>>(200)
+            .refuses(409, &["no_secret", "experiment_not_running"])
             .refuses(401, &["unknown_token", "token_expired"]),
         section.preflight("/v1/page"),
         section
@@ -143,7 +146,7 @@ fn pages() -> Vec<Operation> {
             .editor()
             .body::<EditorAddition>(|body| drop(editor::read_addition(body)))
             .gives::<EditorJson<'_>>(201)
-            .refuses(409, &["illegal_transition"])
+            .refuses(409, &["not_a_draft"])
             .refuses(412, &["version_mismatch"]),
         section.preflight("/v1/editor/variants"),
         section
@@ -153,7 +156,7 @@ fn pages() -> Vec<Operation> {
             )
             .editor()
             .gives::<EditorJson<'_>>(200)
-            .refuses(409, &["control", "last_variant", "illegal_transition"])
+            .refuses(409, &["control", "last_variant", "not_a_draft"])
             .refuses(412, &["version_mismatch"])
             .refuses(422, &["invalid"]),
         section.preflight("/v1/editor/variants/{variant_id}"),
@@ -174,7 +177,7 @@ fn shops() -> Vec<Operation> {
             .body::<NewShop>(|body| drop(shops::read_shop(body)))
             .gives::<shops::LinkJson>(201)
             .refuses(400, &["unknown_host"])
-            .refuses(409, &["no_shopify"]),
+            .refuses(409, &["no_shopify", "no_secret"]),
         section
             .get(
                 "/integrations/shopify/install",
@@ -184,7 +187,7 @@ fn shops() -> Vec<Operation> {
             .gives_text(302, "text/plain")
             .refuses(400, &["unknown_host"])
             .refuses(401, &["unknown_token", "token_expired"])
-            .refuses(409, &["no_shopify"]),
+            .refuses(409, &["no_shopify", "no_secret"]),
         section
             .get(
                 "/integrations/shopify/callback",
@@ -196,7 +199,10 @@ fn shops() -> Vec<Operation> {
             .gives_text(200, "text/html")
             .refuses(400, &["unknown_host"])
             .refuses(401, &["bad_signature", "unauthenticated"])
-            .refuses(409, &["no_shopify", "shop_taken"])
+            .refuses(
+                409,
+                &["no_shopify", "no_secret", "shop_taken", "unknown_state"],
+            )
             .refuses(502, &["shop_failed"]),
         section
             .post(
@@ -206,7 +212,7 @@ fn shops() -> Vec<Operation> {
             .signed()
             .foreign_body("application/json", &told)
             .gives_text(200, "text/plain")
-            .refuses(409, &["no_shopify"]),
+            .refuses(409, &["no_shopify", "no_secret"]),
         section
             .post(
                 "/integrations/shopify/webhooks/{hook}",
@@ -215,7 +221,7 @@ fn shops() -> Vec<Operation> {
             .signed()
             .foreign_body("application/json", &told)
             .gives_text(200, "text/plain")
-            .refuses(409, &["no_shopify"]),
+            .refuses(409, &["no_shopify", "no_secret"]),
         section
             .post(
                 "/integrations/shopify/{installation_id}/uninstall",
@@ -224,7 +230,7 @@ fn shops() -> Vec<Operation> {
             .account()
             .no_fields()
             .gives::<InstallationJson<'_>>(200)
-            .refuses(409, &["no_shopify", "no_shop"])
+            .refuses(409, &["no_shopify", "no_secret", "no_shop"])
             .refuses(502, &["shop_failed"]),
         section
             .post(

@@ -3,7 +3,7 @@
 use samplit_engine::{ConsistencyProof, Failure, InclusionProof, Report};
 use serde_json::json;
 
-use super::{Section, TRAIL};
+use super::{Section, TRAIL, needs_a_start};
 use crate::{
     api::{
         audit::{EntriesJson, VerdictJson},
@@ -21,7 +21,7 @@ use crate::{
 pub(super) fn operations() -> Vec<Operation> {
     let mut all = reading();
     all.extend(writing());
-    all
+    all.into_iter().map(needs_a_start).collect()
 }
 
 fn reading() -> Vec<Operation> {
@@ -46,7 +46,10 @@ fn reading() -> Vec<Operation> {
                 "Recomputes and replays the whole trail",
             )
             .account()
-            .gives_inline::<VerdictJson<Report, Failure>>(200),
+            .gives_inline::<VerdictJson<Report, Failure>>(200)
+            .of::<Report>()
+            .of::<Failure>()
+            .refuses(409, &["redacted_meanwhile"]),
         section
             .get(
                 "/v1/experiments/{id}/audit/bundle",
@@ -95,7 +98,7 @@ fn reading() -> Vec<Operation> {
             .refuses(404, &["not_assigned"])
             .refuses(
                 409,
-                &["no_signing_key", "not_yet_signed", "redacted_meanwhile"],
+                &["not_in_trail", "not_yet_signed", "redacted_meanwhile"],
             ),
         section
             .get(

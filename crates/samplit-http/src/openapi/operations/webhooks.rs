@@ -60,7 +60,8 @@ fn exclusions() -> Vec<Operation> {
             )
             .account()
             .paged()
-            .gives_inline::<exclusions::PageJson<'_, ExcludedJson<'_>>>(200),
+            .gives_inline::<exclusions::PageJson<'_, ExcludedJson<'_>>>(200)
+            .of::<ExcludedJson<'_>>(),
     ]
 }
 
@@ -74,9 +75,10 @@ fn webhooks() -> Vec<Operation> {
                 "Makes a webhook with its secret, shown once",
             )
             .account()
+            .once()
             .body::<NewWebhook>(|body| drop(webhooks::read_new(body)))
             .gives::<WebhookJson<'_>>(201)
-            .refuses(409, &["too_many_webhooks"]),
+            .refuses(409, &["too_many_webhooks", "no_secret"]),
         section
             .get("/v1/webhooks", "The webhooks, newest first")
             .account()
@@ -105,7 +107,8 @@ fn webhooks() -> Vec<Operation> {
             .account()
             .if_match()
             .no_fields()
-            .gives::<WebhookJson<'_>>(200),
+            .gives::<WebhookJson<'_>>(200)
+            .refuses(409, &["no_secret"]),
         section
             .post(
                 "/v1/webhooks/{webhook_id}/test",
@@ -114,7 +117,7 @@ fn webhooks() -> Vec<Operation> {
             .account()
             .no_fields()
             .gives::<DeliveryJson<'_>>(200)
-            .refuses(409, &["no_webhook_sender", "webhook_off"]),
+            .refuses(409, &["no_webhook_sender", "webhook_off", "no_secret"]),
         section
             .get(
                 "/v1/webhooks/{webhook_id}/deliveries",
