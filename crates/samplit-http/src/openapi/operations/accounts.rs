@@ -119,10 +119,11 @@ fn users() -> Vec<Operation> {
                 "Makes an account and a link that invites its owner; for admins",
             )
             .admin()
+            .once()
             .body::<NewUser>(|body| drop(users::read_new(body)))
             .gives::<InvitedJson<'_>>(201)
             .refuses(400, &["unknown_host"])
-            .refuses(409, &["email_taken"]),
+            .refuses(409, &["email_taken", "no_secret"]),
         section
             .get("/v1/users/{user_id}", "One account")
             .admin()
@@ -159,9 +160,10 @@ fn keys() -> Vec<Operation> {
         section
             .post("/v1/keys", "Makes a key; the answer holds its token, once")
             .account()
+            .once()
             .body::<NewKey>(|body| drop(keys::read_new(body)))
             .gives::<CreatedJson<'_>>(201)
-            .refuses(409, &["too_many_keys"]),
+            .refuses(409, &["too_many_keys", "no_secret"]),
         section
             .post(
                 "/v1/keys/{key_id}/rotate",
