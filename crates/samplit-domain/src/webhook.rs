@@ -200,7 +200,42 @@ fn check_url(url: &str, allow_plain: bool) -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::check_url;
+    use time::OffsetDateTime;
+    use uuid::Uuid;
+
+    use super::{Webhook, check_url};
+    use crate::{UserId, WebhookId};
+
+    #[test]
+    fn without_a_description_the_host_is_the_name_and_no_more_of_the_address() {
+        let named = |url: &str, description: &str| {
+            let webhook = Webhook {
+                id: WebhookId(Uuid::nil()),
+                user_id: UserId(Uuid::nil()),
+                url: url.to_owned(),
+                description: description.to_owned(),
+                events: Vec::new(),
+                off: None,
+                failing_since: None,
+                last_success_at: None,
+                previous_secret_ends_at: None,
+                version: 1,
+                created_at: OffsetDateTime::UNIX_EPOCH,
+                updated_at: OffsetDateTime::UNIX_EPOCH,
+            };
+            webhook.name().to_owned()
+        };
+        assert_eq!(
+            named("https://example.org/s3cret", " The team "),
+            "The team"
+        );
+        for url in [
+            "https://example.org:8443/s3cret",
+            "http://example.org:8443?s3cret",
+        ] {
+            assert_eq!(named(url, " "), "example.org:8443");
+        }
+    }
 
     #[test]
     fn an_address_is_of_https_and_holds_no_more_than_it_needs() {

@@ -139,6 +139,7 @@ async fn pages_forbid_what_they_do_not_need() {
         "/",
         "/settings",
         "/keys",
+        "/webhooks",
         "/keys/new",
         "/users",
         "/users/new",

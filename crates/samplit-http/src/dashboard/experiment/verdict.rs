@@ -227,7 +227,7 @@ fn evidence(facts: &Facts<'_>) -> String {
         said += " per 1000 visitors. ";
     }
     said += &format!(
-        "If it is not the best after all, choosing it now costs {} per 1000 visitors on average.",
+        "Choosing it now gives up {} per 1000 visitors on average, all doubts weighed.",
         match 1_000.0 * facts.expected_loss {
             loss if loss < 0.005 => "next to nothing".to_owned(),
             loss => format!("{} conversions", few(loss)),
@@ -319,8 +319,8 @@ mod tests {
     }
 
     const LEADS: &str = "It is 96.3 % likely to be the best, with +12 % conversions against control \
-        (95 % sure: +3.0 % to +21 %). That is worth about 6.2 more conversions per 1000 visitors. If it is \
-        not the best after all, choosing it now costs 0.21 conversions per 1000 visitors on average.";
+        (95 % sure: +3.0 % to +21 %). That is worth about 6.2 more conversions per 1000 visitors. \
+        Choosing it now gives up 0.21 conversions per 1000 visitors on average, all doubts weighed.";
 
     #[test]
     fn a_running_experiment_says_who_leads_and_how_long_to_wait() {
@@ -360,8 +360,8 @@ mod tests {
         };
         let sentence = "It is 96.3 % likely to be the best, with +12 % conversions against control (95 % \
             sure: +3.0 % to +21 %). That is worth about 6.2 more conversions, or a value of 311.4, per 1000 \
-            visitors. If it is not the best after all, choosing it now costs next to nothing per 1000 \
-            visitors on average. The difference is proven, however often you have looked.";
+            visitors. Choosing it now gives up next to nothing per 1000 visitors on average, all doubts \
+            weighed. The difference is proven, however often you have looked.";
         let ship = "Ship “green”: the stopping rule is met. Complete the experiment to show it to everybody.";
         check(&won, ["good", "“green” wins", sentence, ship]);
         let kept = Facts {
@@ -373,8 +373,8 @@ mod tests {
             expected_loss: 0.012,
             ..won
         };
-        let sentence = "It is > 99.9 % likely to be the best. If it is not the best after all, choosing it \
-            now costs 12 conversions per 1000 visitors on average. The difference is proven, however often \
+        let sentence = "It is > 99.9 % likely to be the best. Choosing it now gives up 12 conversions per 1000 \
+            visitors on average, all doubts weighed. The difference is proven, however often \
             you have looked.";
         let keep = "Keep “grey”: the stopping rule is met, and no variant beats it.";
         check(
