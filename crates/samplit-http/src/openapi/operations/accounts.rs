@@ -119,6 +119,7 @@ fn users() -> Vec<Operation> {
                 "Makes an account and a link that invites its owner; for admins",
             )
             .admin()
+            .once()
             .body::<NewUser>(|body| drop(users::read_new(body)))
             .gives::<InvitedJson<'_>>(201)
             .refuses(400, &["unknown_host"])
@@ -159,6 +160,7 @@ fn keys() -> Vec<Operation> {
         section
             .post("/v1/keys", "Makes a key; the answer holds its token, once")
             .account()
+            .once()
             .body::<NewKey>(|body| drop(keys::read_new(body)))
             .gives::<CreatedJson<'_>>(201)
             .refuses(409, &["too_many_keys"]),

@@ -75,6 +75,7 @@ fn webhooks() -> Vec<Operation> {
                 "Makes a webhook with its secret, shown once",
             )
             .account()
+            .once()
             .body::<NewWebhook>(|body| drop(webhooks::read_new(body)))
             .gives::<WebhookJson<'_>>(201)
             .refuses(409, &["too_many_webhooks", "no_secret"]),
