@@ -379,6 +379,10 @@ fn api_table() -> Vec<Route> {
         get("/v1/activity", |call| Box::pin(activity::list(call))),
         get("/s/{token}.js", |call| Box::pin(snippet::script(call))),
         get("/live/{id}", |call| Box::pin(page::live(call))),
+        get("/docs", |_call| Box::pin(async { Ok(openapi::docs()) })),
+        get("/assets/docs.css", |_call| {
+            Box::pin(async { Ok(openapi::stylesheet()) })
+        }),
         get("/openapi.json", |call| {
             Box::pin(async move { openapi::openapi(&call) })
         }),

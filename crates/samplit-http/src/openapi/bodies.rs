@@ -87,7 +87,7 @@ pub(super) struct NewElement {
 }
 
 /// One way to find an element.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
 pub(super) struct SelectorBody {
     #[schema(value_type = SelectorType)]
     r#type: String,
@@ -287,21 +287,29 @@ pub(super) struct NewEditor {
     url: String,
 }
 
-/// A variant of an element that is there (`element`), or of a new one (all the other fields).
-#[derive(ToSchema)]
-pub(super) struct EditorAddition {
-    #[schema(value_type = Option<ElementId>)]
-    element: Option<String>,
-    variant: EditorVariant,
-    name: Option<String>,
-    selector: Option<SelectorBody>,
-    fallback_selectors: Option<Vec<SelectorBody>>,
-    element_type: Option<ElementType>,
-    original_content: Option<Json>,
+/// A variant of an element that is there, or of a new one.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum EditorAddition {
+    /// Of one that is there.
+    ToElement {
+        #[schema(value_type = Option<ElementId>)]
+        element: Option<String>,
+        variant: EditorVariant,
+    },
+    /// Of a new one.
+    ToNew {
+        variant: EditorVariant,
+        name: String,
+        selector: SelectorBody,
+        fallback_selectors: Option<Vec<SelectorBody>>,
+        element_type: Option<ElementType>,
+        original_content: Option<Json>,
+    },
 }
 
 /// What the element may be.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
 pub(super) struct EditorVariant {
     name: String,
     content: Json,

@@ -41,16 +41,16 @@ fn by_name(name: &str) -> Option<&'static str> {
 
 /// A value by `schema`, whose references point into `components`.
 pub(super) fn of(schema: &Json, components: &Json) -> Json {
-    value("", schema, components, 0)
+    value("", schema, components)
 }
 
-fn value(name: &str, schema: &Json, components: &Json, depth: usize) -> Json {
+fn value(name: &str, schema: &Json, components: &Json) -> Json {
     if let Some(example) = schema.get("example").or_else(|| schema.get("const")) {
         return example.clone();
     }
     if let Some(reference) = schema["$ref"].as_str() {
         let component = reference.rsplit('/').next().unwrap_or_default();
-        return value(name, &components[component], components, depth + 1);
+        return value(name, &components[component], components);
     }
     if let Some(first) = schema["enum"].as_array().and_then(|words| words.first()) {
         return first.clone();
@@ -58,7 +58,7 @@ fn value(name: &str, schema: &Json, components: &Json, depth: usize) -> Json {
     if let Some(parts) = schema["allOf"].as_array() {
         let mut whole = Map::new();
         for part in parts {
-            if let Json::Object(part) = value(name, part, components, depth + 1) {
+            if let Json::Object(part) = value(name, part, components) {
                 whole.extend(part);
             }
         }
@@ -67,7 +67,7 @@ fn value(name: &str, schema: &Json, components: &Json, depth: usize) -> Json {
     for choice in ["oneOf", "anyOf"] {
         if let Some(choices) = schema[choice].as_array() {
             let real = choices.iter().find(|choice| choice["type"] != "null");
-            return real.map_or(Json::Null, |real| value(name, real, components, depth + 1));
+            return real.map_or(Json::Null, |real| value(name, real, components));
         }
     }
     let kind = match &schema["type"] {
@@ -77,20 +77,18 @@ fn value(name: &str, schema: &Json, components: &Json, depth: usize) -> Json {
     match kind {
         Some("object") => {
             let properties = schema["properties"].as_object().into_iter().flatten();
-            let fields = properties
-                .map(|(name, schema)| (name.clone(), value(name, schema, components, depth + 1)));
+            let fields =
+                properties.map(|(name, schema)| (name.clone(), value(name, schema, components)));
             fields.collect::<Map<_, _>>().into()
         }
         Some("array") => {
             let items = &schema["items"];
             if let Some(parts) = schema["prefixItems"].as_array() {
                 let parts = parts.iter();
-                return parts
-                    .map(|part| value(name, part, components, depth + 1))
-                    .collect();
+                return parts.map(|part| value(name, part, components)).collect();
             }
             let least = schema["minItems"].as_u64().unwrap_or(1).clamp(1, 4);
-            let item = value(name, items, components, depth + 1);
+            let item = value(name, items, components);
             (0..least).map(|_| item.clone()).collect()
         }
         Some("string") => text(name, schema),

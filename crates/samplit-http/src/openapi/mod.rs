@@ -4,8 +4,11 @@ mod bodies;
 mod example;
 mod operation;
 mod operations;
+mod page;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use page::{docs, stylesheet};
 
 use std::{collections::BTreeSet, sync::LazyLock};
 

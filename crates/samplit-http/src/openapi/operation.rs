@@ -247,7 +247,7 @@ impl Operation {
             "Idempotency-Key",
             "1 to 255 visible characters; the same key with the same body is answered as before",
         )
-        .refuses(409, &["idempotency_key_in_use"])
+        .refuses(409, &["idempotency_key_in_use", "no_secret"])
         .refuses(422, &["idempotency_key_reused"])
     }
 

@@ -40,6 +40,12 @@ pub(super) fn operations() -> Vec<Operation> {
             .get("/assets/icon.svg", "Its icon")
             .gives_text(200, "image/svg+xml"),
         section
+            .get("/docs", "This document as a page")
+            .gives_text(200, "text/html"),
+        section
+            .get("/assets/docs.css", "Its style")
+            .gives_text(200, "text/css"),
+        section
             .get("/openapi.json", "This document")
             .no_query()
             .gives_json(200),
