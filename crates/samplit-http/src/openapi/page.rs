@@ -24,7 +24,7 @@ static PAGE: LazyLock<Bytes> = LazyLock::new(|| {
 #[derive(Template)]
 #[template(path = "docs.html")]
 struct DocsPage<'d> {
-    about: &'d str,
+    about: String,
     version: &'d str,
     sections: Vec<Section<'d>>,
 }
@@ -51,12 +51,12 @@ struct Parameter<'d> {
     name: &'d str,
     place: &'d str,
     required: bool,
-    about: &'d str,
+    about: String,
 }
 
 struct Answer<'d> {
     status: &'d str,
-    about: &'d str,
+    about: String,
     /// Of what succeeds, an example.
     example: Option<String>,
 }
@@ -81,6 +81,11 @@ fn text(json: &Json) -> &str {
     json.as_str().unwrap_or_default()
 }
 
+/// Text without the marks of Markdown.
+fn plain(json: &Json) -> String {
+    text(json).replace('`', "")
+}
+
 /// The JSON in `content`, as it may be.
 fn example(content: &Json) -> Option<String> {
     let media = content.as_object()?.values().next()?;
@@ -96,7 +101,7 @@ impl<'d> DocsPage<'d> {
             operations: operations(document, text(&tag["name"])),
         });
         Self {
-            about: text(&document["info"]["description"]),
+            about: plain(&document["info"]["description"]),
             version: text(&document["info"]["version"]),
             sections: sections.collect(),
         }
@@ -135,14 +140,14 @@ impl<'d> Shown<'d> {
                     name: text(&parameter["name"]),
                     place: text(&parameter["in"]),
                     required: parameter["required"] == true,
-                    about: text(&parameter["description"]),
+                    about: plain(&parameter["description"]),
                 })
                 .collect(),
             request: example(&operation["requestBody"]["content"]),
             answers: answers
                 .map(|(status, answer)| Answer {
                     status,
-                    about: text(&answer["description"]),
+                    about: plain(&answer["description"]),
                     example: example(&answer["content"]).filter(|_| status.starts_with('2')),
                 })
                 .collect(),
