@@ -69,7 +69,7 @@ async fn a_site_is_added_changed_rotated_and_ended() {
             &[("/verify/url", "https://other.test/"), ("do", "verify")],
         )
         .await;
-    verify.refuses(&[("f-verify-url", "This is no page of the domain")]);
+    verify.refuses(&[("f-verify-url", "This is no page of the installation")]);
     let picker = desk
         .send(
             &path,
