@@ -8,7 +8,7 @@ CREATE TABLE webhook_endpoints (
     description VARCHAR(255) NOT NULL DEFAULT '',
     events TEXT[] NOT NULL DEFAULT '{}',
     is_enabled BOOLEAN NOT NULL DEFAULT TRUE,
-    disabled_reason VARCHAR(20) CHECK (disabled_reason IN ('by_hand', 'gone', 'failing')),
+    disabled_reason VARCHAR(20) CHECK (disabled_reason::text IN ('by_hand', 'gone', 'failing')),
     disabled_at TIMESTAMPTZ,
     secret_sealed TEXT NOT NULL,
     previous_secret_sealed TEXT,
@@ -41,7 +41,7 @@ CREATE TABLE webhook_deliveries (
     id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
     message_id UUID NOT NULL REFERENCES webhook_messages(id) ON DELETE CASCADE,
     endpoint_id UUID NOT NULL REFERENCES webhook_endpoints(id) ON DELETE CASCADE,
-    status VARCHAR(20) NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'delivered', 'dead')),
+    status VARCHAR(20) NOT NULL DEFAULT 'pending' CHECK (status::text IN ('pending', 'delivered', 'dead')),
     attempts INT NOT NULL DEFAULT 0,
     due_at TIMESTAMPTZ,
     attempted_at TIMESTAMPTZ,
@@ -50,7 +50,7 @@ CREATE TABLE webhook_deliveries (
     error TEXT,
     created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
     UNIQUE (message_id, endpoint_id),
-    CHECK ((status = 'pending') = (due_at IS NOT NULL))
+    CHECK ((status::text = 'pending') = (due_at IS NOT NULL))
 );
 -- What is due at one endpoint, and the list of its deliveries, newest first.
 CREATE INDEX idx_webhook_deliveries_due ON webhook_deliveries (endpoint_id, due_at) WHERE due_at IS NOT NULL;

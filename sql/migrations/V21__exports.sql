@@ -1,11 +1,13 @@
 -- What leaves the database as tables: indexes for exports by pages, views for BI tools, and the answers
 -- that a repeated request is given again.
 
+-- Both indexes may be made beforehand without standing in anybody's way: docs/MIGRATIONS.md.
+
 -- Exports read visitors in the order of their trail; of those older than any trail there is no entry. The
 -- server writes no such row, so that nobody pays for this index.
-CREATE INDEX idx_assignments_older ON assignments (experiment_id, id) WHERE snapshot_seq IS NULL;
+CREATE INDEX IF NOT EXISTS idx_assignments_older ON assignments (experiment_id, id) WHERE snapshot_seq IS NULL;
 -- Conversions in the order in which they came into the trail, those from before it first.
-CREATE INDEX idx_assignments_conversions
+CREATE INDEX IF NOT EXISTS idx_assignments_conversions
     ON assignments (experiment_id, (coalesce(conversion_seq, 0::bigint)), id) WHERE converted_at IS NOT NULL;
 
 ALTER TABLE exclusion_rules ADD COLUMN version BIGINT NOT NULL DEFAULT 1;
@@ -115,7 +117,7 @@ UNION ALL
 SELECT e.id,
     e.user_id,
     (dense_rank() OVER (PARTITION BY e.id ORDER BY l.element_order, l.id) - 1)::int,
-    (row_number() OVER (PARTITION BY l.id ORDER BY v.variant_order, v.id) - 1)::int,
+    (row_number() OVER (PARTITION BY e.id, l.id ORDER BY v.variant_order, v.id) - 1)::int,
     v.name::text,
     ARRAY[v.id],
     coalesce(v.is_control, FALSE),

@@ -3,6 +3,8 @@
 //! These scan the rows of the experiment, and they are not what it was designed for: with twenty
 //! segments, one looks special at 95 % by chance alone. The answer says so.
 
+use std::collections::BTreeMap;
+
 use samplit_bandit::{Beta, Counts, Prior, p_best};
 use samplit_domain::{ExperimentId, VariantId, Violations, arm_sets};
 use samplit_store::assignments::{self, AssignmentCount};
@@ -89,16 +91,13 @@ impl Engine {
         let counts = self.core.database.run(|session| {
             Box::pin(async move { assignments::count(session, id, Some(key)).await })
         });
-        let mut segments = Vec::<(Option<String>, Vec<AssignmentCount>)>::new();
+        // In the order of their values, so that segments of one size have an order, too.
+        let mut segments = BTreeMap::<Option<String>, Vec<AssignmentCount>>::new();
         for count in counts.await? {
-            match segments
-                .iter_mut()
-                .find(|(value, _)| *value == count.segment)
-            {
-                Some((_, rows)) => rows.push(count),
-                None => segments.push((count.segment.clone(), vec![count])),
-            }
+            let rows = segments.entry(count.segment.clone()).or_default();
+            rows.push(count);
         }
+        let mut segments: Vec<_> = segments.into_iter().collect();
         let visitors =
             |rows: &[AssignmentCount]| -> i64 { rows.iter().map(|r| r.assignments).sum() };
         segments.sort_by_key(|(_, rows)| std::cmp::Reverse(visitors(rows)));

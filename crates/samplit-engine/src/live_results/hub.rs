@@ -12,7 +12,7 @@ use samplit_domain::ExperimentId;
 use samplit_store::heads::{self, Pulse};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep};
 
 use super::LiveResults;
 use crate::Error;
@@ -111,21 +111,22 @@ impl Core {
     }
 }
 
+/// How many times as long as a look takes there is none.
+const LEISURE: u32 = 10;
+
 /// Follows an experiment until nobody watches it.
 async fn follow(core: Weak<Core>, id: ExperimentId, results: watch::Sender<Newest>) {
     let Some(every) = core.upgrade().map(|core| core.config.watch_every) else {
         return;
     };
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut known = None;
     let mut is_failing = false;
     loop {
-        ticks.tick().await;
         let Some(core) = core.upgrade() else { return };
         if core.hub.leave(id) {
             return;
         }
+        let began = Instant::now();
         match core.look(id, known).await {
             Ok(moved) => {
                 is_failing = false;
@@ -141,5 +142,8 @@ async fn follow(core: Weak<Core>, id: ExperimentId, results: watch::Sender<Newes
             }
             Err(_) => {}
         }
+        drop(core);
+        // An experiment that takes long to read is read less often.
+        sleep(every.max(LEISURE * began.elapsed())).await;
     }
 }

@@ -33,8 +33,11 @@ const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 /// For how long messages are kept.
 const KEPT_FOR: time::Duration = time::Duration::days(30);
 
-/// The most messages that are forgotten at once.
-const FORGOTTEN_AT_ONCE: i64 = 1_000;
+/// The most messages that are forgotten in one transaction.
+const FORGOTTEN_AT_ONCE: u32 = 1_000;
+
+/// The most transactions of that kind in a row.
+const FORGOTTEN_IN_A_ROW: u32 = 50;
 
 /// Messages that are kept as long as their experiment, since they are said once.
 const KEPT: [WebhookEvent; 2] = [WebhookEvent::WinnerFound, WebhookEvent::SampleRatioMismatch];
@@ -244,12 +247,16 @@ async fn count_backlog(core: &Core) -> Result<(), Error> {
 
 async fn forget_old(core: &Core) -> Result<(), Error> {
     let before = core.config.clock.now() - KEPT_FOR;
-    let forget = core.database.run_tx("forget_webhooks", |session| {
-        Box::pin(
-            async move { webhook_outbox::forget(session, before, &KEPT, FORGOTTEN_AT_ONCE).await },
-        )
-    });
-    forget.await.map(drop).map_err(Error::from)
+    for _ in 0..FORGOTTEN_IN_A_ROW {
+        let forget = core.database.run_tx("forget_webhooks", |session| {
+            let limit = i64::from(FORGOTTEN_AT_ONCE);
+            Box::pin(async move { webhook_outbox::forget(session, before, &KEPT, limit).await })
+        });
+        if forget.await? < u64::from(FORGOTTEN_AT_ONCE) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// What comes of `work`; a panic in it becomes an error.

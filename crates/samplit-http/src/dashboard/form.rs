@@ -238,6 +238,13 @@ impl Form {
         name.kind.shown(json)
     }
 
+    /// Whether a field that was sent still says what it said of `before`, which may have had more digits.
+    pub(crate) fn still_says(&self, name: &str, before: &Json) -> bool {
+        let name = Name::of(name);
+        let typed = self.typed.get(name.pointer).map(|typed| typed.trim());
+        typed.is_some_and(|typed| typed == name.kind.shown(before))
+    }
+
     /// Whether a field holds exactly `text`: for options and boxes.
     pub(crate) fn is(&self, name: &str, text: &str) -> bool {
         self.text(name) == text
@@ -362,9 +369,11 @@ impl Kind {
             Self::Text => Some(Json::from(text.replace("\r\n", "\n"))),
             Self::Number => number(text).map(Json::from).or_else(as_text),
             Self::Percent => {
-                let percent = number(text.trim().trim_end_matches('%'));
-                let share = percent.and_then(|percent| percent.as_f64());
-                let share = share.and_then(|percent| Number::from_f64(percent / 100.0));
+                // Read as the decimal that it is: a division by 100 would be a bit off, so that what was
+                // only looked at would have changed.
+                let percent = text.trim().trim_end_matches('%').trim_end();
+                let share = number(percent).and_then(|_| format!("{percent}e-2").parse().ok());
+                let share = share.and_then(Number::from_f64);
                 share.map(Json::from).or_else(as_text)
             }
             Self::Boolean => match text {
@@ -671,6 +680,21 @@ mod tests {
         let error = form.error("/content:json").unwrap();
         assert!(error.starts_with("This is not valid JSON"), "{error}");
         assert_eq!(form.text("/content:json"), "{");
+    }
+
+    #[test]
+    fn a_share_that_nobody_touched_is_the_same_share() {
+        for thousandths in 1..=1000_u32 {
+            let share = f64::from(thousandths) / 1000.0;
+            let shown = super::Kind::Percent.shown(&json!(share));
+            let form = sent(&[("/share:percent", &shown)]);
+            assert_eq!(form.json().unwrap()["share"], json!(share), "{shown}");
+        }
+        let third = json!(1.0 / 3.0);
+        let shown = super::Kind::Percent.shown(&third);
+        assert!(sent(&[("/share:percent", &shown)]).still_says("/share:percent", &third));
+        assert!(!sent(&[("/share:percent", "40")]).still_says("/share:percent", &third));
+        assert!(!sent(&[]).still_says("/share:percent", &third));
     }
 
     #[test]

@@ -99,7 +99,13 @@ pub(crate) async fn save(mut call: Call) -> Result<Reply, Problem> {
             .await?
     } else {
         match form.json().and_then(|body| read_change(body, &experiment)) {
-            Ok(change) => Answer::Save(form, Box::new(change)),
+            Ok(mut change) => {
+                let before = Json::from(experiment.traffic_allocation);
+                if form.still_says("/traffic_allocation:percent", &before) {
+                    change.traffic_allocation = None;
+                }
+                Answer::Save(form, Box::new(change))
+            }
             Err(problem) => {
                 let form = form.refused(problem)?;
                 return Ok(editing.started(&experiment, &form));

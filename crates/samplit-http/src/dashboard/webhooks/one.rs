@@ -67,7 +67,7 @@ pub(crate) async fn change(mut call: Call) -> Result<Reply, Problem> {
     match perform(&call, &signed_in, &form).await {
         Ok(Outcome::Deleted) => Ok(done("/webhooks", "webhook_deleted")),
         Ok(Outcome::Done(code)) => Ok(done(&path, code)),
-        Ok(Outcome::Told(told)) => page(&call, &signed_in, Some(form), told).await,
+        Ok(Outcome::Told(told)) => page(&call, &signed_in, Some(form), *told).await,
         Err(problem) => {
             let form = form.refused(problem)?;
             page(&call, &signed_in, Some(form), Told::default()).await
@@ -80,7 +80,7 @@ enum Outcome {
     /// It is done; the page says so.
     Done(&'static str),
     /// There is something to show.
-    Told(Told),
+    Told(Box<Told>),
     /// There is no such webhook any more.
     Deleted,
 }
@@ -102,17 +102,17 @@ async fn perform(call: &Call, signed_in: &SignedIn, form: &Form) -> Result<Outco
     match wish {
         "test" => {
             let test = engine.test_webhook(who, id).await?;
-            Ok(Outcome::Told(Told {
+            Ok(Outcome::Told(Box::new(Told {
                 test: Some(test),
                 ..Told::default()
-            }))
+            })))
         }
         "rotate" => {
             let made = engine.rotate_webhook(who, id, None).await?;
-            Ok(Outcome::Told(Told {
+            Ok(Outcome::Told(Box::new(Told {
                 secret: Some(made.secret),
                 ..Told::default()
-            }))
+            })))
         }
         "on" => {
             engine.update_webhook(who, id, switch(true), None).await?;
