@@ -140,12 +140,9 @@ async fn nothing_typed_is_lost_when_the_session_ends() {
             "return fetch({}, {{ method: 'POST', body: new URLSearchParams() }}).then((answer) => answer.ok);",
             json!(link.unwrap().path.unwrap())
         );
-        desk.run(&join).await;
-        samplit_tests::eventually(async || {
-            desk.press("Next").await;
-            step(desk).await == "2"
-        })
-        .await;
+        assert_eq!(desk.run(&join).await, json!(true));
+        desk.press("Next").await;
+        samplit_tests::eventually(async || step(desk).await == "2").await;
     })
     .await;
 }
