@@ -102,7 +102,7 @@ pub(crate) async fn tell_set_up(engine: &Engine, settings: &ServerSettings, addr
     match engine.setup_link(&Principal::system()).await {
         Ok(link) => {
             let url = url_of(&base, &link);
-            tracing::warn!(%url, "nobody can sign in yet; open this link, it works once, for 24 hours");
+            tracing::warn!(%url, "nobody can sign in yet; open this link, it works once, for 1 hour");
         }
         Err(error) if matches!(error.kind(), ErrorKind::Conflict { .. }) => {}
         Err(error) => tracing::warn!(error = ?error, "no link to set the server up could be made"),

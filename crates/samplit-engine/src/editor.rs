@@ -76,7 +76,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`ErrorKind::Token`] for a token that is not ours or over, [`ErrorKind::UnknownInstallation`] when
-    /// the site was turned off or changed hands since.
+    /// the site was turned off or changed hands since, or its account was disabled.
     pub async fn open_editor(&self, token: &str) -> Result<Editor, Error> {
         let now = self.core.config.clock.now();
         let edit: Edit = self.secret()?.verify(Purpose::Edit, token, now)?;
@@ -91,7 +91,7 @@ impl Engine {
             ErrorKind::NotFound(_) => ErrorKind::UnknownInstallation.into(),
             _ => error,
         })?;
-        if installation.status != InstallationStatus::Active {
+        if installation.status != InstallationStatus::Active || !self.is_in_use(edit.u).await? {
             return Err(ErrorKind::UnknownInstallation.into());
         }
         Ok(Editor {

@@ -2,17 +2,26 @@
 
 use std::sync::Arc;
 
-use samplit_engine::Engine;
+use samplit_engine::{Engine, Principal};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    HttpConfig, gzip::Gzipped, limit::KeyLimit, problem::Problem, request_id::RequestIds,
+    HttpConfig,
+    gzip::Gzipped,
+    limit::KeyLimit,
+    problem::Problem,
+    request_id::RequestIds,
     shared::Shared,
+    slots::{Slot, Slots},
 };
 
-/// Bundles and tables on their way at once; each holds a page until its client takes it.
-const EXPORTS: usize = 8;
+/// Bundles and tables on their way at once, and those of one account; each holds a page until its client
+/// takes it.
+const EXPORTS: (usize, usize) = (8, 2);
+
+/// The most streams of events of one account.
+const STREAMS_EACH: usize = 50;
 
 #[derive(Debug)]
 pub(crate) struct App {
@@ -22,12 +31,12 @@ pub(crate) struct App {
     pub(crate) page_limit: Option<KeyLimit>,
     pub(crate) request_ids: RequestIds,
     pub(crate) gzipped: Gzipped,
-    /// One permit per bundle or table that may be on its way.
-    exports: Arc<Semaphore>,
+    /// Bundles and tables that are on their way.
+    exports: Arc<Slots>,
     /// The permit of the one back-test that may be made.
     pub(crate) backtests: Arc<Semaphore>,
-    /// One permit per stream of events that may be open: half of the connections.
-    pub(crate) streams: Arc<Semaphore>,
+    /// Streams of events that are open: half of the connections at most.
+    streams: Arc<Slots>,
     /// What all who watch an experiment are told.
     pub(crate) shared: Shared,
     draining: watch::Sender<bool>,
@@ -39,25 +48,26 @@ impl App {
             engine,
             limit: config.rate_limit.map(KeyLimit::per_second),
             page_limit: config.page_rate_limit.map(KeyLimit::per_second),
-            streams: Arc::new(Semaphore::new((config.max_connections / 2).max(1))),
+            streams: Slots::new((config.max_connections / 2).max(1), STREAMS_EACH),
             shared: Shared::default(),
             config,
             request_ids: RequestIds::random(),
             gzipped: Gzipped::new(),
-            exports: Arc::new(Semaphore::new(EXPORTS)),
+            exports: Slots::new(EXPORTS.0, EXPORTS.1),
             backtests: Arc::new(Semaphore::new(1)),
             draining: watch::Sender::new(false),
         }
     }
 
     /// Leave to send a bundle or a table, until it is dropped.
-    pub(crate) fn export_permit(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let permit = Arc::clone(&self.exports).try_acquire_owned();
-        permit.map_err(|_full| {
-            let detail =
-                "as many bundles and exports as this server makes at once are on their way";
-            Problem::unavailable("too_many_exports", detail, 5)
-        })
+    pub(crate) fn export_slot(&self, who: &Principal) -> Result<Slot, Problem> {
+        let exports = ("too_many_exports", "bundles and exports");
+        self.exports.take(who, exports)
+    }
+
+    /// Leave to send a stream of events, until it is dropped.
+    pub(crate) fn stream_slot(&self, who: &Principal) -> Result<Slot, Problem> {
+        self.streams.take(who, ("too_many_streams", "streams"))
     }
 
     /// From now on `/readyz` says no, and streams of events end.

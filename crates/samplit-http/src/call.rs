@@ -85,6 +85,17 @@ impl Call {
         session_cookie::read(&self.head.headers).filter(|token| is_well_formed(token, "ss_"))
     }
 
+    /// Ends the session that the browser had before another one began for it, which nobody could end any
+    /// more once its cookie is gone.
+    pub(crate) async fn end_former_session(&self) {
+        if let Some(token) = self.session_token()
+            && let Err(error) = self.app.engine.sign_out(token).await
+        {
+            // Whoever has just used up a link has to come in.
+            tracing::warn!(error = ?error, "the session before could not be ended");
+        }
+    }
+
     /// Refuses what no page of this server asked for, as far as the browser says. For what changes
     /// something in the name of a cookie.
     pub(crate) fn require_own_page(&self) -> Result<(), Problem> {

@@ -31,6 +31,7 @@ mod server;
 mod service;
 mod session_cookie;
 mod shared;
+mod slots;
 mod snippet;
 pub mod snippet_source;
 mod sse;

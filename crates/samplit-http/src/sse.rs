@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, future::BoxFuture, stream};
 use hyper::header::{HeaderName, HeaderValue};
-use samplit_engine::{LiveResults, ResultsWatch};
+use samplit_engine::{LiveResults, Principal, ResultsWatch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::{
@@ -28,17 +28,14 @@ const RETRY: Bytes = Bytes::from_static(b"retry: 2000\n\n");
 /// Makes the event of results, once for all who watch: see [`crate::shared`].
 pub(crate) type Event = fn(Arc<App>, Arc<LiveResults>) -> BoxFuture<'static, Bytes>;
 
-/// Sends an event now and whenever the results change.
+/// Sends an event now and whenever the results of the experiment of the path change.
 pub(crate) async fn events(
     call: Call,
+    who: &Principal,
     watch: ResultsWatch,
     event: Event,
 ) -> Result<Reply, Problem> {
-    let permit = Arc::clone(&call.app.streams).try_acquire_owned();
-    let permit = permit.map_err(|_full| {
-        let detail = "as many streams as this server holds are open";
-        Problem::unavailable("too_many_streams", detail, 5)
-    })?;
+    let slot = call.app.stream_slot(who)?;
     let every = call.app.config.heartbeat;
     let watcher = Watcher {
         call,
@@ -50,7 +47,7 @@ pub(crate) async fn events(
     let parts = stream::once(async { RETRY }).chain(watcher.parts());
     let parts = parts.map(move |part| {
         // Until the last part has left.
-        let _ = &permit;
+        let _ = &slot;
         Ok(part)
     });
     let mut reply = reply("text/event-stream", parts).await?;
@@ -91,12 +88,19 @@ impl Watcher {
         }
     }
 
-    /// Whether the key or the session is still good. While the database is away it is believed.
+    /// Whether the key or the session is still good, and may still see the experiment. While the database
+    /// is away it is believed.
     async fn may_still_see(&self) -> bool {
-        match self.call.principal().await {
-            Ok(_) => true,
+        match self.ask_again().await {
+            Ok(()) => true,
             Err(problem) => !problem.status.is_client_error() || problem.code == "rate_limited",
         }
+    }
+
+    async fn ask_again(&self) -> Result<(), Problem> {
+        let who = self.call.principal().await?;
+        let (engine, id) = (&self.call.app.engine, self.call.experiment_id());
+        Ok(engine.may_watch(&who, id).await?)
     }
 }
 

@@ -19,6 +19,9 @@ statements! {
     /// A new link.
     INSERT_LINK = "INSERT INTO account_links (id, kind, token_hash, user_id, created_at, expires_at) \
         VALUES ($1, $2, $3, $4, $5, $6)";
+    /// Whether an account was given a link of a kind lately.
+    WAS_LINK_MADE = "SELECT EXISTS (SELECT FROM account_links \
+        WHERE user_id = $1 AND kind = $2 AND created_at > $3)";
     /// The links of an account.
     FORGET_LINKS_OF = "DELETE FROM account_links WHERE user_id = $1";
     /// The links that make the first admin.
@@ -122,6 +125,22 @@ pub async fn insert(session: &Session<'_>, link: &NewLink) -> Result<(), Error> 
         )
         .await
         .map(drop)
+}
+
+/// Whether a link of `kind` that is still there was made for `user` after `since`.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn was_made(
+    session: &Session<'_>,
+    user: UserId,
+    kind: LinkKind,
+    since: OffsetDateTime,
+) -> Result<bool, Error> {
+    let row = session
+        .query_one(WAS_LINK_MADE, &[&user.0, &kind.as_str(), &since])
+        .await?;
+    Columns::new(&row, "account_links").get(0, "exists")
 }
 
 /// Forgets the links of an account, or those that make the first admin.

@@ -42,12 +42,14 @@ statements! {
         AND ((m.payload::jsonb #>> '{data,incarnation}')::int, \
             (m.payload::jsonb #>> '{data,size}')::bigint) < ($3::int, $4::bigint) \
         AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.message_id = m.id AND d.attempts > 0)";
-    /// Takes what is due, a few of each endpoint and nothing of those that are busy. Whoever takes one
-    /// has it until $2; what somebody else is about to take is left to them.
+    /// Takes what is due, a few of each endpoint and nothing of those that are busy or of a disabled
+    /// account. Whoever takes one has it until $2; what somebody else is about to take is left to them.
     CLAIM_WEBHOOKS = concat!("WITH due AS (SELECT q.id FROM webhook_endpoints e CROSS JOIN LATERAL ( \
             SELECT d.id, d.due_at FROM webhook_deliveries d WHERE d.endpoint_id = e.id \
             AND d.due_at <= $1 ORDER BY d.due_at LIMIT $5) q \
-            WHERE e.is_enabled AND e.id <> ALL ($3::uuid[]) ORDER BY q.due_at LIMIT $4), \
+            WHERE e.is_enabled AND e.id <> ALL ($3::uuid[]) \
+            AND EXISTS (SELECT FROM users u WHERE u.id = e.user_id AND u.disabled_at IS NULL) \
+            ORDER BY q.due_at LIMIT $4), \
         mine AS (SELECT d.id FROM webhook_deliveries d WHERE d.id IN (SELECT id FROM due) \
             AND d.due_at <= $1 FOR UPDATE SKIP LOCKED) \
         UPDATE webhook_deliveries d SET attempts = d.attempts + 1, due_at = $2 \
@@ -79,12 +81,14 @@ statements! {
     FORGET_WEBHOOKS = "DELETE FROM webhook_messages WHERE id IN (SELECT m.id FROM webhook_messages m \
         WHERE m.created_at < $1 AND m.event <> ALL ($2::text[]) AND NOT EXISTS (SELECT FROM \
         webhook_deliveries d WHERE d.message_id = m.id AND d.status = 'pending') LIMIT $3)";
-    /// What waits, counted up to $1, and since when the oldest of it should have been tried.
+    /// What waits, counted up to $1, and since when the oldest of it should have been tried that nothing
+    /// holds back.
     WEBHOOK_BACKLOG = "SELECT (SELECT count(*) FROM (SELECT FROM webhook_deliveries \
             WHERE due_at IS NOT NULL LIMIT $1) waiting), \
         (SELECT min(q.due_at) FROM webhook_endpoints e CROSS JOIN LATERAL (SELECT d.due_at \
             FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.due_at IS NOT NULL \
-            ORDER BY d.due_at LIMIT 1) q WHERE e.is_enabled)";
+            ORDER BY d.due_at LIMIT 1) q WHERE e.is_enabled \
+            AND EXISTS (SELECT FROM users u WHERE u.id = e.user_id AND u.disabled_at IS NULL))";
 }
 
 /// A message to put into the outbox.

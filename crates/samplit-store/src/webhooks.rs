@@ -48,9 +48,11 @@ statements! {
     ROTATE_WEBHOOK_SECRET = "UPDATE webhook_endpoints SET secret_sealed = $2, \
         previous_secret_sealed = $3, previous_secret_ends_at = $4 WHERE id = $1";
     /// The endpoints of an account that hear of an event, which nobody takes away before the
-    /// transaction ends.
+    /// transaction ends. Those of a disabled account hear of nothing.
     FIND_LISTENERS = "SELECT id FROM webhook_endpoints WHERE user_id = $1 AND is_enabled \
-        AND (events = '{}' OR $2::text = ANY (events)) ORDER BY id FOR KEY SHARE";
+        AND (events = '{}' OR $2::text = ANY (events)) \
+        AND EXISTS (SELECT FROM users u WHERE u.id = $1 AND u.disabled_at IS NULL) \
+        ORDER BY id FOR KEY SHARE";
     /// A message was taken.
     WEBHOOK_SUCCEEDED = "UPDATE webhook_endpoints SET failing_since = NULL, last_success_at = $2 \
         WHERE id = $1";
@@ -69,7 +71,8 @@ statements! {
         AND NOT EXISTS (SELECT FROM webhook_messages m WHERE m.once_key = concat($2, '/', x.id)) \
             AS mismatch \
         FROM experiments x JOIN audit_heads h ON h.experiment_id = x.id \
-        WHERE x.user_id IN (SELECT user_id FROM webhook_endpoints WHERE is_enabled) \
+        WHERE x.user_id IN (SELECT e.user_id FROM webhook_endpoints e JOIN users u ON u.id = e.user_id \
+            WHERE e.is_enabled AND u.disabled_at IS NULL) \
         AND x.status IN ('active', 'paused')) w WHERE w.winner OR w.mismatch ORDER BY w.id";
 }
 

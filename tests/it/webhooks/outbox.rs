@@ -273,3 +273,41 @@ async fn an_endpoint_is_checked_changed_and_taken_away_by_its_owner_alone() {
     ));
     engine.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_disabled_account_hears_of_nothing_and_of_what_waited_once_it_is_enabled() {
+    let (database, clock) = (database().await, clock());
+    let (receiver, mut arrived) = Receiver::new(Reply::Status(204));
+    receiver.next([Reply::Status(500)]);
+    let engine = engine_with(database.url(), delivering(1, &clock, &receiver)).await;
+    let (ana, bob) = (owner(&engine, "ana").await, owner(&engine, "bob").await);
+    let hers = listen(&engine, &ana, &[]).await.webhook.id;
+    listen(&engine, &bob, &[]).await;
+    let experiment = made(&engine, &ana).await;
+    step(&engine, &ana, &experiment, Transition::Start).await;
+    let first = arrived.recv().await.unwrap();
+    eventually(async || {
+        deliveries(&engine, &ana, hers).await[0]
+            .attempted_at
+            .is_some()
+    })
+    .await;
+
+    let client = connect(database.url()).await;
+    let off = "UPDATE users SET disabled_at = now() WHERE email = 'ana@example.org'";
+    client.batch_execute(off).await.unwrap();
+    // What happens meanwhile is not for her, and what waits is not sent: bob's comes next.
+    step(&engine, &ana, &experiment, Transition::Pause).await;
+    assert_eq!(deliveries(&engine, &ana, hers).await.len(), 1);
+    clock.advance(time::Duration::DAY);
+    let other = made(&engine, &bob).await;
+    step(&engine, &bob, &other, Transition::Start).await;
+    let next = arrived.recv().await.unwrap();
+    assert_eq!(body(&next)["data"]["experiment_id"], json!(other.id));
+    assert_eq!(deliveries(&engine, &ana, hers).await[0].attempts, 1);
+
+    let on = "UPDATE users SET disabled_at = NULL WHERE email = 'ana@example.org'";
+    client.batch_execute(on).await.unwrap();
+    let again = arrived.recv().await.unwrap();
+    assert_eq!((&again.id, &again.body), (&first.id, &first.body));
+}

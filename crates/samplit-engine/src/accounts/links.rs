@@ -65,10 +65,14 @@ pub struct Redeem {
     pub device: Device,
 }
 
+/// For how long whoever forgot the password is mailed no second link.
+const MAIL_AGAIN_AFTER: Duration = Duration::minutes(5);
+
 /// How long a link is good.
 const fn lasts(kind: LinkKind) -> Duration {
     match kind {
-        LinkKind::Setup => Duration::hours(24),
+        // It stands in the log of the server.
+        LinkKind::Setup => Duration::hours(1),
         LinkKind::Invite => Duration::days(7),
         LinkKind::Reset => Duration::hours(1),
         LinkKind::SignIn => Duration::minutes(15),
@@ -150,7 +154,8 @@ impl Engine {
         Ok(fresh.of(user))
     }
 
-    /// A link by which somebody becomes the first admin. For the process itself.
+    /// A link by which somebody becomes the first admin, in place of those made before. For the process
+    /// itself.
     ///
     /// # Errors
     /// [`ErrorKind::AdminOnly`] for anybody else; [`ErrorKind::Conflict`] `already_set_up` where there is
@@ -169,6 +174,7 @@ impl Engine {
                                       sign-in link";
                         return Err(Error::conflict("already_set_up", detail));
                     }
+                    account_links::forget(session, None).await?;
                     insert(&core, session, &who, &row).await
                 })
             })
@@ -218,8 +224,9 @@ impl Engine {
         Ok(self.deliver(link, &user.email).await)
     }
 
-    /// Mails somebody a link to choose a new password, where mail is set up and there is such an account.
-    /// Whether there is, neither the answer tells nor the time that it takes.
+    /// Mails somebody a link to choose a new password, where mail is set up and there is such an account
+    /// that was mailed none in the last 5 minutes. Whether there is, neither the answer tells nor the time
+    /// that it takes. Links that others made stay good: anybody may ask for this one.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for what is no email, [`ErrorKind::Throttled`] after too many tries.
@@ -227,7 +234,7 @@ impl Engine {
         let mut violations = Violations::default();
         violations.email("/email", email);
         violations.into_result(())?;
-        self.core.throttle.check(email, device.address)?;
+        self.core.throttle.check_link(email, device.address)?;
         if self.core.config.mail.is_some() {
             let (engine, email) = (self.clone(), email.to_owned());
             tokio::spawn(async move {
@@ -246,12 +253,38 @@ impl Engine {
     }
 
     async fn mail_reset(&self, email: &str) -> Result<(), Error> {
-        if let Some(user) = self.find_user(email).await? {
-            let system = Principal::system();
-            let link = self.make_link(&system, kind_for(&user), &user).await?;
+        let Some(user) = self.find_user(email).await? else {
+            return Ok(());
+        };
+        let core = &self.core;
+        let (link, row) = self.fresh_link(kind_for(&user), Some(user.id));
+        let made = core.database.run_tx("mail_reset", |session| {
+            let (core, id, row) = (Arc::clone(core), user.id, row.clone());
+            Box::pin(async move {
+                // Of those who ask at once, one is mailed.
+                let user = users::lock(session, id).await?;
+                let since = row.created_at - MAIL_AGAIN_AFTER;
+                if user.is_none_or(|user| user.disabled_at.is_some())
+                    || account_links::was_made(session, id, row.kind, since).await?
+                {
+                    return Ok(false);
+                }
+                insert(&core, session, &Principal::system(), &row).await?;
+                Ok::<_, Error>(true)
+            })
+        });
+        if made.await? {
             self.deliver(link, &user.email).await;
         }
         Ok(())
+    }
+
+    /// Whether there is an account that is not disabled. For what was signed for it in advance.
+    pub(crate) async fn is_in_use(&self, id: UserId) -> Result<bool, Error> {
+        let database = &self.core.database;
+        let user = database.run(|session| Box::pin(users::read(session, id)));
+        let user: Option<User> = user.await?;
+        Ok(user.is_some_and(|user| user.disabled_at.is_none()))
     }
 
     /// The account with an email, if it is in use.
@@ -448,4 +481,89 @@ async fn insert(
     entry.detail = json!({ "kind": row.kind, "expires_at": row.expires_at.unix_timestamp() });
     activity::insert(session, &entry).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::BoxFuture;
+    use samplit_devpg::DevPg;
+    use samplit_domain::{ManualClock, from_micros};
+    use samplit_store::{Database, Settings};
+    use time::Duration;
+
+    use crate::{
+        Engine, EngineConfig, KeyRing, Mail, MailSender, Mailing, NewApiKey, Principal, Role, Scope,
+    };
+
+    /// Counts the mails.
+    #[derive(Debug, Default)]
+    struct Post(AtomicUsize);
+
+    impl MailSender for Post {
+        fn send(
+            &self,
+            _mail: Mail,
+        ) -> BoxFuture<'_, Result<(), Box<dyn std::error::Error + Send + Sync>>> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_mailed_a_second_link_within_five_minutes() {
+        let pg = DevPg::start().await.unwrap();
+        pg.create_database("links").await.unwrap();
+        let url = pg.url("links");
+        let connected = tokio_postgres::connect(&url, tokio_postgres::NoTls).await;
+        let (mut client, connection) = connected.unwrap();
+        tokio::spawn(connection);
+        let options = samplit_sql::Options::default();
+        samplit_sql::up(&mut client, &options).await.unwrap();
+        let database = Database::connect(Settings::new(&url)).await.unwrap();
+        let post = Arc::new(Post::default());
+        let clock = Arc::new(ManualClock::new(from_micros(1_790_000_000_000_000)));
+        let config = EngineConfig {
+            mail: Some(Mailing {
+                sender: Arc::<Post>::clone(&post),
+                server: "https://ab.example.org".parse().unwrap(),
+            }),
+            clock: Arc::<ManualClock>::clone(&clock),
+            ..EngineConfig::new(KeyRing::new(&[[1; 32]]).unwrap())
+        };
+        let engine = Engine::open(database, config).await.unwrap();
+        let email = "ana@example.org";
+        let key = NewApiKey {
+            email: email.to_owned(),
+            role: Role::Client,
+            name: "t".to_owned(),
+            scopes: vec![Scope::Read],
+            expires_at: None,
+        };
+        engine.create_api_key(key).await.unwrap();
+        // That somebody was let in by hand is no reason to mail nothing.
+        let by_hand = engine.sign_in_link(&Principal::system(), email).await;
+        let by_hand = by_hand.unwrap().path.unwrap().replace("/join/", "");
+        let mails = || post.0.load(Ordering::Relaxed);
+        let both = tokio::join!(engine.mail_reset(email), engine.mail_reset(email));
+        both.0.unwrap();
+        both.1.unwrap();
+        assert_eq!(mails(), 1, "of two at once");
+        clock.advance(Duration::seconds(299));
+        engine.mail_reset("ANA@example.org").await.unwrap();
+        assert_eq!(mails(), 1);
+        clock.advance(Duration::seconds(1));
+        engine.mail_reset(email).await.unwrap();
+        assert_eq!(mails(), 2);
+        assert!(engine.link(&by_hand).await.is_ok());
+        client
+            .batch_execute("UPDATE users SET disabled_at = now()")
+            .await
+            .unwrap();
+        clock.advance(Duration::HOUR);
+        engine.mail_reset(email).await.unwrap();
+        assert_eq!(mails(), 2);
+    }
 }

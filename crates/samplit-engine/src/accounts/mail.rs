@@ -50,7 +50,7 @@ impl Mailing {
         path: &str,
     ) -> Result<(), Box<dyn StdError + Send + Sync>> {
         let (subject, what, lasts) = match kind {
-            LinkKind::Setup => ("Set up Samplit", "set up the server", "24 hours"),
+            LinkKind::Setup => ("Set up Samplit", "set up the server", "1 hour"),
             LinkKind::Invite => (
                 "You are invited to Samplit",
                 "choose a password and come in",

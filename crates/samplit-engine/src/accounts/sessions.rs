@@ -105,7 +105,7 @@ impl Engine {
         violations.into_result(())?;
 
         let core = &self.core;
-        core.throttle.check(&new.email, new.device.address)?;
+        let attempt = core.throttle.check(&new.email, new.device.address)?;
         let email = &new.email;
         let found = core
             .database
@@ -114,9 +114,10 @@ impl Engine {
         let login = found.filter(|login| login.user.disabled_at.is_none());
         let stored = login.as_ref().map(|login| login.password_hash.clone());
         let is_right = core.passwords.verify(&new.password, stored).await?;
-        let login = login
-            .filter(|_| is_right)
-            .ok_or(ErrorKind::WrongCredentials)?;
+        let Some(login) = login.filter(|_| is_right) else {
+            attempt.failed();
+            return Err(ErrorKind::WrongCredentials.into());
+        };
         let fresh = Fresh::new(core, login.user.id, &new.device);
         let user = core.database.run_tx("sign_in", |session| {
             let (core, fresh) = (Arc::clone(core), fresh.row.clone());

@@ -126,7 +126,7 @@ impl Engine {
             violations.add("/new", "unchanged", "is the current password");
         }
         violations.into_result(())?;
-        core.throttle.check(&user.email, device.address)?;
+        let attempt = core.throttle.check(&user.email, device.address)?;
         let id = user.id;
         let read = core
             .database
@@ -138,7 +138,10 @@ impl Engine {
             violations.add("/current", "wrong_password", "is not the current password");
             Error::from(violations)
         };
-        let stored = stored.filter(|_| is_right).ok_or_else(wrong)?;
+        let Some(stored) = stored.filter(|_| is_right) else {
+            attempt.failed();
+            return Err(wrong());
+        };
         let hash = core.passwords.hash(new, &*core.config.entropy).await?;
         let changed = core.database.run_tx("change_password", |session| {
             let (core, who) = (Arc::clone(core), who.clone());

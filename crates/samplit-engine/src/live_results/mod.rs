@@ -57,6 +57,15 @@ impl Engine {
         self.core.watch(id).ok_or_else(Error::unavailable)
     }
 
+    /// Whether somebody who watches the results of an experiment still may. It is answered from memory.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Forbidden`] and [`ErrorKind::NotFound`]: not any more.
+    pub async fn may_watch(&self, who: &Principal, id: ExperimentId) -> Result<(), Error> {
+        who.require(Scope::Read)?;
+        self.visible_live(who, id).await.map(drop)
+    }
+
     /// Experiments whose results somebody watches.
     #[must_use]
     pub fn watched(&self) -> usize {

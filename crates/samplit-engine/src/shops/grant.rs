@@ -113,7 +113,8 @@ impl Engine {
     /// Begins the grant of a link; `callback` is where the shop sends the browser afterwards.
     ///
     /// # Errors
-    /// [`ErrorKind::BadSignature`] for a link that was not made here or has ended.
+    /// [`ErrorKind::BadSignature`] for a link that was not made here or has ended, and for one of an
+    /// account that was disabled.
     pub async fn begin_grant(&self, link: &str, callback: &str) -> Result<GrantBegun, Error> {
         let app = self.shopify()?;
         let now = self.core.config.clock.now();
@@ -121,6 +122,9 @@ impl Engine {
             .secret()?
             .verify(Purpose::OauthState, link, now)
             .map_err(|_| ErrorKind::BadSignature)?;
+        if !self.is_in_use(link.u).await? {
+            return Err(ErrorKind::BadSignature.into());
+        }
         let state = new_token(&self.core, "");
         let row = shops::OauthState {
             user_id: link.u,
@@ -219,7 +223,7 @@ impl Engine {
         note.await.map(drop)
     }
 
-    /// The account whose grant this is. The state is gone afterwards, good or not.
+    /// The account whose grant this is, if it is in use. The state is gone afterwards, good or not.
     async fn take_state(&self, query: GrantQuery<'_>) -> Result<UserId, Error> {
         let hash = hash_of(query.state);
         let take = self.core.database.run_tx("take_grant", |session| {
@@ -232,12 +236,13 @@ impl Engine {
         let state = take
             .await?
             .filter(|state| state.shop == query.shop && state.expires_at > now && is_same_browser);
-        state.map(|state| state.user_id).ok_or_else(|| {
-            Error::conflict(
+        match state {
+            Some(state) if self.is_in_use(state.user_id).await? => Ok(state.user_id),
+            _ => Err(Error::conflict(
                 "unknown_state",
                 "this grant was not begun here, was finished, or took too long; open the link again",
-            )
-        })
+            )),
+        }
     }
 
     /// The installation of the shop, the one that it has or a new one, and the secret of the address at

@@ -59,7 +59,7 @@ pub(crate) async fn export(call: Call, export: Export) -> Result<Reply, Problem>
     let format = query.word("format").unwrap_or(Format::Csv);
     let after = query.text("after");
     query.finish()?;
-    let permit = call.app.export_permit()?;
+    let slot = call.app.export_slot(&who)?;
     let id = call.experiment_id();
     let pages = call.app.engine.export(&who, id, export, after.as_deref());
     let pages = pages
@@ -71,7 +71,7 @@ pub(crate) async fn export(call: Call, export: Export) -> Result<Reply, Problem>
     let head = is_headed.then(|| csv([columns]));
     let parts = pages.map_ok(move |page| {
         // Until the last row has left.
-        let _ = &permit;
+        let _ = &slot;
         match format {
             Format::Csv => csv(page.into_iter().map(|row| row.into_iter().map(csv_cell))),
             Format::Ndjson => ndjson(columns, page),

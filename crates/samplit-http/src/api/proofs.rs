@@ -104,12 +104,12 @@ pub(crate) async fn bundle(call: Call) -> Result<Reply, Problem> {
     };
     query.finish()?;
     let id = call.experiment_id();
-    let permit = call.app.export_permit()?;
+    let slot = call.app.export_slot(&who)?;
     let bundle = call.app.engine.bundle(&who, id, range).await;
     let bundle = bundle.map_err(|error| Problem::from(error).in_query())?;
     let lines = bundle.lines.map_ok(move |line| {
         // Until the last line has left.
-        let _ = &permit;
+        let _ = &slot;
         Bytes::from(line)
     });
     let mut reply = stream("application/x-ndjson", lines).await?;

@@ -37,7 +37,7 @@ pub(crate) async fn results_stream(call: Call) -> Result<Reply, Problem> {
     call.query().finish()?;
     let (engine, id) = (&call.app.engine, call.experiment_id());
     let watch = engine.watch_results(&who, id).await?;
-    sse::events(call, watch, |app, results| {
+    sse::events(call, &who, watch, |app, results| {
         Box::pin(async move { app.shared.event(Shape::Json, results, event).await })
     })
     .await

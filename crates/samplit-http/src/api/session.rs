@@ -36,7 +36,9 @@ pub(crate) async fn sign_in(mut call: Call) -> Result<Reply, Problem> {
         password,
         device,
     };
-    Ok(began(&call.app.engine.sign_in(new).await?))
+    let signed_in = call.app.engine.sign_in(new).await?;
+    call.end_former_session().await;
+    Ok(began(&signed_in))
 }
 
 /// `GET /v1/session`: who is signed in.
@@ -67,7 +69,9 @@ pub(crate) async fn redeem(mut call: Call) -> Result<Reply, Problem> {
     let device = call.device();
     let (token, redeem) = read_redeem(call.json().await?)?;
     let redeem = Redeem { device, ..redeem };
-    Ok(began(&call.app.engine.redeem(&token, redeem).await?))
+    let signed_in = call.app.engine.redeem(&token, redeem).await?;
+    call.end_former_session().await;
+    Ok(began(&signed_in))
 }
 
 /// A session that began, with its cookie.

@@ -51,7 +51,7 @@ pub(crate) async fn sign_in(mut call: Call) -> Result<Reply, Problem> {
     let next = form.extra("next").and_then(local_path).unwrap_or("/");
     let next = next.to_owned();
     match try_to_sign_in(&call, &form).await {
-        Ok(signed_in) => Ok(let_in(&signed_in, &next)),
+        Ok(signed_in) => Ok(let_in(&call, &signed_in, &next).await),
         Err(problem) => login_page(&call, form.refused(problem)?, &next).await,
     }
 }
@@ -68,7 +68,8 @@ async fn try_to_sign_in(call: &Call, form: &Form) -> Result<SignedInToken, Probl
 }
 
 /// Goes on as somebody who has just signed in.
-pub(super) fn let_in(signed_in: &SignedInToken, next: &str) -> Reply {
+pub(super) async fn let_in(call: &Call, signed_in: &SignedInToken, next: &str) -> Reply {
+    call.end_former_session().await;
     let mut reply = see(next);
     reply.headers_mut().extend([session_cookie::set(signed_in)]);
     reply

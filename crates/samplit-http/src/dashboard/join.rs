@@ -42,7 +42,7 @@ pub(crate) async fn join(mut call: Call) -> Result<Reply, Problem> {
     call.refuse_other_sites()?;
     let form = Form::read(&mut call).await?;
     match redeem(&call, &form).await {
-        Ok(signed_in) => Ok(let_in(&signed_in, "/?done=welcome")),
+        Ok(signed_in) => Ok(let_in(&call, &signed_in, "/?done=welcome").await),
         Err(problem) => {
             let form = form.refused(problem)?;
             let link = call.app.engine.link(call.link_token()).await?;

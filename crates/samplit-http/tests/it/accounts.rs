@@ -411,3 +411,65 @@ async fn the_operator_makes_links_that_nobody_else_can() {
     let refused = me.sign_in_link(&principal, "admin@example.org").await;
     assert_eq!(refused.unwrap_err().kind(), &ErrorKind::AdminOnly);
 }
+
+/// Anybody may ask for a mail to anybody: that takes no link away, and fills no mailbox.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_for_mails_to_somebody_else_is_no_nuisance() {
+    let database = samplit_tests::database().await;
+    let post = Arc::new(Post::default());
+    let clock = Arc::new(ManualClock::new(from_micros(1_790_000_000_000_000)));
+    let config = EngineConfig {
+        mail: Some(Mailing {
+            sender: Arc::<Post>::clone(&post),
+            server: "https://ab.example.org".parse().unwrap(),
+        }),
+        clock: Arc::<ManualClock>::clone(&clock),
+        ..samplit_tests::config(1)
+    };
+    let engine = samplit_tests::engine_with(database.url(), config).await;
+    let server = Server::start(engine, HttpConfig::default()).await;
+    set_up(&server).await;
+    let engine = &server.engine;
+    let system = Principal::system();
+    let link = engine.sign_in_link(&system, "admin@example.org").await;
+    let made_by_hand = token_of(link.unwrap().path.as_deref().unwrap());
+
+    let elsewhere = |n: u8| Device {
+        address: Some([198, 51, n, 1].into()),
+        ..Device::default()
+    };
+    let reached = async |mails: usize| {
+        eventually(async || post.sent.lock().len() == mails).await;
+    };
+    engine.forgot("admin@example.org", &elsewhere(1)).unwrap();
+    reached(1).await;
+    clock.advance(Duration::minutes(5));
+    engine.forgot("ADMIN@example.org", &elsewhere(2)).unwrap();
+    reached(2).await;
+    assert!(engine.link(&made_by_hand).await.is_ok());
+    // Both mails work until one was used.
+    let first = token_in(&post.sent.lock()[0]);
+    let second = token_in(&post.sent.lock()[1]);
+    let owner = Browser::new(&server);
+    assert_eq!(owner.join(&first, json!({})).await.summary(), "201");
+    for token in [second, made_by_hand] {
+        assert!(
+            engine.link(&token).await.is_err(),
+            "a new password ends all"
+        );
+    }
+}
+
+/// A stranger who asks for links, or tries passwords, keeps nobody out of the own account.
+#[tokio::test(flavor = "multi_thread")]
+async fn asking_for_links_takes_no_try_of_a_password_away() {
+    let (server, _database) = server(HttpConfig::default()).await;
+    let admin = set_up(&server).await;
+    let here = Device {
+        address: Some([127, 0, 0, 1].into()),
+        ..Device::default()
+    };
+    while server.engine.forgot("admin@example.org", &here).is_ok() {}
+    let signed_in = admin.sign_in("admin@example.org", PASSWORD).await;
+    assert_eq!(signed_in.summary(), "201");
+}

@@ -408,3 +408,19 @@ async fn without_a_secret_there_are_no_links() {
         "cross-origin"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_editor_of_a_disabled_account_is_closed() {
+    let shop = shop().await;
+    let id = shop.server.create(&draft()).await;
+    let token = shop.edit_token(&id).await;
+    let open = async || {
+        let answer = shop.edit(Method::GET, "", &token, SITE, &Json::Null).await;
+        answer.summary()
+    };
+    assert_eq!(open().await, "200");
+    let client = samplit_tests::connect(shop.database.url()).await;
+    let off = "UPDATE users SET disabled_at = now() WHERE email = 'owner@example.org'";
+    client.batch_execute(off).await.unwrap();
+    assert_eq!(open().await, "401 unknown_installation");
+}

@@ -2,8 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the answer")]
 
-use hyper::Method;
-use samplit_engine::Scope;
+use http_body_util::Full;
+use hyper::{Method, Request};
+use samplit_engine::{NewApiKey, Role, Scope};
 use samplit_http::HttpConfig;
 use serde_json::{Value as Json, json};
 use tokio::{
@@ -240,7 +241,8 @@ async fn an_export_is_for_those_who_may_read_the_experiment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_too_many_at_once_the_ninth_is_told_to_wait_and_a_cut_makes_room() {
+async fn of_too_many_at_once_the_ninth_and_the_third_of_one_are_told_to_wait_and_a_cut_makes_room()
+{
     let (server, database) = server(HttpConfig::default()).await;
     let path = server.started().await;
     let id: uuid::Uuid = path.rsplit('/').next().unwrap().parse().unwrap();
@@ -252,23 +254,45 @@ async fn of_too_many_at_once_the_ninth_is_told_to_wait_and_a_cut_makes_room() {
     client.execute(made_up, &[&id]).await.unwrap();
     let export = format!("{path}/export/assignments");
     let mut readers = Vec::new();
-    for _ in 0..8 {
+    let mut keys = vec![server.key.clone()];
+    for n in 0..4 {
+        let new = NewApiKey {
+            email: format!("admin{n}@example.org"),
+            role: Role::Admin,
+            name: "test".to_owned(),
+            scopes: vec![Scope::Read],
+            expires_at: None,
+        };
+        keys.push(server.engine.create_api_key(new).await.unwrap().token);
+    }
+    let status = async |key: &str| {
+        let request = Request::get(format!("http://{}{export}", server.public))
+            .header("authorization", format!("Bearer {key}"));
+        let request = request.body(Full::default()).unwrap();
+        server.send(request).await.summary()
+    };
+    for n in 0..8 {
+        let key = &keys[n / 2];
         let mut stream = TcpStream::connect(server.public).await.unwrap();
         let request = format!(
             "GET {export} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n",
-            server.key
+            key
         );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut first = [0; 12];
         stream.read_exact(&mut first).await.unwrap();
         assert_eq!(&first, b"HTTP/1.1 200");
         readers.push(stream);
+        if n == 1 {
+            assert_eq!(status(key).await, "503 too_many_exports");
+        }
     }
+    assert_eq!(status(&keys[4]).await, "503 too_many_exports");
     check(&server, Method::GET, &export, "", "503 too_many_exports").await;
     // Bundles are in the same line.
     let bundle = format!("{path}/audit/bundle");
     check(&server, Method::GET, &bundle, "", "503 too_many_exports").await;
-    drop(readers.pop());
+    drop(readers.remove(0));
     samplit_tests::eventually(async || {
         server
             .get(&format!("{path}/export/timeline"))

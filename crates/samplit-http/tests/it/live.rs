@@ -13,6 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
+use crate::browser::set_up;
 use crate::support::{Server, check, create_key, draft, server};
 
 /// A stream of events, as it comes over the wire.
@@ -205,4 +206,29 @@ async fn the_dashboard_is_sent_the_same_as_html_as_long_as_the_session_lasts() {
         .until("\r\n")
         .await;
     assert!(refused.starts_with("HTTP/1.1 303"), "{refused}");
+}
+
+/// The session goes on, what it may see does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_when_its_reader_may_not_see_the_experiment_any_more() {
+    let config = HttpConfig {
+        heartbeat: Duration::from_millis(20),
+        ..HttpConfig::default()
+    };
+    let (server, _database) = server(config).await;
+    let path = server.started().await;
+    let admin = set_up(&server).await;
+    let (id, second) = admin.welcome("second@example.org", "admin").await;
+    let cookie = format!("cookie: __Host-samplit_session={}", second.token());
+    let stream = format!("{path}/results/stream");
+    let mut events = Events::open_as(&server, &stream, &cookie).await;
+    events.next().await;
+    let role = json!({"role": "client"});
+    let role = admin
+        .ask(Method::PATCH, &format!("/v1/users/{id}"), &role)
+        .await;
+    assert_eq!(role.summary(), "200");
+    let rest = events.rest().await;
+    assert!(rest.ends_with("0\r\n\r\n"), "{rest}");
+    assert_eq!(second.get("/v1/session").await.summary(), "200");
 }

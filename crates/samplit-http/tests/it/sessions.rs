@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use hyper::Method;
+use http_body_util::Full;
+use hyper::{Method, Request};
 use samplit_devpg::TestDatabase;
 use samplit_engine::{EngineConfig, ManualClock, from_micros};
 use samplit_http::HttpConfig;
@@ -400,4 +401,59 @@ async fn the_database_holds_no_token_and_no_password() {
         }
     }
     assert_eq!(hashes, 3, "each token is known by its hash, once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_has_one_session_at_a_time() {
+    let (server, _database) = server(HttpConfig::default()).await;
+    let browser = set_up(&server).await;
+    let over = async |token: &str| {
+        let thief = Browser::new(&server);
+        thief.plant(token);
+        thief.get("/v1/session").await.summary() == "401 unauthenticated"
+    };
+    // By a password.
+    let first = browser.token();
+    let wrong = browser.sign_in("admin@example.org", "another sentence");
+    assert_eq!(wrong.await.summary(), "401 wrong_credentials");
+    assert!(!over(&first).await);
+    let again = browser.sign_in("admin@example.org", PASSWORD).await;
+    assert_eq!(again.summary(), "201");
+    assert!(over(&first).await);
+    // By a link, as somebody else.
+    let (_, link) = browser.invite("ana@example.org", "client").await;
+    let second = browser.token();
+    assert_eq!(browser.join(&link, json!({})).await.summary(), "201");
+    assert!(over(&second).await);
+    // By the form.
+    let third = browser.token();
+    let form = format!(
+        "%2Femail=admin%40example.org&%2Fpassword={}",
+        PASSWORD.replace(' ', "+")
+    );
+    let request = Request::post(format!("http://{}/login", server.public))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("sec-fetch-site", "same-origin")
+        .header("cookie", format!("__Host-samplit_session={third}"));
+    let request = request.body(Full::from(form)).unwrap();
+    assert_eq!(server.send(request).await.status, 303);
+    assert!(over(&third).await);
+}
+
+/// What was logged at a former start opens nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_link_sets_the_server_up_for_an_hour() {
+    let (server, _database, clock) = timed().await;
+    let former = setup_token(&server.engine).await;
+    let latest = setup_token(&server.engine).await;
+    let join = async |token: &str| {
+        let body = json!({"email": "admin@example.org"});
+        Browser::new(&server).join(token, body).await.summary()
+    };
+    assert_eq!(join(&former).await, "410 link_over");
+    clock.advance(Duration::HOUR);
+    assert_eq!(join(&latest).await, "410 link_over");
+    let last = setup_token(&server.engine).await;
+    clock.advance(Duration::minutes(59));
+    assert_eq!(join(&last).await, "201");
 }

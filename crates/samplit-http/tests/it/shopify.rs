@@ -827,3 +827,20 @@ async fn what_a_shop_did_before_it_refused_is_undone_in_the_end() {
         assert_eq!(asked.matches(gone).count(), 1, "{asked}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_connects_a_shop_to_a_disabled_account() {
+    let stage = stage().await;
+    let state = stage.begin().await;
+    let path = "/integrations/shopify/install";
+    let link = stage.server.post(path, &json!({"shop": SHOP})).await.json();
+    let link = link["url"].as_str().unwrap().split_once(".org").unwrap().1;
+    let client = samplit_tests::connect(stage.database.url()).await;
+    let off = "UPDATE users SET disabled_at = now() WHERE email = 'owner@example.org'";
+    client.batch_execute(off).await.unwrap();
+    let query = signed(SHOP, "c0de", &state);
+    let back = stage.come_back(&query, &state).await;
+    assert_eq!(back.summary(), "409 unknown_state");
+    assert_eq!(stage.shop.asked(), [""; 0]);
+    assert_eq!(stage.browse(link, "").await.summary(), "401 bad_signature");
+}

@@ -87,7 +87,7 @@ pub(crate) async fn stream(call: Call) -> Result<Reply, Problem> {
     let who = call.signed_in().await?;
     let (engine, id) = (&call.app.engine, call.experiment_id());
     let watch = engine.watch_results(&who.principal, id).await?;
-    sse::events(call, watch, |app, results| {
+    sse::events(call, &who.principal, watch, |app, results| {
         Box::pin(async move { app.shared.event(Shape::Html, results, live::event).await })
     })
     .await
