@@ -46,6 +46,7 @@ fn main() -> Result<(), Error> {
             p_best: p[arm],
             expected_loss: loss[arm],
             versus_control,
+            competes: true,
         };
         let arms = [standing(0, None), standing(1, Some(sequence))];
         let rule = StoppingRule::ConfidenceSequence;

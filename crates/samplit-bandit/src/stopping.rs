@@ -23,10 +23,9 @@ pub enum StoppingRule {
         /// Such as 0.95.
         at_least: f64,
     },
-    /// The leader's difference from control excludes zero; or, when control leads, every other
-    /// arm's does.
+    /// The leader is proven better than control; or, when control leads, every other arm worse.
     ConfidenceSequence,
-    /// This many visitors have been assigned.
+    /// This many visitors have been assigned, whatever became of their arms.
     Visitors {
         /// All arms together.
         total: u64,
@@ -63,8 +62,24 @@ pub struct Standing {
     pub p_best: f64,
     /// Expected loss of choosing it.
     pub expected_loss: f64,
-    /// Its difference from control; none for control itself.
+    /// Its difference from control; none for control itself, and for an arm that is turned off.
     pub versus_control: Option<Sequence>,
+    /// Whether its minimum of visitors is waited for. It is not for an arm that is turned off, or
+    /// that can hardly be best and so gets next to no traffic.
+    pub competes: bool,
+}
+
+impl Standing {
+    /// Its difference from control in half-widths of the interval, towards what is to be proven:
+    /// that it is better, or worse where control leads. Proven beyond 1; negative if it looks the
+    /// other way. `None` if there is no difference to prove.
+    #[must_use]
+    pub fn proof(&self, control_leads: bool) -> Option<f64> {
+        let sequence = self.versus_control?;
+        let towards = if control_leads { -1.0 } else { 1.0 };
+        let proof = towards * sequence.estimate / sequence.half_width;
+        Some(if proof.is_nan() { 0.0 } else { proof })
+    }
 }
 
 /// Something that must still come before the rule is met.
@@ -165,6 +180,7 @@ impl StoppingReport {
     ///     p_best,
     ///     expected_loss: 0.001,
     ///     versus_control: None,
+    ///     competes: true,
     /// };
     /// let rule = StoppingRule::ProbabilityBest { at_least: 0.95 };
     /// let arms = [arm(1_200, 0.03), arm(900, 0.97)];
@@ -182,7 +198,7 @@ impl StoppingReport {
     }
 }
 
-/// Holds the arms that still compete against the rule and the minimums.
+/// Holds all arms against the rule and the minimums.
 ///
 /// `days` is the time since the start.
 ///
@@ -210,7 +226,7 @@ pub fn may_stop(
         return Err(Error::new("arms", "there is no arm"));
     };
     let mut missing = Vec::new();
-    for (arm, standing) in arms.iter().enumerate() {
+    for (arm, standing) in arms.iter().enumerate().filter(|(_, arm)| arm.competes) {
         let more = minimums.visitors_per_arm.saturating_sub(standing.visitors);
         if more > 0 {
             let days = pace(real(more), standing.visitors_per_day);
@@ -244,13 +260,15 @@ pub fn may_stop(
             }
         }
         StoppingRule::ConfidenceSequence => {
-            let decisive = |arm: usize| best.versus_control.is_none() || arm == leader;
+            let control_leads = best.versus_control.is_none();
+            let decisive = |arm: usize| control_leads || arm == leader;
             for (arm, standing) in arms.iter().enumerate().filter(|(arm, _)| decisive(*arm)) {
-                if let Some(sequence) = standing.versus_control.filter(|s| !s.excludes_zero()) {
-                    // Half-widths shrink about as one over the root of the visitors.
-                    let ratio = sequence.half_width / sequence.estimate.abs();
-                    let more = real(visitors) * (ratio * ratio - 1.0).max(0.0);
-                    let days = pace(real(whole(more)), visitors_per_day).filter(|_| more < 1e15);
+                if let Some(proof) = standing.proof(control_leads).filter(|proof| *proof <= 1.0) {
+                    // Half-widths shrink about as one over the root of the visitors. What looks the
+                    // other way is not proven by waiting.
+                    let more = real(visitors) * (1.0 / (proof * proof) - 1.0);
+                    let can_be_told = proof > 0.0 && more < 1e15;
+                    let days = pace(real(whole(more)), visitors_per_day).filter(|_| can_be_told);
                     missing.push(Missing::Difference { arm, days });
                 }
             }

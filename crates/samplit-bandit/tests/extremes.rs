@@ -159,6 +159,7 @@ proptest! {
             p_best: b,
             expected_loss: c,
             versus_control: None,
+            competes: s > 0,
         };
         let rule = StoppingRule::ProbabilityBest { at_least: d };
         let _ = may_stop(rule, Minimums { visitors_per_arm: s, days: e }, &[standing], f);

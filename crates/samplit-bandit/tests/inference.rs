@@ -266,6 +266,7 @@ fn stopping_says_what_is_missing() {
         p_best,
         expected_loss,
         versus_control: None,
+        competes: true,
     };
     let arms = [arm(5_000, 0.02, 0.01), arm(550, 0.98, 1e-5)];
     let rule = StoppingRule::ProbabilityBest { at_least: 0.95 };
@@ -339,6 +340,55 @@ fn stopping_says_what_is_missing() {
     };
     let report = may_stop(rule, none, &[arms[1], behind], 0.0).unwrap();
     assert_eq!(report.missing.len(), 1);
+}
+
+#[test]
+fn an_arm_that_no_longer_competes_is_not_waited_for_but_counts_and_has_to_be_proved() {
+    let arm = |visitors, p_best, estimate: Option<f64>| Standing {
+        visitors,
+        visitors_per_day: 50.0,
+        p_best,
+        expected_loss: 0.0,
+        versus_control: estimate.map(|estimate| Sequence {
+            estimate,
+            half_width: 0.02,
+            variance: 1.0,
+            eta: 1.0,
+        }),
+        competes: p_best >= 0.01,
+    };
+    let control = arm(5_000, 0.995, None);
+    let minimums = Minimums {
+        visitors_per_arm: 1_000,
+        days: 0.0,
+    };
+    let missing = |rule, arms: &[Standing]| may_stop(rule, minimums, arms, 0.0).unwrap().missing;
+
+    // Its minimum of visitors is not waited for, and its visitors are visitors.
+    let total = |total| StoppingRule::Visitors { total };
+    let arms = [control, arm(300, 0.005, Some(-0.03))];
+    assert_eq!(missing(total(5_300), &arms), []);
+    assert_eq!(missing(total(5_301), &arms).len(), 1);
+    let arms = [control, arm(300, 0.02, Some(-0.03))];
+    let waits = Missing::ArmVisitors {
+        arm: 1,
+        more: 700,
+        days: Some(14.0),
+    };
+    assert_eq!(missing(total(5_300), &arms), [waits]);
+
+    // Where control leads, a small chance of being best is no proof of being worse.
+    let rule = StoppingRule::ConfidenceSequence;
+    let unproved = |days| [Missing::Difference { arm: 1, days }];
+    let behind = |estimate| [control, arm(300, 0.005, Some(estimate))];
+    assert_eq!(missing(rule, &behind(-0.03)), []);
+    assert_eq!(missing(rule, &behind(-0.01)), unproved(Some(159.0)));
+    assert_eq!(missing(rule, &behind(0.0)), unproved(None));
+    // A proof of the contrary proves nothing, and no time will make it one.
+    assert_eq!(missing(rule, &behind(0.03)), unproved(None));
+    let leads = |estimate| [arm(5_000, 0.1, None), arm(5_000, 0.9, Some(estimate))];
+    assert_eq!(missing(rule, &leads(0.03)), []);
+    assert_eq!(missing(rule, &leads(-0.03)), unproved(None));
 }
 
 fn snapshot(arms: usize) -> impl Strategy<Value = Snapshot> {

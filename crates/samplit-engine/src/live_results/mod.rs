@@ -23,6 +23,8 @@ pub struct LiveResults {
     /// Per draw: days until the stopping rule is met, if visitors come, are split and convert as they do
     /// now; 0 if it is met, `None` where that cannot be said or takes more than a year.
     pub days_to_go: Vec<Option<f64>>,
+    /// Whether its trail is sealed: it is over, and no conversion counts any more.
+    pub is_sealed: bool,
 }
 
 impl Engine {
@@ -102,6 +104,7 @@ async fn compute(record: Record, now: OffsetDateTime) -> Result<LiveResults, Err
         Ok(LiveResults {
             course: record.course(&results.elements, now)?,
             days_to_go: to_go.collect::<Result<_, Error>>()?,
+            is_sealed: record.is_sealed,
             results,
         })
     });

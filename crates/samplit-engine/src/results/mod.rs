@@ -194,6 +194,8 @@ pub(crate) struct Record {
     pub(crate) snapshots: Vec<Snapshot>,
     /// The sequence number of the snapshot in force.
     pub(crate) head: u64,
+    /// Whether its trail has ended, so that no conversion counts any more.
+    pub(crate) is_sealed: bool,
     /// Of an experiment that is over: the conversions that came afterwards.
     late: Vec<LateConversions>,
     /// Arms that could not be drawn for a while, as (element, arm).
@@ -230,6 +232,7 @@ impl Record {
             exposures,
             rows,
             snapshots,
+            is_sealed: head.as_ref().is_some_and(|head| head.sealed_us.is_some()),
             head: head.map_or(Ok(1), |head| unsigned(head.snapshot_seq))?,
             late,
             paused_arms: registration::paused_arms(&entries)?,

@@ -1,10 +1,10 @@
 //! How far the registered stopping rule is, and what is missing.
 
 use samplit_bandit::{
-    Beta, Contrast, Minimums, Missing, Prior, Standing, StoppingReport, StoppingRule as Rule,
-    expected_loss, may_stop, p_best,
+    Beta, Contrast, Minimums, Missing, Prior, Sequence, Standing, StoppingReport,
+    StoppingRule as Rule, expected_loss, may_stop, p_best,
 };
-use samplit_domain::{ArmSet, Experiment, StoppingRule};
+use samplit_domain::{ArmSet, Experiment, Stopping, StoppingRule};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -14,7 +14,8 @@ use crate::Error;
 use crate::reallocation::count;
 
 /// An arm that is this unlikely to be best no longer competes: nobody waits for its minimum of
-/// visitors, which its small share of the traffic would take very long to bring.
+/// visitors, which its small share of the traffic would take very long to bring. What
+/// has to be proven of it, has to be proven all the same.
 const COMPETES_FROM: f64 = 0.01;
 
 /// How far the registered stopping rule is.
@@ -40,8 +41,9 @@ pub struct StoppingCondition {
     /// `visitors_per_arm`, `days`, or the rule: `expected_loss`, `p_best`, `confidence_sequence`,
     /// `visitors`.
     pub code: &'static str,
-    /// Where it stands: visitors of the arm that has fewest, days, conversions per visitor, a
-    /// probability, the difference in half-widths of its interval, or visitors of all arms.
+    /// Where it stands: visitors of the arm that has fewest of those that still compete, days,
+    /// conversions per visitor, a probability, the least of the differences that have to be proven
+    /// in half-widths of its interval, or visitors of all arms.
     pub now: f64,
     /// Where it has to be; of `expected_loss` below, of all others at least.
     pub goal: f64,
@@ -60,35 +62,40 @@ pub(super) fn progress(
     evidence: &Evidence,
     now: OffsetDateTime,
 ) -> Result<StoppingProgress, Error> {
-    let stopping = &experiment.stopping;
     let days = experiment
         .started_at
         .map_or(0.0, |start| (now - start).as_seconds_f64() / 86_400.0);
-    let days = days.max(0.0);
+    let (stopping, control) = (&experiment.stopping, set.control());
+    held_against(stopping, control, arms, evidence, days.max(0.0))
+}
+
+/// Holds the arms of a draw against what is registered, `days` after the start.
+fn held_against(
+    stopping: &Stopping,
+    control: usize,
+    arms: &[ArmResults],
+    evidence: &Evidence,
+    days: f64,
+) -> Result<StoppingProgress, Error> {
     let visitors: u64 = arms.iter().map(|arm| arm.assignments).sum();
     let pace = if days > 0.0 {
         count(visitors) / days
     } else {
         0.0
     };
-    let control = set.control();
-    let competing: Vec<usize> = (0..arms.len())
-        .filter(|&arm| arms[arm].is_active)
-        .filter(|&arm| arm == control || arms[arm].p_best >= COMPETES_FROM)
-        .collect();
-    let mut standings = Vec::with_capacity(competing.len());
-    for &arm in &competing {
-        let compared = arm != control && evidence.is_played(arm) && evidence.is_played(control);
-        let contrast = Contrast::Difference { arm, control };
-        let versus_control = compared
-            .then(|| evidence.sequence(contrast, stopping, arms.len() - 1))
+    let mut standings = Vec::with_capacity(arms.len());
+    for (arm, found) in arms.iter().enumerate() {
+        let is_compared = arm != control && found.is_active;
+        let versus_control = is_compared
+            .then(|| difference(evidence, stopping, (arm, control), arms.len() - 1))
             .transpose()?;
         standings.push(Standing {
-            visitors: arms[arm].assignments,
-            visitors_per_day: pace * arms[arm].weight,
-            p_best: arms[arm].p_best,
-            expected_loss: arms[arm].expected_loss.max(0.0),
+            visitors: found.assignments,
+            visitors_per_day: pace * found.weight,
+            p_best: found.p_best,
+            expected_loss: found.expected_loss.max(0.0),
             versus_control,
+            competes: found.is_active && (arm == control || found.p_best >= COMPETES_FROM),
         });
     }
     let minimums = Minimums {
@@ -97,10 +104,11 @@ pub(super) fn progress(
     };
     let report =
         may_stop(stopping_rule(stopping), minimums, &standings, days).map_err(Error::internal)?;
-    let name = |arm: usize| arms[competing[arm]].name.as_str();
-    let conditions = conditions(stopping, &standings, &report, days);
+    let name = |arm: usize| arms[arm].name.as_str();
+    let active = arms.iter().filter(|arm| arm.is_active).count();
+    let conditions = conditions(stopping, &standings, active, &report, days);
     Ok(StoppingProgress {
-        leader: competing[report.leader],
+        leader: report.leader,
         may_stop: report.may_stop(),
         missing: report
             .missing
@@ -112,10 +120,31 @@ pub(super) fn progress(
     })
 }
 
-/// Minimums and rule, each with what is missing of it.
+/// How much an arm differs from control, at every look. Of one that nobody was assigned to, anything
+/// may be so.
+fn difference(
+    evidence: &Evidence,
+    stopping: &Stopping,
+    (arm, control): (usize, usize),
+    together: usize,
+) -> Result<Sequence, Error> {
+    if evidence.is_played(arm) && evidence.is_played(control) {
+        let contrast = Contrast::Difference { arm, control };
+        return evidence.sequence(contrast, stopping, together);
+    }
+    Ok(Sequence {
+        estimate: 0.0,
+        half_width: f64::INFINITY,
+        variance: 0.0,
+        eta: 1.0,
+    })
+}
+
+/// Minimums and rule, each with what is missing of it; `active` arms can get new visitors.
 fn conditions(
-    stopping: &samplit_domain::Stopping,
+    stopping: &Stopping,
     standings: &[Standing],
+    active: usize,
     report: &StoppingReport,
     days: f64,
 ) -> Vec<StoppingCondition> {
@@ -140,7 +169,8 @@ fn conditions(
         }
     };
     let share = |now: f64, goal: f64| if goal > 0.0 { now / goal } else { 1.0 };
-    let fewest = standings.iter().map(|arm| arm.visitors).min().unwrap_or(0);
+    let competing = standings.iter().filter(|arm| arm.competes);
+    let fewest = competing.map(|arm| arm.visitors).min().unwrap_or(0);
     let (fewest, wanted) = (count(fewest), count(stopping.min_visitors_per_arm));
     let leader = &standings[report.leader];
     let threshold = stopping.threshold();
@@ -150,21 +180,21 @@ fn conditions(
             of("expected_loss", now, threshold, share(threshold, now))
         }
         StoppingRule::PBest => of("p_best", leader.p_best, threshold, {
-            let even = 1.0 / count(standings.len() as u64);
+            let even = 1.0 / count(active as u64);
             share(leader.p_best - even, threshold - even)
         }),
         StoppingRule::ConfidenceSequence => {
             // Of the differences that have to be proven, the one that is least.
-            let is_decisive = |arm: usize| leader.versus_control.is_none() || arm == report.leader;
-            let sequences = standings
+            let control_leads = leader.versus_control.is_none();
+            let is_decisive = |arm: usize| control_leads || arm == report.leader;
+            let proofs = standings
                 .iter()
                 .enumerate()
-                .filter(|(arm, _)| is_decisive(*arm));
-            let least = sequences
-                .filter_map(|(_, arm)| arm.versus_control)
-                .map(|sequence| sequence.estimate.abs() / sequence.half_width)
-                .min_by(f64::total_cmp);
+                .filter(|(arm, _)| is_decisive(*arm))
+                .filter_map(|(_, arm)| arm.proof(control_leads));
+            let least = proofs.min_by(f64::total_cmp);
             let least = least.filter(|least| least.is_finite()).unwrap_or(0.0);
+            let least = least.max(0.0);
             of("confidence_sequence", least, 1.0, least)
         }
         StoppingRule::Visitors => {
@@ -215,7 +245,7 @@ const MAX_ARMS: usize = 16;
 /// Days until the stopping rule is met if visitors come, are split and convert as they do now; 0 if it
 /// is, `None` where that cannot be said or takes more than a year.
 pub(crate) fn days_to_go(
-    stopping: &samplit_domain::Stopping,
+    stopping: &Stopping,
     progress: &StoppingProgress,
     arms: &[ArmResults],
     prior: Prior,
@@ -236,7 +266,7 @@ pub(crate) fn days_to_go(
 
 /// Days until the posteriors are as narrow as the rule wants them, if their means stay.
 fn evidence_to_go(
-    stopping: &samplit_domain::Stopping,
+    stopping: &Stopping,
     progress: &StoppingProgress,
     arms: &[ArmResults],
     prior: Prior,
@@ -299,7 +329,7 @@ fn evidence_to_go(
 }
 
 /// What is registered, as the statistics crate understands it.
-pub(crate) fn stopping_rule(stopping: &samplit_domain::Stopping) -> Rule {
+pub(crate) fn stopping_rule(stopping: &Stopping) -> Rule {
     let threshold = stopping.threshold();
     match stopping.rule {
         StoppingRule::ExpectedLoss => Rule::ExpectedLoss { below: threshold },
@@ -342,5 +372,117 @@ fn sentence<'a>(missing: &Missing, name: impl Fn(usize) -> &'a str) -> String {
             format!("an expected loss below {below} conversions per 1,000 visitors, now {now:.3}")
         }
         ref other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use samplit_bandit::Weights;
+    use samplit_domain::{ExperimentId, Stopping, StoppingRule};
+    use samplit_store::statistics::ArmStatistics;
+
+    use super::{StoppingProgress, held_against};
+    use crate::results::{ArmEvidence, ArmResults, Evidence};
+
+    /// Visitors, conversions, probability of being best, and whether new visitors can get it.
+    type Arm = (i64, i64, f64, bool);
+
+    /// What is said of arms that got their visitors under even weights; the first one is control.
+    fn progress(rule: StoppingRule, threshold: Option<f64>, arms: &[Arm]) -> StoppingProgress {
+        let stopping = Stopping {
+            rule,
+            threshold,
+            min_visitors_per_arm: 1_000,
+            min_days: 7.0,
+            ..Stopping::default()
+        };
+        let rows: Vec<ArmStatistics> = (0..)
+            .zip(arms)
+            .map(|(arm, &(assignments, conversions, ..))| ArmStatistics {
+                experiment_id: ExperimentId(uuid::Uuid::nil()),
+                snapshot_seq: 1,
+                element: 0,
+                arm,
+                assignments,
+                conversions,
+                value_sum: 0.0,
+                value_sum_squares: 0.0,
+            })
+            .collect();
+        let weights = Weights::uniform(&vec![true; arms.len()]).unwrap();
+        let weights = BTreeMap::from([(1, weights)]);
+        let evidence = Evidence::new(&rows, &weights, (0, arms.len(), 0), false).unwrap();
+        let results: Vec<ArmResults> = (0_usize..)
+            .zip(arms)
+            .map(
+                |(arm, &(assignments, conversions, p_best, is_active))| ArmResults {
+                    name: format!("arm {arm}"),
+                    variants: Vec::new(),
+                    is_control: arm == 0,
+                    is_active,
+                    assignments: assignments.unsigned_abs(),
+                    exposures: 0,
+                    conversions: conversions.unsigned_abs(),
+                    rate: None,
+                    value_sum: 0.0,
+                    posterior_mean: 0.1,
+                    posterior_sd: 0.01,
+                    credible_interval: [0.0, 1.0],
+                    p_best,
+                    expected_loss: 0.0,
+                    p_beats_control: None,
+                    lift: None,
+                    expected_gain_per_1000: None,
+                    value: None,
+                    evidence: ArmEvidence::default(),
+                    weight: 0.5,
+                },
+            )
+            .collect();
+        held_against(&stopping, 0, &results, &evidence, 8.0).unwrap()
+    }
+
+    #[test]
+    fn what_can_hardly_be_best_still_has_to_be_proven_worse() {
+        let rule = StoppingRule::ConfidenceSequence;
+        let close = [(20_000, 2_000, 0.995, true), (20_000, 1_880, 0.005, true)];
+        let said = progress(rule, None, &close);
+        assert!(!said.may_stop, "{said:?}");
+        assert!(said.missing[0].starts_with("a proven difference of `arm 1`"));
+        let proof = said.conditions[2];
+        assert!(
+            !proof.is_met && proof.now > 0.0 && proof.now < 1.0,
+            "{proof:?}"
+        );
+
+        let far = [(20_000, 2_000, 1.0, true), (20_000, 1_000, 0.0, true)];
+        let said = progress(rule, None, &far);
+        assert!(said.may_stop && said.leader == 0, "{said:?}");
+        // One that is turned off needs no proof, one that nobody has seen does.
+        let off = [far[0], far[1], (20_000, 1_990, 0.0, false)];
+        assert!(progress(rule, None, &off).may_stop);
+        let unseen = [far[0], far[1], (0, 0, 0.0, true)];
+        let said = progress(rule, None, &unseen);
+        assert_eq!(
+            said.missing,
+            ["a proven difference of `arm 2` from control"]
+        );
+    }
+
+    #[test]
+    fn visitors_are_those_of_all_arms_and_the_minimum_is_of_those_that_compete() {
+        let arms = [
+            (3_000, 300, 0.895, true),
+            (1_500, 140, 0.1, true),
+            (400, 20, 0.005, true),
+            (100, 9, 0.0, false),
+        ];
+        let said = progress(StoppingRule::Visitors, Some(5_000.0), &arms);
+        assert!(said.may_stop, "{said:?}");
+        assert_eq!(said.conditions[2].now.to_bits(), 5_000.0_f64.to_bits());
+        assert_eq!(said.conditions[0].now.to_bits(), 1_500.0_f64.to_bits());
+        assert!(!progress(StoppingRule::Visitors, Some(5_001.0), &arms).may_stop);
     }
 }

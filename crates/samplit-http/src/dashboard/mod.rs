@@ -26,6 +26,8 @@ mod overview;
 mod planner;
 pub(crate) mod refusal;
 pub(crate) mod routes;
+#[cfg(test)]
+mod sample;
 mod settings;
 mod users;
 mod visitors;

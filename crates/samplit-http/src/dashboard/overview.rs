@@ -13,6 +13,7 @@ use samplit_engine::{
 use time::Duration;
 
 use super::{
+    experiment::facts::{fewest, is_early, is_tied},
     format,
     layout::{Frame, Section, html},
 };
@@ -58,6 +59,10 @@ struct Draw {
     may_stop: bool,
     /// Nobody was assigned yet.
     is_fresh: bool,
+    /// There is too little to say who is ahead.
+    is_early: bool,
+    /// Nobody is ahead.
+    is_tied: bool,
     /// Visitors were not split as the weights say.
     mismatch: bool,
     bars: Vec<Bar>,
@@ -152,7 +157,9 @@ async fn running(engine: &Engine, who: &Principal) -> Result<Vec<Running>, Probl
 
 impl Running {
     fn new(results: Results) -> Self {
-        let draws = results.elements.iter().map(Draw::new).collect();
+        let draws = results.elements.iter();
+        let warm_up = results.experiment.allocation.warm_up;
+        let draws = draws.map(|draw| Draw::new(draw, warm_up)).collect();
         Self { results, draws }
     }
 
@@ -167,7 +174,8 @@ impl Running {
 }
 
 impl Draw {
-    fn new(element: &ElementResults) -> Self {
+    /// `warm_up`: visitors that every arm needs before anything is said of it.
+    fn new(element: &ElementResults, warm_up: u64) -> Self {
         let leader = element.arms.get(element.stopping.leader);
         let mut from = 0.0;
         let mut bar = |(arm, of): (usize, &ArmResults)| {
@@ -181,6 +189,7 @@ impl Draw {
             bar
         };
         let ratio = element.sample_ratio.as_ref();
+        let conversions = element.arms.iter().map(|arm| arm.conversions).sum();
         Self {
             name: element.name.clone(),
             leader: leader.map_or_else(String::new, |arm| arm.name.clone()),
@@ -191,6 +200,8 @@ impl Draw {
                 .map(|lift| format::change(lift.median)),
             may_stop: element.stopping.may_stop,
             is_fresh: element.arms.iter().all(|arm| arm.assignments == 0),
+            is_early: is_early(conversions, fewest(element), warm_up),
+            is_tied: is_tied(element),
             mismatch: ratio.is_some_and(|ratio| ratio.verdict == "mismatch"),
             bars: element.arms.iter().enumerate().map(&mut bar).collect(),
         }
@@ -226,12 +237,63 @@ impl OverviewPage {
 
     /// Experiments that may be decided.
     fn decidable(&self) -> Vec<&Results> {
-        let done = |one: &&Running| !one.draws.is_empty() && one.draws.iter().all(|d| d.may_stop);
-        let running = self.running.iter().filter(done);
+        let running = self.running.iter().filter(|one| is_decidable(&one.draws));
         running.map(|one| &one.results).collect()
     }
 
     fn needs_attention(&self) -> usize {
         self.held.len() + self.mismatched().len() + self.unseen.len() + self.silent.len()
+    }
+}
+
+/// Whether every draw may stop, and none has visitors that its weights do not explain.
+fn is_decidable(draws: &[Draw]) -> bool {
+    let may_stop = |draw: &Draw| draw.may_stop && !draw.mismatch;
+    !draws.is_empty() && draws.iter().all(may_stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use samplit_engine::SampleRatioEvidence;
+
+    use super::{Draw, is_decidable};
+    use crate::dashboard::sample;
+
+    #[test]
+    fn nobody_leads_after_a_handful_of_visitors() {
+        let mut element = sample::draw(1, &[0.33, 0.67]);
+        assert!(!Draw::new(&element, 1_000).is_early);
+        assert!(Draw::new(&element, 1_001).is_early);
+        element.arms[0].conversions = 3;
+        element.arms[1].conversions = 6;
+        assert!(Draw::new(&element, 100).is_early);
+        assert!(Draw::new(&sample::draw(0, &[0.5, 0.5]), 100).is_tied);
+    }
+
+    #[test]
+    fn what_was_not_split_as_planned_is_not_decided() {
+        let draw = |may_stop, verdict| {
+            let mut element = sample::draw(1, &[0.03, 0.97]);
+            element.stopping.may_stop = may_stop;
+            element.sample_ratio = Some(SampleRatioEvidence {
+                observed: vec![1_000, 1_000],
+                expected: vec![1_000.0, 1_000.0],
+                p_value: 1.0,
+                always_valid_p: 1.0,
+                leaked: 0,
+                verdict,
+            });
+            Draw::new(&element, 100)
+        };
+        assert!(is_decidable(&[
+            draw(true, "sound"),
+            draw(true, "too_early")
+        ]));
+        assert!(!is_decidable(&[
+            draw(true, "sound"),
+            draw(true, "mismatch")
+        ]));
+        assert!(!is_decidable(&[draw(true, "sound"), draw(false, "sound")]));
+        assert!(!is_decidable(&[]));
     }
 }

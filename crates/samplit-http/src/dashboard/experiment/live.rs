@@ -10,8 +10,9 @@ use samplit_engine::{
 use time::OffsetDateTime;
 
 use super::{
+    facts::Facts,
     moves::{Move, moves},
-    verdict::{Facts, Verdict, verdict},
+    verdict::{Verdict, verdict},
 };
 use crate::{
     chart::{Measure, Size, periods_svg, posterior_svg, rates_svg, weights_svg},
@@ -258,7 +259,8 @@ impl Condition {
                 format!("{} now", chance(now)),
             ),
             "confidence_sequence" => (
-                "The leader’s difference from control is proven at every look".to_owned(),
+                "The leader is proven better than control; or, if control leads, every variant worse"
+                    .to_owned(),
                 if condition.is_met {
                     "proven".to_owned()
                 } else {

@@ -1,5 +1,6 @@
 //! The page of one experiment: what it says, how it got there, and what can be done with it.
 
+pub(crate) mod facts;
 mod live;
 mod moves;
 mod trail;
