@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use samplit_domain::{Action, ApiKeyId, Role, Scope, UserId, Violations};
 use samplit_store::access::{self, ApiKeyRow};
-use samplit_store::activity;
+use samplit_store::{Session, activity, users};
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -54,6 +54,34 @@ impl Principal {
         } else {
             Err(ErrorKind::Forbidden(scope).into())
         }
+    }
+
+    /// This principal as the database knows it, for work that hands out or takes away what somebody may do:
+    /// it may have been let in by what was remembered. Nobody disables it, changes its role or revokes its
+    /// key until the transaction ends.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unauthenticated`] where the account is disabled or gone, or the key revoked or over.
+    pub(crate) async fn read_again(
+        &self,
+        session: &Session<'_>,
+        now: OffsetDateTime,
+    ) -> Result<Self, Error> {
+        let Some(id) = self.user_id else {
+            return Ok(self.clone());
+        };
+        let user = users::lock(session, id).await?;
+        let user = user.filter(|user| user.disabled_at.is_none());
+        let user = user.ok_or(ErrorKind::Unauthenticated)?;
+        if let Some(key) = self.key {
+            let key = access::lock_api_key(session, key, id).await?;
+            key.filter(|(key, _)| key.expires_at.is_none_or(|at| at > now))
+                .ok_or(ErrorKind::Unauthenticated)?;
+        }
+        Ok(Self {
+            role: user.role,
+            ..self.clone()
+        })
     }
 
     /// The account that lists are cut down to; `None`: they are not.
@@ -113,8 +141,9 @@ pub(crate) struct KnownKey {
 
 impl Engine {
     /// Lets in whoever holds `token`. A key that was read within the last 30 s is believed; an older
-    /// one is read again meanwhile, so that a revoked key opens for 30 s and one more request. While
-    /// the database is away, whoever was let in within the last day is let in again.
+    /// one is read again meanwhile, so that a revoked key opens for 30 s and one more request; see
+    /// [`Self::authenticate_now`] for what changes more than visitors. While the database is away, whoever
+    /// was let in within the last day is let in again.
     ///
     /// # Errors
     /// [`ErrorKind::Unauthenticated`] for an unknown, expired or revoked token,
@@ -142,6 +171,22 @@ impl Engine {
             });
         }
         Ok(key.principal.clone())
+    }
+
+    /// As [`Self::authenticate`], for what changes more than visitors: a key that was read longer than 30 s
+    /// ago is read again first.
+    ///
+    /// # Errors
+    /// As [`Self::authenticate`]; [`ErrorKind::Unavailable`] while the database is away.
+    pub async fn authenticate_now(&self, token: &str) -> Result<Principal, Error> {
+        let hash = hash_of(token);
+        let now = self.core.config.clock.now();
+        let known = self.core.api_keys.get(&hash);
+        if known.is_some_and(|known| known.is_younger_than(BELIEVED_FOR, now)) {
+            self.authenticate(token).await
+        } else {
+            self.look_up(hash).await
+        }
     }
 
     /// Reads a key and remembers it, or forgets it if it is no good.

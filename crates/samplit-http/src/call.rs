@@ -54,8 +54,20 @@ impl Call {
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
 
-    /// Who asks: the holder of the request's API key, else whoever is signed in.
+    /// Who asks: the holder of the request's API key, else whoever is signed in. A key that is about to
+    /// change something is read again where it was read some time ago.
     pub(crate) async fn principal(&self) -> Result<Principal, Problem> {
+        if self.head.headers.contains_key(AUTHORIZATION) && !self.is_safe() {
+            let token = sound_key(self.bearer())?;
+            let principal = self.app.engine.authenticate_now(token).await?;
+            return self.within_limit(token, principal);
+        }
+        self.principal_of_visits().await
+    }
+
+    /// Who asks, for the traffic of visitors, which goes on while the database is away: a key is believed
+    /// that was good when it was read.
+    pub(crate) async fn principal_of_visits(&self) -> Result<Principal, Problem> {
         if self.head.headers.contains_key(AUTHORIZATION) {
             return self.let_in(self.bearer()).await;
         }
@@ -66,11 +78,7 @@ impl Call {
     /// changes something has to come from a page of our own.
     pub(crate) async fn signed_in(&self) -> Result<SignedIn, Problem> {
         let token = self.session_token().ok_or_else(Problem::unauthenticated)?;
-        let is_safe = matches!(
-            self.head.method,
-            Method::GET | Method::HEAD | Method::OPTIONS
-        );
-        if !is_safe {
+        if !self.is_safe() {
             self.require_own_page()?;
         }
         let signed_in = self.app.engine.session(token).await?;
@@ -78,6 +86,14 @@ impl Call {
             limit.check(token).map_err(Problem::rate_limited)?;
         }
         Ok(signed_in)
+    }
+
+    /// Whether the request only asks.
+    fn is_safe(&self) -> bool {
+        matches!(
+            self.head.method,
+            Method::GET | Method::HEAD | Method::OPTIONS
+        )
     }
 
     /// The token in the cookie of a session, if there is one that looks like ours.
@@ -139,11 +155,13 @@ impl Call {
     }
 
     async fn let_in(&self, token: Option<&str>) -> Result<Principal, Problem> {
-        // What no key can be is not worth a question to the database.
-        let token = token
-            .filter(|token| is_well_formed(token, "sk_"))
-            .ok_or_else(Problem::unauthenticated)?;
+        let token = sound_key(token)?;
         let principal = self.app.engine.authenticate(token).await?;
+        self.within_limit(token, principal)
+    }
+
+    /// Whoever was let in by `token`, unless it asks too often.
+    fn within_limit(&self, token: &str, principal: Principal) -> Result<Principal, Problem> {
         if let Some(limit) = &self.app.limit {
             limit.check(token).map_err(Problem::rate_limited)?;
         }
@@ -423,6 +441,13 @@ impl Call {
             .map(|value| value.split(';').next().unwrap_or_default().trim());
         essence.is_some_and(|essence| essence.eq_ignore_ascii_case(wanted))
     }
+}
+
+/// What may be a key. Anything else is not worth a question to the database.
+fn sound_key(token: Option<&str>) -> Result<&str, Problem> {
+    token
+        .filter(|token| is_well_formed(token, "sk_"))
+        .ok_or_else(Problem::unauthenticated)
 }
 
 /// Whether a token looks like one of ours: its prefix and 32 bytes in URL-safe Base64 without padding.

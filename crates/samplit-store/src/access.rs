@@ -41,6 +41,8 @@ statements! {
         AND (expires_at IS NULL OR expires_at > $2)";
     /// Ends a key for good.
     REVOKE_API_KEY = "UPDATE api_keys SET revoked_at = $2 WHERE id = $1";
+    /// Ends every key of an account for good.
+    REVOKE_API_KEYS_OF = "UPDATE api_keys SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL";
     /// Lets a key end by itself.
     EXPIRE_API_KEY = "UPDATE api_keys SET expires_at = $2 WHERE id = $1";
     /// The account with an email, whatever its case. Where several differ by case alone, the one that
@@ -206,6 +208,18 @@ pub async fn revoke_api_key(
 ) -> Result<(), Error> {
     let revoked = session.execute(REVOKE_API_KEY, &[&id.0, &now]).await?;
     Error::expect_rows(REVOKE_API_KEY.name, 1, revoked)
+}
+
+/// Ends every key of an account for good; how many there were that had not been revoked.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn revoke_api_keys(
+    session: &Session<'_>,
+    user: UserId,
+    now: OffsetDateTime,
+) -> Result<u64, Error> {
+    session.execute(REVOKE_API_KEYS_OF, &[&user.0, &now]).await
 }
 
 /// Lets a key end at `expires_at`.

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use samplit_domain::{Action, ApiKey, ApiKeyId, Scope, Violations};
-use samplit_store::{access, activity};
+use samplit_domain::{Action, ApiKey, ApiKeyId, Scope, UserId, Violations};
+use samplit_store::{Session, access, activity};
 use serde_json::json;
+use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use crate::access::{hash_of, new_token, prefix_of};
@@ -97,12 +98,9 @@ impl Engine {
             Box::pin(async move {
                 // In here, so that a repeat is answered also where the key is over meanwhile.
                 violations.into_result(())?;
-                // One at a time, so that the count is right.
-                samplit_store::users::lock(session, user).await?;
-                if access::count_api_keys(session, user, now).await? >= MAX_KEYS {
-                    let detail = format!("an account may have {MAX_KEYS} keys; revoke one");
-                    return Err(Error::conflict("too_many_keys", detail));
-                }
+                // Locks the account: one at a time, so that the count is right.
+                who.read_again(session, now).await?;
+                room_for_one(session, user, now).await?;
                 access::insert_api_key(session, &row).await?;
                 let mut entry = core.activity(who, Some(user), Action::KeyCreated, row.id);
                 entry.detail = json!({ "name": row.name, "scopes": row.scopes });
@@ -120,7 +118,8 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::NotFound`] where the account has no such key, or it is revoked or over;
     /// [`ErrorKind::Invalid`] for an overlap beyond 30 days; [`ErrorKind::Forbidden`] where the key may do
-    /// what `who` may not.
+    /// what `who` may not; [`ErrorKind::Conflict`] `rotated_lately` where it has a successor already,
+    /// `too_many_keys` for an account with 100 keys.
     pub async fn rotate_key(
         &self,
         who: &Principal,
@@ -144,13 +143,16 @@ impl Engine {
         let rotated = core.database.run_tx("rotate_key", |session| {
             let (core, who, token) = (Arc::clone(core), who.clone(), token.clone());
             Box::pin(async move {
+                who.read_again(session, now).await?;
                 let found = access::lock_api_key(session, id, user).await?;
-                let (old, old_hash) = found
+                let (old, _) = found
                     .filter(|(old, _)| old.expires_at.is_none_or(|at| at > now))
                     .ok_or(ErrorKind::NotFound("API key"))?;
                 for scope in &old.scopes {
                     who.require(*scope)?;
                 }
+                only_heir(session, user, &old).await?;
+                room_for_one(session, user, now).await?;
                 let lasts = old.expires_at.map(|at| at - old.created_at);
                 let row = access::NewApiKey {
                     id: fresh,
@@ -168,11 +170,13 @@ impl Engine {
                 let mut entry = core.activity(&who, Some(user), Action::KeyRotated, id);
                 entry.detail = json!({ "name": old.name, "successor": fresh });
                 activity::insert(session, &entry).await?;
-                Ok::<_, Error>((old.scopes, old_hash))
+                Ok::<_, Error>(old.scopes)
             })
         });
-        let (scopes, old_hash) = rotated.await?;
-        core.forget_token(&core.api_keys, &old_hash);
+        // Whatever came of it: a commit whose answer was lost may have been one.
+        let rotated = rotated.await;
+        core.forget_account(user);
+        let scopes = rotated?;
         Ok(CreatedApiKey {
             id: fresh,
             prefix: prefix_of(&token),
@@ -194,22 +198,23 @@ impl Engine {
             let (core, who) = (Arc::clone(core), who.clone());
             Box::pin(async move {
                 let found = access::lock_api_key(session, id, user).await?;
-                let (key, hash) = found.ok_or(ErrorKind::NotFound("API key"))?;
+                let (key, _) = found.ok_or(ErrorKind::NotFound("API key"))?;
                 access::revoke_api_key(session, id, now).await?;
                 let mut entry = core.activity(&who, Some(user), Action::KeyRevoked, id);
                 entry.detail = json!({ "name": key.name });
                 activity::insert(session, &entry).await?;
-                Ok::<_, Error>(hash)
+                Ok::<_, Error>(())
             })
         });
-        core.forget_token(&core.api_keys, &revoked.await?);
-        Ok(())
+        let revoked = revoked.await;
+        core.forget_account(user);
+        revoked
     }
 
     /// A token, and the row of its key.
     fn fresh_key(
         &self,
-        user_id: samplit_domain::UserId,
+        user_id: UserId,
         new: &NewKey,
         now: OffsetDateTime,
     ) -> (String, access::NewApiKey) {
@@ -226,4 +231,33 @@ impl Engine {
         };
         (token, row)
     }
+}
+
+/// Refuses one more key where there are as many as an account may have.
+async fn room_for_one(
+    session: &Session<'_>,
+    user: UserId,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    if access::count_api_keys(session, user, now).await? < MAX_KEYS {
+        return Ok(());
+    }
+    let detail = format!("an account may have {MAX_KEYS} keys; revoke one");
+    Err(Error::conflict("too_many_keys", detail))
+}
+
+/// Refuses a successor to a key that has one: it lasts only as long as the two are good side by side, and so
+/// would what takes its place.
+async fn only_heir(session: &Session<'_>, user: UserId, key: &ApiKey) -> Result<(), Error> {
+    let last = activity::list(session, Some(user), Some(key.id.0), None, 1).await?;
+    let rotated = Action::KeyRotated.as_str();
+    if last.iter().all(|done| done.action != rotated) {
+        return Ok(());
+    }
+    let ends_at = key.expires_at.and_then(|at| at.format(&Rfc3339).ok());
+    let detail = format!(
+        "the key has a successor and is good until {}; rotate the successor, or make another key",
+        ends_at.unwrap_or_default()
+    );
+    Err(Error::conflict("rotated_lately", detail))
 }

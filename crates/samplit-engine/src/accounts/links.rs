@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use samplit_domain::{Action, LinkId, LinkKind, Role, Scope, User, UserId, Violations};
-use samplit_store::{Session, account_links, activity, users};
+use samplit_store::{Session, access, account_links, activity, users};
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
 use super::sessions::{Fresh, acting, begin};
-use super::users::shut_out;
+use super::users::{shut_out, still_admin};
 use super::{Device, Password, SignedInToken, Subject};
 use crate::access::{hash_of, new_token};
 use crate::core::Core;
@@ -118,13 +118,15 @@ impl Engine {
             let (password, mut row) = (password.clone(), fresh.row.clone());
             Box::pin(async move {
                 let now = core.config.clock.now();
+                // The account before its links, as whoever makes one does.
+                let owner = match link.user_id {
+                    Some(id) => users::lock(session, id).await?,
+                    None => None,
+                };
                 let taken = account_links::take(session, &hash, now).await?;
                 let (kind, user_id) = taken.ok_or(ErrorKind::LinkOver)?;
                 let user = match user_id {
-                    Some(id) => {
-                        let user = users::lock(session, id).await?;
-                        user.filter(|user| user.disabled_at.is_none())
-                    }
+                    Some(_) => owner.filter(|user| user.disabled_at.is_none()),
                     None => Some(first_admin(&core, session, fresh_user, &redeem).await?),
                 };
                 let mut user = user.ok_or(ErrorKind::LinkOver)?;
@@ -149,9 +151,14 @@ impl Engine {
                 user.ok_or_else(|| Error::from(ErrorKind::LinkOver))
             })
         });
-        let user = used.await?;
-        core.forget_account(user.id);
-        Ok(fresh.of(user))
+        // Whatever came of it: a commit whose answer was lost may have been one. Whose account a setup link
+        // took on is known only where it came back.
+        let used = used.await;
+        match used.as_ref().map_or(link.user_id, |user| Some(user.id)) {
+            Some(id) => core.forget_account(id),
+            None => core.forget_everybody(),
+        }
+        Ok(fresh.of(used?))
     }
 
     /// A link by which somebody becomes the first admin, in place of those made before. For the process
@@ -216,10 +223,7 @@ impl Engine {
     pub async fn reset_link(&self, who: &Principal, id: UserId) -> Result<Link, Error> {
         who.require_admin(Scope::Manage)?;
         let user = self.read_user(id).await?;
-        if user.disabled_at.is_some() {
-            let detail = "the account is disabled; enable it first";
-            return Err(Error::conflict("user_disabled", detail));
-        }
+        in_use(&user)?;
         let link = self.make_link(who, kind_for(&user), &user).await?;
         Ok(self.deliver(link, &user.email).await)
     }
@@ -296,14 +300,19 @@ impl Engine {
         Ok(user.filter(|user| user.disabled_at.is_none()))
     }
 
-    /// Makes a link to an account in place of those it has.
+    /// Makes a link to an account that is in use, in place of those it has. For admins and the process
+    /// itself.
     async fn make_link(&self, who: &Principal, kind: LinkKind, user: &User) -> Result<Link, Error> {
         let (link, row) = self.fresh_link(kind, Some(user.id));
         let core = &self.core;
         core.database
             .run_tx("make_link", |session| {
                 let (core, who, row) = (Arc::clone(core), who.clone(), row.clone());
+                let id = user.id;
                 Box::pin(async move {
+                    still_admin(session, &who, core.config.clock.now()).await?;
+                    let user = users::lock(session, id).await?;
+                    in_use(&user.ok_or(ErrorKind::NotFound("user"))?)?;
                     account_links::forget(session, row.user_id).await?;
                     insert(&core, session, &who, &row).await
                 })
@@ -384,6 +393,14 @@ const fn kind_for(user: &User) -> LinkKind {
     }
 }
 
+fn in_use(user: &User) -> Result<(), Error> {
+    if user.disabled_at.is_none() {
+        return Ok(());
+    }
+    let detail = "the account is disabled; enable it first";
+    Err(Error::conflict("user_disabled", detail))
+}
+
 fn require_system(who: &Principal) -> Result<(), Error> {
     if *who == Principal::system() {
         Ok(())
@@ -444,8 +461,15 @@ async fn first_admin(
     account_links::forget(session, None).await?;
     let email = redeem.email.as_deref().unwrap_or_default();
     let found = users::find_login(session, email).await?;
+    let now = core.config.clock.now();
+    let mut revoked = 0;
     let user = match found {
-        Some(login) => users::lock(session, login.user.id).await?,
+        Some(login) => {
+            let user = users::lock(session, login.user.id).await?;
+            // Nobody knows who holds them.
+            revoked = access::revoke_api_keys(session, login.user.id, now).await?;
+            user
+        }
         None => users::insert(session, fresh, email, Role::Admin, None).await?,
     };
     let user = user.ok_or(ErrorKind::LinkOver)?;
@@ -454,14 +478,14 @@ async fn first_admin(
         disabled_at: None,
         ..user
     };
-    users::update(session, &admin, core.config.clock.now()).await?;
+    users::update(session, &admin, now).await?;
     let mut entry = core.activity(
         &acting(admin.id),
         Some(admin.id),
         Action::ServerSetUp,
         admin.id,
     );
-    entry.detail = json!({ "email": admin.email });
+    entry.detail = json!({ "email": admin.email, "keys_revoked": revoked });
     activity::insert(session, &entry).await?;
     Ok(admin)
 }

@@ -216,16 +216,18 @@ impl Engine {
         let ended = core.database.run_tx("end_session", |session| {
             let (core, who) = (Arc::clone(core), who.clone());
             Box::pin(async move {
-                let hash = sessions::end_of(session, id, user).await?;
-                let hash = hash.ok_or(ErrorKind::NotFound("session"))?;
+                let found = sessions::end_of(session, id, user).await?;
+                found.ok_or(ErrorKind::NotFound("session"))?;
                 let ended = Subject::of("session", id);
                 let ended = core.activity(&who, Some(user), Action::SessionEnded, ended);
                 activity::insert(session, &ended).await?;
-                Ok::<_, Error>(hash)
+                Ok::<_, Error>(())
             })
         });
-        core.forget_token(&core.sessions, &ended.await?);
-        Ok(())
+        // Whatever came of it: a commit whose answer was lost may have been one.
+        let ended = ended.await;
+        core.forget_account(user);
+        ended
     }
 }
 
@@ -298,6 +300,13 @@ pub(super) async fn begin(
 }
 
 impl Core {
+    /// What is remembered of anybody may not hold any more.
+    pub(super) fn forget_everybody(&self) {
+        self.endings.fetch_add(1, Ordering::AcqRel);
+        self.sessions.invalidate_all();
+        self.api_keys.invalidate_all();
+    }
+
     /// What is remembered of an account does not hold any more: its sessions and its keys.
     pub(super) fn forget_account(&self, user: UserId) {
         self.endings.fetch_add(1, Ordering::AcqRel);

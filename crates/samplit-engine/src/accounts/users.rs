@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use samplit_domain::{Action, LinkKind, MAX_PASSWORD, Role, Scope, User, UserId, Violations};
-use samplit_store::{Session, account_links, activity, sessions, users};
+use samplit_store::{Session, access, account_links, activity, sessions, users};
 use serde_json::json;
+use time::OffsetDateTime;
 
 use super::{Device, Link, Password};
 use crate::idempotency::{Made, Once};
@@ -157,9 +158,9 @@ impl Engine {
                 Ok::<_, Error>(true)
             })
         });
-        let changed = changed.await?;
+        let changed = changed.await;
         core.forget_account(id);
-        if changed { Ok(()) } else { Err(wrong()) }
+        if changed? { Ok(()) } else { Err(wrong()) }
     }
 
     /// Lists accounts, newest first. For admins.
@@ -228,6 +229,7 @@ impl Engine {
             .make_once(who, "invite", once, &|session| {
                 let (new, row, hoped) = (new.clone(), row.clone(), hoped.clone());
                 Box::pin(async move {
+                    still_admin(session, who, core.config.clock.now()).await?;
                     let name = new.name.as_deref().filter(|name| !name.trim().is_empty());
                     let user = users::insert(session, id, &new.email, new.role, name).await?;
                     let user = user.ok_or_else(|| {
@@ -254,7 +256,8 @@ impl Engine {
     }
 
     /// Changes the role of an account, or whether anybody comes in with it. Disabling ends its sessions,
-    /// links and keys: here at once, in other processes within 30 s and one request. For admins.
+    /// links and keys for good: here at once, in other processes within 30 s and one request. Its keys end
+    /// as well when it becomes an admin: they were given to programs that were to see less. For admins.
     ///
     /// # Errors
     /// [`ErrorKind::AdminOnly`]; [`ErrorKind::NotFound`]; [`ErrorKind::Conflict`] `last_admin` where
@@ -270,10 +273,10 @@ impl Engine {
         let updated = core.database.run_tx("update_user", |session| {
             let (core, who) = (Arc::clone(core), who.clone());
             Box::pin(async move {
-                users::lock_admins(session).await?;
+                let now = core.config.clock.now();
+                still_admin(session, &who, now).await?;
                 let before = users::lock(session, id).await?;
                 let before = before.ok_or(ErrorKind::NotFound("user"))?;
-                let now = core.config.clock.now();
                 let role = change.role.unwrap_or(before.role);
                 let disabled_at = match change.disabled {
                     Some(true) => before.disabled_at.or(Some(now)),
@@ -302,13 +305,19 @@ impl Engine {
                 if before.role != after.role {
                     entry.detail = json!({ "role": after.role, "role_before": before.role });
                 }
+                let has_risen = before.role != Role::Admin && after.role == Role::Admin;
+                if after.disabled_at.is_some() || has_risen {
+                    let revoked = access::revoke_api_keys(session, id, now).await?;
+                    entry.detail["keys_revoked"] = json!(revoked);
+                }
                 activity::insert(session, &entry).await?;
                 Ok::<_, Error>(after)
             })
         });
-        let updated = updated.await?;
+        // Whatever came of it: a commit whose answer was lost may have been one.
+        let updated = updated.await;
         core.forget_account(id);
-        Ok(updated)
+        updated
     }
 
     pub(super) async fn read_user(&self, id: UserId) -> Result<User, Error> {
@@ -342,9 +351,9 @@ impl Engine {
                 Ok::<_, Error>(after)
             })
         });
-        let changed = changed.await?;
+        let changed = changed.await;
         core.forget_account(id);
-        Ok(changed)
+        changed
     }
 }
 
@@ -353,6 +362,18 @@ pub(super) async fn shut_out(session: &Session<'_>, id: UserId) -> Result<(), Er
     sessions::end_all(session, id).await?;
     account_links::forget(session, Some(id)).await?;
     Ok(())
+}
+
+/// Whether `who` is an admin who may manage by now, whatever is remembered. One admin at a time works on
+/// accounts, so that two who work on each other's do not wait for each other.
+pub(super) async fn still_admin(
+    session: &Session<'_>,
+    who: &Principal,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    users::lock_admins(session).await?;
+    let who = who.read_again(session, now).await?;
+    who.require_admin(Scope::Manage)
 }
 
 /// Refuses a change after which nobody would be an admin who can come in, or no admin have a password.

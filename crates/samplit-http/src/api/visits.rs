@@ -18,7 +18,7 @@ use crate::{
 
 /// `POST /v1/experiments/{id}/assign`
 pub(crate) async fn assign(mut call: Call) -> Result<Reply, Problem> {
-    let who = call.principal().await?;
+    let who = call.principal_of_visits().await?;
     let request: Assign = read_one(&call.json_bytes().await?)?;
     let visitor = request.visitor.clone();
     let engine = &call.app.engine;
@@ -28,7 +28,7 @@ pub(crate) async fn assign(mut call: Call) -> Result<Reply, Problem> {
 
 /// `POST /v1/experiments/{id}/convert`
 pub(crate) async fn convert(mut call: Call) -> Result<Reply, Problem> {
-    let who = call.principal().await?;
+    let who = call.principal_of_visits().await?;
     let request: Convert = read_one(&call.json_bytes().await?)?;
     let engine = &call.app.engine;
     let converted = engine.convert(&who, call.experiment_id(), request).await?;
@@ -37,7 +37,7 @@ pub(crate) async fn convert(mut call: Call) -> Result<Reply, Problem> {
 
 /// `POST /v1/experiments/{id}/assign/batch`
 pub(crate) async fn assign_batch(mut call: Call) -> Result<Reply, Problem> {
-    let who = call.principal().await?;
+    let who = call.principal_of_visits().await?;
     let requests = read_batch::<Assign>(&call.json_bytes().await?)?;
     let visitors: Vec<String> = requests
         .iter()
@@ -61,7 +61,7 @@ pub(crate) async fn assign_batch(mut call: Call) -> Result<Reply, Problem> {
 
 /// `POST /v1/experiments/{id}/convert/batch`
 pub(crate) async fn convert_batch(mut call: Call) -> Result<Reply, Problem> {
-    let who = call.principal().await?;
+    let who = call.principal_of_visits().await?;
     let requests = read_batch::<Convert>(&call.json_bytes().await?)?;
     let (engine, id) = (&call.app.engine, call.experiment_id());
     let outcomes = all(requests, |request| engine.convert(&who, id, request)).await;

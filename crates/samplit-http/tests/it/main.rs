@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod activity;
+mod authority;
 mod bad_input;
 mod bad_questions;
 mod browser;

@@ -340,7 +340,7 @@ async fn a_session_ends_with_the_password_the_reset_and_the_account() {
         .ask(Method::PATCH, &path, &json!({"disabled": false}))
         .await;
     assert!(on.json()["disabled_at"].is_null());
-    assert_eq!(by_key().await, "200");
+    assert_eq!(by_key().await, over, "it ended for good");
     assert_eq!(second.get("/v1/session").await.summary(), over);
 }
 

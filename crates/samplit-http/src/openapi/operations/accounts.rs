@@ -172,7 +172,7 @@ fn keys() -> Vec<Operation> {
             .account()
             .optional_body::<KeyRotation>(|body| drop(keys::read_overlap(body)))
             .gives::<CreatedJson<'_>>(201)
-            .refuses(409, &["too_many_keys"]),
+            .refuses(409, &["too_many_keys", "rotated_lately"]),
         section
             .delete("/v1/keys/{key_id}", "Revokes a key")
             .account()
