@@ -186,7 +186,7 @@ fn shops() -> Vec<Operation> {
             .query("link", "what the link holds", &text)
             .gives_text(302, "text/plain")
             .refuses(400, &["unknown_host"])
-            .refuses(401, &["unknown_token", "token_expired"])
+            .refuses(401, &["bad_signature"])
             .refuses(409, &["no_shopify", "no_secret"]),
         section
             .get(
