@@ -84,10 +84,10 @@ async fn serve_says_how_to_come_in_until_somebody_has() {
 
     let mut server = Running::start(on(&database, &ANY_PORT));
     let (api, _) = server.addresses();
-    // Its own, one of the command line, one of the last start: each is good, until one is used.
-    let other = link(&database, &["setup-link"]);
-    set_up(api, &logged, "me@example.org");
-    let body = json!({"token": other, "email": "you@example.org", "password": PASSWORD});
+    // The newest is good; its own, and that of the last start, ended in its favour.
+    let newest = link(&database, &["setup-link"]);
+    set_up(api, &newest, "me@example.org");
+    let body = json!({"token": logged, "email": "you@example.org", "password": PASSWORD});
     let late = ask(api, ("POST", "/v1/links/redeem"), None, &body);
     assert_eq!(late.0, 410, "{}", late.2);
     let refused = run_on(&database, &["admin", "setup-link"]);

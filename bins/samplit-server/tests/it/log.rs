@@ -19,6 +19,7 @@ const CONTEXT: &str = "canary-context-9Wm";
 const SESSION: &str = "canary-session-2Jv";
 const EVENT: &str = "canary-event-8Rt";
 const EMAIL: &str = "canary-owner-5Hn@example.org";
+const KEY_EMAIL: &str = "canary-program-8Rw@example.org";
 /// A key that looks right and is none.
 const WRONG_KEY: &str = "sk_canaryCanaryCanaryCanaryCanaryCanaryCanary_";
 
@@ -145,7 +146,7 @@ async fn no_secret_gets_into_the_log_and_every_line_of_a_request_names_it() {
     let token = create_key(
         &[
             "--email",
-            EMAIL,
+            KEY_EMAIL,
             "--name",
             "t",
             "--scopes",
@@ -195,6 +196,7 @@ async fn no_secret_gets_into_the_log_and_every_line_of_a_request_names_it() {
         SESSION,
         EVENT,
         EMAIL,
+        KEY_EMAIL,
         WRONG_KEY,
         REFUSED,
         KEYS,

@@ -313,7 +313,7 @@ async fn the_overview_says_what_runs_and_what_needs_somebody() {
         "2 things need you.",
         "The trail of “Button colour” is on hold",
         "it is behind what was signed",
-        "likely to be the best",
+        "Too early to tell who leads",
         "20 visitors",
     ] {
         assert!(page.text().contains(part), "{part}: {}", page.text());
