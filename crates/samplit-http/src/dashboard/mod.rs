@@ -2,8 +2,6 @@
 //! them. What a page does, it does through the engine as the API does, and forms are read by the
 //! readers of the API, so that a rule stands in one place.
 
-#![expect(dead_code, reason = "the frame is made for pages that come next")]
-
 mod activity;
 pub(crate) mod assets;
 mod backtest;

@@ -24,6 +24,7 @@ mod live;
 mod ofrep;
 mod ofrep_providers;
 mod outage;
+mod page_access;
 mod page_events;
 mod pages;
 mod privacy;

@@ -13,7 +13,7 @@ use hyper::StatusCode;
 use samplit_domain::Transition;
 use samplit_engine::{
     Combination, ErrorKind, Experiment, Installation, LiveResults, Page, Segment, SignedIn, Status,
-    StoredCheckpoint, VariantId,
+    StoredCheckpoint,
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -389,13 +389,6 @@ async fn is_unseen(call: &Call, who: &SignedIn, experiment: &Experiment) -> Resu
 }
 
 impl ExperimentPage {
-    /// The name of a variant.
-    fn variant(&self, id: &VariantId) -> &str {
-        self.experiment
-            .variant(*id)
-            .map_or("", |variant| variant.name.as_str())
-    }
-
     fn is(&self, status: &str) -> bool {
         self.experiment.status.as_str() == status
     }

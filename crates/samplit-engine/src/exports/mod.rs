@@ -7,20 +7,22 @@
 //!
 //! Visitors of an adopted database who are older than the trail come first, by id.
 
+mod cells;
+mod place;
+
 use std::sync::Arc;
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use samplit_domain::{Experiment, ExperimentId, VariantId, Violations};
+use samplit_domain::{ExperimentId, Violations};
 use samplit_store::exports::{self, Exported};
 use samplit_store::statistics::ArmStatistics;
-use serde_json::json;
-use time::OffsetDateTime;
-use uuid::Uuid;
 
+pub use self::cells::{Cell, Row};
+use self::cells::{arm_cells, counted, ids, sequence, shown, text, time};
+use self::place::{Place, behind, snapshot_before};
 use crate::live::{Live, Snapshot};
-use crate::results::{ArmResults, draw_name};
-use crate::trail::{signed, unsigned};
-use crate::visitor::stored_variants;
+use crate::results::draw_name;
+use crate::trail::signed;
 use crate::{Engine, Error, Principal, Results, Scope};
 
 /// How many entries of a trail, or older rows, one page covers.
@@ -41,28 +43,6 @@ pub enum Export {
     /// One row per arm of each snapshot: weights and counts over time.
     Timeline,
 }
-
-/// One value of a row.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Cell {
-    /// Nothing is known.
-    Null,
-    /// True or false.
-    Bool(bool),
-    /// A whole number.
-    Count(u64),
-    /// Any number.
-    Number(f64),
-    /// Text that may be anybody's.
-    Text(String),
-    /// A moment.
-    Time(OffsetDateTime),
-    /// JSON text.
-    Json(String),
-}
-
-/// A row, in the order of [`Export::columns`]; the first cell is its cursor.
-pub type Row = Vec<Cell>;
 
 impl Export {
     /// The word for it.
@@ -158,75 +138,6 @@ impl Export {
             ],
         }
     }
-}
-
-/// Behind what the next row stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// The visitors older than the trail, from this id on.
-    Older(Uuid),
-    /// The visitors of the trail behind this entry.
-    Trail(i64),
-    /// The conversions behind this entry and row.
-    Conversion(i64, Uuid),
-    /// This arm of this element under this snapshot.
-    Arm(i64, usize, usize),
-}
-
-impl Place {
-    /// Before the first row.
-    const fn start(export: Export) -> Self {
-        match export {
-            Export::Assignments => Self::Older(Uuid::nil()),
-            Export::Conversions => Self::Conversion(-1, Uuid::nil()),
-            Export::Results | Export::Timeline => Self::behind_snapshot(0),
-        }
-    }
-
-    /// Behind every arm of a snapshot.
-    const fn behind_snapshot(sequence: i64) -> Self {
-        Self::Arm(sequence, usize::MAX, usize::MAX)
-    }
-
-    /// Reads what [`Self::cursor`] wrote.
-    fn parse(export: Export, cursor: &str) -> Option<Self> {
-        let sequence = |text: &str| text.parse().ok().filter(|n: &i64| *n >= 0);
-        match export {
-            Export::Assignments => match cursor.strip_prefix("old-") {
-                Some(id) => id.parse().ok().map(behind),
-                None => sequence(cursor).map(Self::Trail),
-            },
-            Export::Conversions => {
-                let (entry, id) = cursor.split_once('-')?;
-                Some(Self::Conversion(sequence(entry)?, id.parse().ok()?))
-            }
-            Export::Results | Export::Timeline => {
-                let mut parts = cursor.split('-');
-                let place = Self::Arm(
-                    sequence(parts.next()?)?,
-                    parts.next()?.parse().ok()?,
-                    parts.next()?.parse().ok()?,
-                );
-                parts.next().is_none().then_some(place)
-            }
-        }
-    }
-}
-
-/// Behind which snapshot one has to read on, when the rows up to this one were read.
-fn snapshot_before(sequence: i64, element: usize) -> i64 {
-    if element == usize::MAX {
-        sequence
-    } else {
-        (sequence - 1).max(0)
-    }
-}
-
-/// The place behind an older visitor.
-fn behind(id: Uuid) -> Place {
-    id.as_u128()
-        .checked_add(1)
-        .map_or(Place::Trail(0), |next| Place::Older(Uuid::from_u128(next)))
 }
 
 /// An export under way.
@@ -478,47 +389,6 @@ impl Reader {
     }
 }
 
-/// The variants that a visitor was shown, by name and by id.
-fn shown(experiment: &Experiment, row: &Exported) -> (Cell, Cell) {
-    let variants = stored_variants(experiment, row.variant_id, row.variants.as_ref());
-    let names = variants
-        .iter()
-        .filter_map(|id| experiment.variant(*id).map(|variant| variant.name.as_str()));
-    let names: Vec<&str> = names.collect();
-    (Cell::Text(names.join(" + ")), ids(&variants))
-}
-
-fn ids(variants: &[VariantId]) -> Cell {
-    Cell::Json(json!(variants).to_string())
-}
-
-fn text(text: Option<&str>) -> Cell {
-    text.map_or(Cell::Null, |text| Cell::Text(text.to_owned()))
-}
-
-fn time(at: Option<OffsetDateTime>) -> Cell {
-    at.map_or(Cell::Null, Cell::Time)
-}
-
-fn number(number: Option<f64>) -> Cell {
-    number.map_or(Cell::Null, Cell::Number)
-}
-
-/// A sequence number; what is no such number says nothing.
-fn sequence(number: Option<i64>) -> Cell {
-    let number = number.and_then(|number| u64::try_from(number).ok());
-    number.map_or(Cell::Null, Cell::Count)
-}
-
-/// Visitors and conversions.
-fn counted(row: Option<ArmStatistics>) -> Result<[Cell; 2], Error> {
-    let (visitors, conversions) = row.map_or((0, 0), |row| (row.assignments, row.conversions));
-    Ok([
-        Cell::Count(unsigned(visitors)?),
-        Cell::Count(unsigned(conversions)?),
-    ])
-}
-
 /// Whether there may be more behind a page that was cut at `limit`.
 fn is_full<T>(page: &[T], limit: i64) -> bool {
     i64::try_from(page.len()) == Ok(limit)
@@ -544,76 +414,4 @@ fn result_rows(results: &Results, behind: Place) -> Vec<Row> {
         }
     }
     rows
-}
-
-fn arm_cells(arm: &ArmResults) -> [Cell; 23] {
-    let [lift_low, lift_high] = bounds(arm.lift.map(|lift| lift.interval));
-    let always_valid = arm.evidence.always_valid;
-    let [valid_low, valid_high] = bounds(always_valid.map(|known| known.interval));
-    [
-        Cell::Text(arm.name.clone()),
-        ids(&arm.variants),
-        Cell::Bool(arm.is_control),
-        Cell::Bool(arm.is_active),
-        Cell::Count(arm.assignments),
-        Cell::Count(arm.exposures),
-        Cell::Count(arm.conversions),
-        number(arm.rate),
-        Cell::Number(arm.value_sum),
-        Cell::Number(arm.posterior_mean),
-        Cell::Number(arm.posterior_sd),
-        Cell::Number(arm.credible_interval[0]),
-        Cell::Number(arm.credible_interval[1]),
-        Cell::Number(arm.p_best),
-        Cell::Number(arm.expected_loss),
-        number(arm.p_beats_control),
-        number(arm.lift.map(|lift| lift.median)),
-        lift_low,
-        lift_high,
-        number(always_valid.map(|known| known.estimate)),
-        valid_low,
-        valid_high,
-        Cell::Number(arm.weight),
-    ]
-}
-
-/// The two ends of an interval.
-fn bounds(interval: Option<[f64; 2]>) -> [Cell; 2] {
-    interval.map_or([Cell::Null, Cell::Null], |ends| ends.map(Cell::Number))
-}
-
-#[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::{Export, Place, behind};
-
-    #[test]
-    fn a_cursor_comes_back_and_nonsense_does_not() {
-        let id = Uuid::from_u128(7);
-        let old = format!("old-{id}");
-        let conversion = format!("12-{id}");
-        for (export, cursor, place) in [
-            (Export::Assignments, "12", Place::Trail(12)),
-            (Export::Assignments, &old, Place::Older(Uuid::from_u128(8))),
-            (Export::Conversions, &conversion, Place::Conversion(12, id)),
-            (Export::Timeline, "12-0-3", Place::Arm(12, 0, 3)),
-            (Export::Results, "12-1-0", Place::Arm(12, 1, 0)),
-        ] {
-            assert_eq!(Place::parse(export, cursor), Some(place), "{cursor}");
-        }
-        for export in [
-            Export::Assignments,
-            Export::Conversions,
-            Export::Timeline,
-            Export::Results,
-        ] {
-            for cursor in [
-                "", "x", "-1", "old-", "1-", "1-2", "1-2-3-4", "1-x-3", "1--",
-            ] {
-                assert_eq!(Place::parse(export, cursor), None, "{export:?} {cursor}");
-            }
-        }
-        assert_eq!(behind(Uuid::max()), Place::Trail(0));
-    }
 }

@@ -6,19 +6,23 @@
 //! `/scopes/-` adds to a list. Names without a slash in front are for the page alone. Of a name that is
 //! sent twice the last counts, so that a hidden `false` may stand before a checkbox.
 
+mod name;
+mod tree;
+mod words;
+
 use std::collections::BTreeMap;
 
 use hyper::StatusCode;
-use samplit_domain::{Violation, Violations, json_pointer};
-use serde_json::{Map, Number, Value as Json, json};
+use samplit_domain::{Violation, Violations};
+use serde_json::{Map, Value as Json};
 
-use crate::{
-    call::{Call, parse},
-    problem::Problem,
+pub(crate) use self::words::sentence;
+use self::{
+    name::{Kind, Name},
+    tree::Node,
+    words::words,
 };
-
-/// Names go no deeper.
-const MAX_DEPTH: usize = 12;
+use crate::{call::Call, problem::Problem};
 
 /// What stands in the fields of a page, and what is wrong with it.
 #[derive(Debug)]
@@ -35,41 +39,6 @@ pub(crate) struct Form {
     errors: Vec<Violation>,
     note: Option<String>,
     status: StatusCode,
-}
-
-/// How text becomes JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Number,
-    Percent,
-    Boolean,
-    Json,
-    Lines,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Name<'n> {
-    pointer: &'n str,
-    kind: Kind,
-    clears: bool,
-}
-
-#[derive(Debug)]
-enum Node {
-    Leaf {
-        text: String,
-        kind: Kind,
-        clears: bool,
-    },
-    Branch(BTreeMap<Step, Self>),
-}
-
-/// One token of a pointer. Numbers come in their order.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Step {
-    Index(usize),
-    Key(String),
 }
 
 impl Form {
@@ -111,7 +80,7 @@ impl Form {
             sent: true,
             ..Self::empty()
         };
-        let mut root = Node::Branch(BTreeMap::new());
+        let mut root = Node::root();
         for (name, text) in form_urlencoded::parse(bytes).into_owned() {
             if name.starts_with('/') {
                 root.put(Name::of(&name), text)?;
@@ -298,252 +267,13 @@ pub(crate) fn id(name: &str) -> String {
     format!("f-{}", pointer.chars().map(plain).collect::<String>())
 }
 
-/// `/elements/0/variants/1/traffic_share` is `element 1, variant 2, traffic share`.
-fn words(pointer: &str) -> String {
-    let mut words: Vec<String> = Vec::new();
-    for token in pointer.split('/').filter(|token| !token.is_empty()) {
-        match (token.parse::<usize>(), words.last_mut()) {
-            (Ok(index), Some(list)) => {
-                let one = list.strip_suffix('s').unwrap_or(list).to_owned();
-                *list = format!("{one} {}", index + 1);
-            }
-            (Ok(index), None) => words.push(format!("line {}", index + 1)),
-            (Err(_), _) => words.push(token.replace('_', " ")),
-        }
-    }
-    words.join(", ")
-}
-
-/// With a capital, a full stop, and quotes where the API marks words as code.
-pub(crate) fn sentence(text: &str) -> String {
-    let mut opens = false;
-    let quoted = |c: char| match c {
-        '`' => {
-            opens = !opens;
-            if opens { '\u{201c}' } else { '\u{201d}' }
-        }
-        other => other,
-    };
-    let text: String = text.trim().chars().map(quoted).collect();
-    let mut chars = text.chars();
-    let Some(first) = chars.next() else {
-        return text;
-    };
-    let stop = if text.ends_with(['.', '!', '?']) {
-        ""
-    } else {
-        "."
-    };
-    format!("{}{}{stop}", first.to_uppercase(), chars.as_str())
-}
-
-impl<'n> Name<'n> {
-    fn of(name: &'n str) -> Self {
-        let mut read = Self {
-            pointer: name,
-            kind: Kind::Text,
-            clears: false,
-        };
-        while let Some((rest, suffix)) = read.pointer.rsplit_once(':') {
-            match suffix {
-                "number" => read.kind = Kind::Number,
-                "percent" => read.kind = Kind::Percent,
-                "boolean" => read.kind = Kind::Boolean,
-                "json" => read.kind = Kind::Json,
-                "lines" => read.kind = Kind::Lines,
-                "clears" => read.clears = true,
-                _ => break,
-            }
-            read.pointer = rest;
-        }
-        read
-    }
-}
-
-impl Kind {
-    /// The JSON of a text that is not empty. What cannot be read stays text, so that the reader of
-    /// the API says what it should be.
-    fn json(self, text: &str, at: &str, violations: &mut Violations) -> Option<Json> {
-        let as_text = || Some(Json::from(text));
-        match self {
-            Self::Text => Some(Json::from(text.replace("\r\n", "\n"))),
-            Self::Number => number(text).map(Json::from).or_else(as_text),
-            Self::Percent => {
-                // Read as the decimal that it is: a division by 100 would be a bit off, so that what was
-                // only looked at would have changed.
-                let percent = text.trim().trim_end_matches('%').trim_end();
-                let share = number(percent).and_then(|_| format!("{percent}e-2").parse().ok());
-                let share = share.and_then(Number::from_f64);
-                share.map(Json::from).or_else(as_text)
-            }
-            Self::Boolean => match text {
-                "true" | "on" => Some(json!(true)),
-                "false" => Some(json!(false)),
-                _ => as_text(),
-            },
-            Self::Json if text.trim().is_empty() => None,
-            Self::Json => match parse(text.as_bytes()) {
-                Ok(json) => Some(json),
-                Err(problem) => {
-                    let detail = problem.detail.trim_start_matches("the body ").to_owned();
-                    violations.add(at, problem.code, detail);
-                    None
-                }
-            },
-            Self::Lines => {
-                let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-                let lines: Vec<Json> = lines.map(Json::from).collect();
-                (!lines.is_empty()).then(|| Json::from(lines))
-            }
-        }
-    }
-
-    /// The text of a JSON.
-    fn shown(self, json: &Json) -> String {
-        match (self, json) {
-            (_, Json::Null) => String::new(),
-            (Self::Percent, Json::Number(share)) => {
-                // As many digits as the share has, and not those of a division.
-                let percent = 100.0 * share.as_f64().unwrap_or_default();
-                let text = format!("{percent:.6}");
-                text.trim_end_matches('0').trim_end_matches('.').to_owned()
-            }
-            (Self::Number, Json::Number(number)) => match number.as_f64() {
-                // A whole number that is a real for programs is a whole number for people.
-                Some(real) if number.is_f64() => real.to_string(),
-                _ => number.to_string(),
-            },
-            (Self::Lines, Json::Array(lines)) => {
-                let lines = lines.iter().map(|line| Self::Text.shown(line));
-                lines.collect::<Vec<_>>().join("\n")
-            }
-            (Self::Json, json) => serde_json::to_string_pretty(json).unwrap_or_default(),
-            (_, Json::String(text)) => text.clone(),
-            (_, json) => json.to_string(),
-        }
-    }
-}
-
-/// A number as people write it, perhaps with spaces between its digits.
-fn number(text: &str) -> Option<Number> {
-    let is_space = |c: char| c.is_whitespace();
-    let text = text.replace(is_space, "");
-    let whole = text.parse::<i64>().ok().map(Number::from);
-    whole.or_else(|| text.parse().ok().and_then(Number::from_f64))
-}
-
-impl Node {
-    /// Puts a leaf where its name says.
-    fn put(&mut self, name: Name<'_>, text: String) -> Result<(), Problem> {
-        let contradiction = || {
-            let detail = "the names of the form contradict each other";
-            Problem::new(StatusCode::BAD_REQUEST, "malformed_form", detail)
-        };
-        let tokens: Vec<&str> = name.pointer.split('/').skip(1).collect();
-        if tokens.len() > MAX_DEPTH {
-            return Err(contradiction());
-        }
-        let mut place = self;
-        let last = tokens.len().saturating_sub(1);
-        for (depth, token) in tokens.into_iter().enumerate() {
-            let Self::Branch(branch) = place else {
-                return Err(contradiction());
-            };
-            let step = Step::of(token, branch);
-            place = branch.entry(step).or_insert_with(|| {
-                if depth == last {
-                    Self::Leaf {
-                        text: String::new(),
-                        kind: name.kind,
-                        clears: name.clears,
-                    }
-                } else {
-                    Self::Branch(BTreeMap::new())
-                }
-            });
-        }
-        let Self::Leaf { text: place, .. } = place else {
-            return Err(contradiction());
-        };
-        *place = text;
-        Ok(())
-    }
-
-    /// The JSON that stands at the pointer `at`; none where nothing was typed. Items of lists move up
-    /// where others are left out, and so does what was typed in them.
-    fn build(
-        self,
-        at: &str,
-        typed: &mut BTreeMap<String, String>,
-        violations: &mut Violations,
-    ) -> Option<Json> {
-        match self {
-            Self::Leaf { text, kind, clears } => {
-                let json = if text.is_empty() {
-                    None
-                } else {
-                    kind.json(&text, at, violations)
-                };
-                typed.insert(at.to_owned(), text);
-                let cleared = if kind == Kind::Lines {
-                    json!([])
-                } else {
-                    Json::Null
-                };
-                json.or_else(|| clears.then_some(cleared))
-            }
-            Self::Branch(branch) => {
-                let is_list =
-                    !branch.is_empty() && branch.keys().all(|step| matches!(step, Step::Index(_)));
-                let (mut list, mut map) = (Vec::new(), Map::new());
-                for (step, node) in branch {
-                    let key = match step {
-                        Step::Index(_) if is_list => list.len().to_string(),
-                        Step::Index(index) => index.to_string(),
-                        Step::Key(key) => key,
-                    };
-                    let json = node.build(&json_pointer(at, &key), typed, violations);
-                    match json {
-                        Some(json) if is_list => list.push(json),
-                        Some(json) => {
-                            map.insert(key, json);
-                        }
-                        None => {}
-                    }
-                }
-                if is_list {
-                    (!list.is_empty()).then(|| Json::from(list))
-                } else {
-                    (!map.is_empty()).then(|| Json::from(map))
-                }
-            }
-        }
-    }
-}
-
-impl Step {
-    fn of(token: &str, branch: &BTreeMap<Self, Node>) -> Self {
-        if token == "-" {
-            let next = branch.keys().rev().find_map(|step| match step {
-                Self::Index(index) => Some(index.saturating_add(1)),
-                Self::Key(_) => None,
-            });
-            return Self::Index(next.unwrap_or(0));
-        }
-        match token.parse() {
-            Ok(index) => Self::Index(index),
-            Err(_) => Self::Key(token.replace("~1", "/").replace("~0", "~")),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use hyper::StatusCode;
     use samplit_domain::Violations;
     use serde_json::{Value as Json, json};
 
-    use super::{Form, id};
+    use super::{Form, Kind, id};
     use crate::problem::Problem;
 
     fn sent(pairs: &[(&str, &str)]) -> Form {
@@ -686,12 +416,12 @@ mod tests {
     fn a_share_that_nobody_touched_is_the_same_share() {
         for thousandths in 1..=1000_u32 {
             let share = f64::from(thousandths) / 1000.0;
-            let shown = super::Kind::Percent.shown(&json!(share));
+            let shown = Kind::Percent.shown(&json!(share));
             let form = sent(&[("/share:percent", &shown)]);
             assert_eq!(form.json().unwrap()["share"], json!(share), "{shown}");
         }
         let third = json!(1.0 / 3.0);
-        let shown = super::Kind::Percent.shown(&third);
+        let shown = Kind::Percent.shown(&third);
         assert!(sent(&[("/share:percent", &shown)]).still_says("/share:percent", &third));
         assert!(!sent(&[("/share:percent", "40")]).still_says("/share:percent", &third));
         assert!(!sent(&[]).still_says("/share:percent", &third));
