@@ -36,7 +36,8 @@ pub struct EngineConfig {
     pub complete_every: Duration,
     /// The least time between two reallocations of one experiment; zero: before every batch.
     pub reallocate_every: Duration,
-    /// How often an experiment is looked at while somebody watches its results.
+    /// How often an experiment is looked at while somebody watches its results; less often where a look
+    /// takes longer than a tenth of that.
     pub watch_every: Duration,
     /// The keys that sign checkpoints, all of them every one; none: no checkpoints.
     pub signers: Arc<[Signer]>,

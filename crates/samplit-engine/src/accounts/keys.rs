@@ -186,7 +186,8 @@ impl Engine {
         })
     }
 
-    /// Ends a key of the account of `who`: here at once, in other processes within 30 s and one request.
+    /// Ends a key of the account of `who`: here at once, in other processes within 30 s; for reading, and
+    /// for visitors, one request more may pass.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] where the account has no such key, or it is revoked already.

@@ -256,7 +256,8 @@ impl Engine {
     }
 
     /// Changes the role of an account, or whether anybody comes in with it. Disabling ends its sessions,
-    /// links and keys for good: here at once, in other processes within 30 s and one request. Its keys end
+    /// links and keys for good: here at once, in other processes within 30 s (for reading, and for visitors, one
+    /// request more may pass). Its keys end
     /// as well when it becomes an admin: they were given to programs that were to see less. For admins.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use samplit_domain::ExperimentId;
@@ -111,8 +112,11 @@ impl Core {
     }
 }
 
-/// How many times as long as a look takes there is none.
+/// How many times as long as a look takes there is none: what takes long to read is read less often.
 const LEISURE: u32 = 10;
+
+/// The longest pause for that reason, as one that failed may have taken long.
+const MAX_LEISURE: Duration = Duration::from_secs(30);
 
 /// Follows an experiment until nobody watches it.
 async fn follow(core: Weak<Core>, id: ExperimentId, results: watch::Sender<Newest>) {
@@ -143,7 +147,7 @@ async fn follow(core: Weak<Core>, id: ExperimentId, results: watch::Sender<Newes
             Err(_) => {}
         }
         drop(core);
-        // An experiment that takes long to read is read less often.
-        sleep(every.max(LEISURE * began.elapsed())).await;
+        let leisure = (LEISURE * began.elapsed()).min(MAX_LEISURE);
+        sleep(every.max(leisure)).await;
     }
 }
