@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::{
     HttpConfig,
+    body::large_bodies,
     gzip::Gzipped,
     limit::KeyLimit,
     problem::Problem,
@@ -35,6 +36,8 @@ pub(crate) struct App {
     exports: Arc<Slots>,
     /// The permit of the one back-test that may be made.
     pub(crate) backtests: Arc<Semaphore>,
+    /// Leave for large bodies to be in memory.
+    pub(crate) large_bodies: Arc<Semaphore>,
     /// Streams of events that are open: half of the connections at most.
     streams: Arc<Slots>,
     /// What all who watch an experiment are told.
@@ -55,6 +58,7 @@ impl App {
             gzipped: Gzipped::new(),
             exports: Slots::new(EXPORTS.0, EXPORTS.1),
             backtests: Arc::new(Semaphore::new(1)),
+            large_bodies: large_bodies(),
             draining: watch::Sender::new(false),
         }
     }

@@ -3,7 +3,6 @@
 use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::{
     Method, StatusCode,
     body::{Body as _, Incoming},
@@ -19,10 +18,12 @@ use samplit_domain::{
 };
 use samplit_engine::{Device, Error, ErrorKind, Principal, SignedIn};
 use serde_json::Value as Json;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use crate::{
     address::client_address,
     app::App,
+    body,
     fields::no_fields,
     json::StrictJson,
     problem::Problem,
@@ -45,6 +46,8 @@ pub(crate) struct Call {
     pub(crate) ids: PathIds,
     pub(crate) head: Parts,
     pub(crate) body: Incoming,
+    /// Leave to keep a large body in memory until the request is done.
+    pub(crate) large_body: Option<OwnedSemaphorePermit>,
 }
 
 impl Call {
@@ -425,13 +428,11 @@ impl Call {
         if usize::try_from(announced).is_ok_and(|length| length > limit) {
             return Err(Problem::body_too_large(limit));
         }
-        let body = Limited::new(&mut self.body, limit).collect();
-        match tokio::time::timeout(self.app.config.request_timeout, body).await {
-            Err(_elapsed) => Err(Problem::body_timeout()),
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::body_too_large(limit)),
-            Ok(Err(_broken)) => Err(Problem::incomplete_body()),
-        }
+        let deadline = Instant::now() + self.app.config.request_timeout;
+        let (bytes, leave) =
+            body::read(&mut self.body, limit, &self.app.large_bodies, deadline).await?;
+        self.large_body = leave;
+        Ok(bytes)
     }
 
     fn is_of_type(&self, wanted: &str) -> bool {

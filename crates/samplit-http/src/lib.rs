@@ -3,6 +3,7 @@
 mod address;
 mod api;
 mod app;
+mod body;
 mod call;
 mod chart;
 mod config;

@@ -156,6 +156,11 @@ impl Problem {
         )
     }
 
+    /// 503: too much is being done already.
+    pub(crate) fn overloaded() -> Self {
+        Self::unavailable("overloaded", "too many requests are waiting", 1)
+    }
+
     /// 413.
     pub(crate) fn body_too_large(limit: usize) -> Self {
         Self::new(
@@ -377,7 +382,7 @@ impl From<Error> for Problem {
                 if error.source().is_some() {
                     tracing::warn!(error = chain(&error), "request refused");
                 }
-                Self::unavailable("overloaded", "too many requests are waiting", 1)
+                Self::overloaded()
             }
             ErrorKind::Unavailable { retry_in } => {
                 tracing::error!(error = chain(&error), "request failed");
@@ -451,7 +456,7 @@ mod tests {
 
     #[test]
     fn headers_that_the_status_needs_are_sent() {
-        let reply = Problem::unavailable("overloaded", "busy", 1).into_reply("r1");
+        let reply = Problem::overloaded().into_reply("r1");
         assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(reply.headers()[RETRY_AFTER], "1");
         assert_eq!(reply.headers()["content-type"], "application/problem+json");

@@ -94,6 +94,7 @@ impl Service {
             ids,
             head,
             body,
+            large_body: None,
         }
     }
 
