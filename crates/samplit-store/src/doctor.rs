@@ -4,11 +4,24 @@
 use samplit_domain::{ExperimentId, VariantId};
 use serde_json::Value as Json;
 use time::OffsetDateTime;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::Error;
 use crate::columns::Columns;
-use crate::statement::{Session, Statement, statements};
+use crate::statement::{Params, Session, Statement, statements};
+
+/// What is read of a row, of its first entry `t` and of its conversion `c`.
+macro_rules! row_columns {
+    () => {
+        "SELECT a.id, a.user_identifier, a.variant_id, a.metadata -> 'variants', \
+        a.snapshot_seq, a.converted_at, a.conversion_value, a.conversion_seq, t.sequence_number, \
+        (SELECT array_agg(x.decision_data::text ORDER BY x.sequence_number) \
+            FROM algorithm_audit_trail x WHERE x.experiment_id = $1 \
+            AND x.sequence_number >= t.sequence_number AND x.sequence_number < t.sequence_number + $4), \
+        c.decision_type, c.decision_data::text, c.created_at "
+    };
+}
 
 statements! {
     /// Everything that follows in this transaction sees the same moment, and changes nothing.
@@ -102,20 +115,22 @@ statements! {
         coalesce(sum(conversion_value * conversion_value) \
         FILTER (WHERE converted_at IS NOT NULL), 0)::float8 \
         FROM assignments WHERE experiment_id = $1 GROUP BY 1, 2, 3";
-    /// A page of the rows of an experiment in the order of visitors, each with the entries of its
-    /// draws, which follow one another, and the entry of its conversion.
-    READ_ROWS = "SELECT a.id, a.user_identifier, a.variant_id, a.metadata -> 'variants', \
-        a.snapshot_seq, a.converted_at, a.conversion_value, a.conversion_seq, t.sequence_number, \
-        (SELECT array_agg(x.decision_data::text ORDER BY x.sequence_number) \
-            FROM algorithm_audit_trail x WHERE x.experiment_id = $1 \
-            AND x.sequence_number >= t.sequence_number AND x.sequence_number < t.sequence_number + $4), \
-        c.decision_type, c.decision_data::text, c.created_at \
-        FROM assignments a \
+    /// A page of the rows of an experiment that have an entry, in the order of the trail, in which they
+    /// were written and lie: each with the entries of its draws, which follow one another, and the
+    /// entry of its conversion.
+    READ_ROWS_ALONG_TRAIL = concat!(row_columns!(), "FROM algorithm_audit_trail t \
+        JOIN assignments a ON a.id = t.id AND a.experiment_id = t.experiment_id \
+        LEFT JOIN algorithm_audit_trail c ON c.experiment_id = a.experiment_id \
+        AND c.sequence_number = a.conversion_seq \
+        WHERE t.experiment_id = $1 AND t.sequence_number > $2 \
+        ORDER BY t.sequence_number LIMIT $3");
+    /// A page of the rows that have none, in the order of visitors.
+    READ_ROWS_WITHOUT_ENTRY = concat!(row_columns!(), "FROM assignments a \
         LEFT JOIN algorithm_audit_trail t ON t.id = a.id AND t.experiment_id = a.experiment_id \
         LEFT JOIN algorithm_audit_trail c ON c.experiment_id = a.experiment_id \
         AND c.sequence_number = a.conversion_seq \
-        WHERE a.experiment_id = $1 AND a.user_identifier > $2 \
-        ORDER BY a.user_identifier LIMIT $3";
+        WHERE a.experiment_id = $1 AND a.user_identifier > $2 AND t.id IS NULL \
+        ORDER BY a.user_identifier LIMIT $3");
     /// The checkpoints of an experiment that cover its trail as it is: no abandoned ones.
     READ_KEPT_CHECKPOINTS = "SELECT c.incarnation, c.size, c.root, c.note FROM audit_checkpoints c \
         WHERE c.experiment_id = $1 AND NOT EXISTS ( \
@@ -336,41 +351,58 @@ pub struct RowEntries {
     pub conversion: Option<(String, String, OffsetDateTime)>,
 }
 
-/// At most `limit` rows of an experiment behind visitor `after`, in the order of visitors, each with
-/// the entries of its `draws`.
+/// At most `limit` rows of an experiment whose entry is behind `after`, in the order of the trail,
+/// each with the entries of its `draws`.
 ///
 /// # Errors
 /// When PostgreSQL fails, or a row cannot be decoded.
-pub async fn rows(
+pub async fn rows_along_trail(
+    session: &Session<'_>,
+    id: ExperimentId,
+    after: i64,
+    limit: i64,
+    draws: i64,
+) -> Result<Vec<RowEntries>, Error> {
+    let parameters: Params<'_> = &[&id.0, &after, &limit, &draws];
+    let rows = session.query(READ_ROWS_ALONG_TRAIL, parameters).await?;
+    rows.iter().map(row_entries).collect()
+}
+
+/// At most `limit` rows of an experiment that have no entry, behind visitor `after` in the order of
+/// visitors.
+///
+/// # Errors
+/// When PostgreSQL fails, or a row cannot be decoded.
+pub async fn rows_without_entry(
     session: &Session<'_>,
     id: ExperimentId,
     after: &str,
     limit: i64,
     draws: i64,
 ) -> Result<Vec<RowEntries>, Error> {
-    let rows = session
-        .query(READ_ROWS, &[&id.0, &after, &limit, &draws])
-        .await?;
-    let rows = rows.iter().map(|row| {
-        let of = Columns::new(row, "assignments");
-        let kind: Option<String> = of.get(10, "decision_type")?;
-        let payload: Option<String> = of.get(11, "decision_data")?;
-        let at: Option<OffsetDateTime> = of.get(12, "created_at")?;
-        Ok(RowEntries {
-            id: of.get(0, "id")?,
-            visitor: of.get(1, "user_identifier")?,
-            variant_id: of.get::<Option<Uuid>>(2, "variant_id")?.map(VariantId),
-            variants: of.get(3, "metadata")?,
-            snapshot_seq: of.get(4, "snapshot_seq")?,
-            converted_at: of.get(5, "converted_at")?,
-            conversion_value: of.get(6, "conversion_value")?,
-            conversion_seq: of.get(7, "conversion_seq")?,
-            assignment_seq: of.get(8, "sequence_number")?,
-            assignments: of.get::<Option<_>>(9, "decision_data")?.unwrap_or_default(),
-            conversion: kind.zip(payload).zip(at).map(|((k, p), at)| (k, p, at)),
-        })
-    });
-    rows.collect()
+    let parameters: Params<'_> = &[&id.0, &after, &limit, &draws];
+    let rows = session.query(READ_ROWS_WITHOUT_ENTRY, parameters).await?;
+    rows.iter().map(row_entries).collect()
+}
+
+fn row_entries(row: &Row) -> Result<RowEntries, Error> {
+    let of = Columns::new(row, "assignments");
+    let kind: Option<String> = of.get(10, "decision_type")?;
+    let payload: Option<String> = of.get(11, "decision_data")?;
+    let at: Option<OffsetDateTime> = of.get(12, "created_at")?;
+    Ok(RowEntries {
+        id: of.get(0, "id")?,
+        visitor: of.get(1, "user_identifier")?,
+        variant_id: of.get::<Option<Uuid>>(2, "variant_id")?.map(VariantId),
+        variants: of.get(3, "metadata")?,
+        snapshot_seq: of.get(4, "snapshot_seq")?,
+        converted_at: of.get(5, "converted_at")?,
+        conversion_value: of.get(6, "conversion_value")?,
+        conversion_seq: of.get(7, "conversion_seq")?,
+        assignment_seq: of.get(8, "sequence_number")?,
+        assignments: of.get::<Option<_>>(9, "decision_data")?.unwrap_or_default(),
+        conversion: kind.zip(payload).zip(at).map(|((k, p), at)| (k, p, at)),
+    })
 }
 
 /// A checkpoint that covers a trail as it is.

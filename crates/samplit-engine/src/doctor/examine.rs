@@ -72,7 +72,7 @@ impl Engine {
                     let scene = Scene::read(session, live).await?;
                     let derived = Derived::read(session, &scene).await?;
                     compare_derived(&mut tally, &scene, &derived);
-                    rows::compare(&mut tally, session, &scene).await?;
+                    rows::compare(&mut tally, session, &scene, derived.rows).await?;
                     registered(&mut tally, &scene);
                     let head = heads::read(session, id).await?;
                     let head = head.ok_or_else(|| missing("audit_heads", id))?;
@@ -127,6 +127,8 @@ pub(super) struct Derived {
     pub(super) stored_statistics: BTreeMap<Key, ArmStatistics>,
     pub(super) counters: Vec<Counters>,
     pub(super) stored_counters: Vec<Counters>,
+    /// How many rows there are.
+    pub(super) rows: i64,
 }
 
 impl Derived {
@@ -140,6 +142,7 @@ impl Derived {
             counters: stored_counters.iter().map(of).collect(),
             stored_counters,
             statistics,
+            rows: counts.iter().map(|row| row.assignments).sum(),
             stored_statistics: stored
                 .into_iter()
                 .map(|row| ((row.snapshot_seq, row.element, row.arm), row))

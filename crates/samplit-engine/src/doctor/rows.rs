@@ -15,35 +15,54 @@ use crate::visitor;
 /// Rows read at once.
 const PAGE: i64 = 2_000;
 
-/// Compares every row of an experiment.
+/// Compares every row of an experiment, of which there are `count`: first along the trail, as they lie
+/// in the table, and the rest, if there is any, by visitor. Read by visitor, each of ten million rows
+/// would be a page of the table that nobody has in memory.
 pub(super) async fn compare(
     tally: &mut Tally,
     session: &Session<'_>,
     scene: &Scene,
+    count: i64,
 ) -> Result<(), Error> {
-    let draws = signed(scene.sets.len() as u64);
+    let (id, draws) = (scene.id(), signed(scene.sets.len() as u64));
+    let mut compared = 0;
+    let mut after = 0;
+    loop {
+        let rows = doctor::rows_along_trail(session, id, after, PAGE, draws).await?;
+        compared += signed(rows.len() as u64);
+        rows.iter().for_each(|row| compare_row(tally, scene, row));
+        match rows.last().and_then(|last| last.assignment_seq) {
+            Some(seq) => after = seq,
+            None => break,
+        }
+    }
+    if compared == count {
+        return Ok(());
+    }
     let mut after = String::new();
     loop {
-        let rows = doctor::rows(session, scene.id(), &after, PAGE, draws).await?;
-        for row in &rows {
-            let pseudonym = pseudonym(scene, row);
-            let says = |what: String| format!("row {}: {what}", row.id);
-            let wrong = assignment(scene, row, pseudonym)
-                .and_then(|()| conversion(scene, row, pseudonym))
-                .err();
-            tally.note(ROWS, scene.id(), wrong.map(says));
-            let erased = scene.live.trail.as_ref().map(|trail| &trail.erased);
-            let is_named = pseudonym
-                .zip(erased)
-                .is_some_and(|(p, erased)| erased.contains(&p));
-            let wrong = || says("names a visitor who was erased".to_owned());
-            tally.note(ERASED, scene.id(), is_named.then(wrong));
-        }
+        let rows = doctor::rows_without_entry(session, id, &after, PAGE, draws).await?;
+        rows.iter().for_each(|row| compare_row(tally, scene, row));
         match rows.into_iter().last() {
             Some(last) => after = last.visitor,
             None => return Ok(()),
         }
     }
+}
+
+fn compare_row(tally: &mut Tally, scene: &Scene, row: &RowEntries) {
+    let pseudonym = pseudonym(scene, row);
+    let says = |what: String| format!("row {}: {what}", row.id);
+    let wrong = assignment(scene, row, pseudonym)
+        .and_then(|()| conversion(scene, row, pseudonym))
+        .err();
+    tally.note(ROWS, scene.id(), wrong.map(says));
+    let erased = scene.live.trail.as_ref().map(|trail| &trail.erased);
+    let is_named = pseudonym
+        .zip(erased)
+        .is_some_and(|(p, erased)| erased.contains(&p));
+    let wrong = || says("names a visitor who was erased".to_owned());
+    tally.note(ERASED, scene.id(), is_named.then(wrong));
 }
 
 /// What the trail calls the visitor of a row, where that can still be told.
