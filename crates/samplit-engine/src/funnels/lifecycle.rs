@@ -88,7 +88,7 @@ impl Engine {
             activated_at: None,
             ..original
         };
-        let detail = json!({ "copy_of": id });
+        let detail = json!({ "with": "copying" });
         self.insert_funnel(who, &copy, detail, once).await
     }
 }
