@@ -12,6 +12,7 @@ mod exclusions;
 mod exports;
 mod faults;
 mod foreign;
+mod funnels;
 mod guard;
 mod hot_statements;
 mod learning;

@@ -38,7 +38,7 @@ pub(crate) enum Command {
     /// Prove trails.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Check that rows, counters and trails agree. Exit code 1 if something does not.
+    /// Check that rows, counters, trails and drawings of funnels agree. Exit code 1 if something does not.
     Doctor(DoctorArgs),
     /// Make keys and links, and erase visitors.
     #[command(subcommand)]

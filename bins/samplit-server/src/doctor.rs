@@ -1,4 +1,4 @@
-//! `doctor`: does everything that is stored about visitors agree?
+//! `doctor`: does everything that is stored in more than one place agree?
 
 use std::process::ExitCode;
 
@@ -74,8 +74,8 @@ fn text(diagnosis: &Diagnosis) -> String {
         text.push_str(&format!("repaired {id}: {what}, from {from} to {to}\n"));
     }
     for refused in &diagnosis.refused {
-        let (id, what) = (refused.experiment_id, &refused.what);
-        text.push_str(&format!("NOT REPAIRED {id}: {what}\n"));
+        let (place, what) = (refused.place(), &refused.what);
+        text.push_str(&format!("NOT REPAIRED {place}: {what}\n"));
     }
     for check in &diagnosis.checks {
         let verdict = if check.is_passed() { "ok  " } else { "FAIL" };
@@ -84,10 +84,7 @@ fn text(diagnosis: &Diagnosis) -> String {
             "{verdict} {name}: {checked} checked, {wrong} wrong\n"
         ));
         for finding in check.findings.iter().take(MAX_FINDINGS) {
-            text.push_str(&format!(
-                "       {}: {}\n",
-                finding.experiment_id, finding.what
-            ));
+            text.push_str(&format!("       {}: {}\n", finding.place(), finding.what));
         }
         if wrong > MAX_FINDINGS {
             text.push_str(&format!("       and {} more\n", wrong - MAX_FINDINGS));

@@ -41,6 +41,18 @@ words! {
         ExclusionChanged => "exclusion.changed",
         /// It was taken away.
         ExclusionDeleted => "exclusion.deleted",
+        /// A funnel was drafted or copied.
+        FunnelCreated => "funnel.created",
+        /// A funnel was drawn otherwise, or something of it changed.
+        FunnelChanged => "funnel.changed",
+        /// A funnel began to follow visitors.
+        FunnelActivated => "funnel.activated",
+        /// A funnel stopped following visitors for a while.
+        FunnelPaused => "funnel.paused",
+        /// A funnel went on.
+        FunnelResumed => "funnel.resumed",
+        /// A funnel was put away.
+        FunnelArchived => "funnel.archived",
         /// A site was added.
         InstallationCreated => "installation.created",
         /// It was changed.

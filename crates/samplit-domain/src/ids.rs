@@ -106,3 +106,15 @@ id!(
     /// A row of `activity_log`.
     ActivityId
 );
+id!(
+    /// A row of `funnels`.
+    FunnelId
+);
+id!(
+    /// A row of `funnel_nodes`.
+    FunnelNodeId
+);
+id!(
+    /// A row of `funnel_edges`.
+    FunnelEdgeId
+);

@@ -10,6 +10,7 @@ mod draft;
 mod exclusion;
 mod experiment;
 mod facts;
+mod funnel;
 mod hypothesis;
 mod ids;
 mod installation;
@@ -37,11 +38,16 @@ pub use draft::{ElementDraft, ExperimentDraft, GoalDraft, SelectorDraft, Variant
 pub use exclusion::{ExclusionKind, ExclusionMatch, ExclusionRule, MAX_EXCLUSION_VALUE};
 pub use experiment::{Element, Experiment, ExperimentType, Goal, GoalKind, Variant};
 pub use facts::Visit;
+pub use funnel::{
+    DEFAULT_FUNNEL_HOURS, Funnel, FunnelCanvas, FunnelCondition, FunnelEdge, FunnelExperiment,
+    FunnelFault, FunnelNode, FunnelNodeType, FunnelStatus, FunnelStep, FunnelTransition,
+    MAX_FUNNEL_EDGES, MAX_FUNNEL_HOURS, MAX_FUNNEL_NODES, Viewport,
+};
 pub use hypothesis::Hypothesis;
 pub use ids::{
     ActivityId, ApiKeyId, AssignmentId, ElementId, EntryId, ExcludedSessionId, ExclusionId,
-    ExperimentId, GoalId, InstallationId, LinkId, SessionId, UserId, VariantId, WebhookDeliveryId,
-    WebhookId, WebhookMessageId,
+    ExperimentId, FunnelEdgeId, FunnelId, FunnelNodeId, GoalId, InstallationId, LinkId, SessionId,
+    UserId, VariantId, WebhookDeliveryId, WebhookId, WebhookMessageId,
 };
 pub use installation::{
     Installation, InstallationDraft, InstallationStatus, MAX_HIDE_TIMEOUT_MS, Platform,

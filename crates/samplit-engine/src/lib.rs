@@ -21,6 +21,7 @@ mod experiments;
 mod exports;
 mod failpoint;
 mod flags;
+mod funnels;
 mod health;
 mod idempotency;
 mod installations;
@@ -80,6 +81,7 @@ pub use experiments::{ExperimentChange, ExperimentFilter};
 pub use exports::{Cell, Export, Row};
 #[cfg(feature = "failpoints")]
 pub use failpoint::{Failpoint, FailpointHook, on_failpoint};
+pub use funnels::{FunnelChange, FunnelSummary, NewFunnel};
 pub use health::{CheckpointerStatus, Health};
 pub use idempotency::{Answer, IdempotencyKey, Made, Once};
 pub use installations::InstallationChange;

@@ -13,8 +13,8 @@ use hyper::{
     http::request::Parts,
 };
 use samplit_domain::{
-    ApiKeyId, ExclusionId, ExperimentId, Installation, InstallationId, Origin, SessionId, UserId,
-    VariantId, WebhookDeliveryId, WebhookId,
+    ApiKeyId, ExclusionId, ExperimentId, FunnelId, Installation, InstallationId, Origin, SessionId,
+    UserId, VariantId, WebhookDeliveryId, WebhookId,
 };
 use samplit_engine::{Device, Error, ErrorKind, Principal, SignedIn};
 use serde_json::Value as Json;
@@ -285,6 +285,12 @@ impl Call {
     pub(crate) fn exclusion_id(&self) -> ExclusionId {
         let exclusion = self.ids.exclusion;
         exclusion.expect("the pattern of the route has {exclusion_id}")
+    }
+
+    /// The funnel of the path.
+    pub(crate) fn funnel_id(&self) -> FunnelId {
+        let funnel = self.ids.funnel;
+        funnel.expect("the pattern of the route has {funnel_id}")
     }
 
     /// The webhook of the path.

@@ -24,6 +24,17 @@ impl Call {
     /// A body that has to be there, and the key of the request where it has one.
     pub(crate) async fn json_once(&mut self) -> Result<(Json, Option<IdempotencyKey>), Problem> {
         let body = self.json_bytes().await?;
+        let key = self.idempotency_key(&body)?;
+        Ok((parse(&body)?, key))
+    }
+
+    /// The key of a request that says nothing in its body, where it has one.
+    pub(crate) async fn no_fields_once(&mut self) -> Result<Option<IdempotencyKey>, Problem> {
+        self.no_fields().await?;
+        self.idempotency_key(&[])
+    }
+
+    fn idempotency_key(&self, body: &[u8]) -> Result<Option<IdempotencyKey>, Problem> {
         let mut given = self.head.headers.get_all(IDEMPOTENCY_KEY).iter();
         let key = given.next();
         let malformed = || {
@@ -38,9 +49,9 @@ impl Call {
         let key = key.map(|key| {
             let key = key.to_str().map_err(|_| malformed())?;
             let (method, path) = (self.head.method.as_str(), self.head.uri.path());
-            IdempotencyKey::new(key, method, path, &body).map_err(Problem::invalid)
+            IdempotencyKey::new(key, method, path, body).map_err(Problem::invalid)
         });
-        Ok((parse(&body)?, key.transpose()?))
+        key.transpose()
     }
 }
 

@@ -5,8 +5,8 @@ use futures_util::future::BoxFuture;
 use hyper::{Method, header::HeaderValue};
 use percent_encoding::percent_decode_str;
 use samplit_domain::{
-    ApiKeyId, ExclusionId, ExperimentId, InstallationId, SessionId, UserId, VariantId, Violations,
-    WebhookDeliveryId, WebhookId,
+    ApiKeyId, ExclusionId, ExperimentId, FunnelId, InstallationId, SessionId, UserId, VariantId,
+    Violations, WebhookDeliveryId, WebhookId,
 };
 
 use crate::{call::Call, meter::Meter, problem::Problem, response::Reply};
@@ -49,6 +49,8 @@ pub(crate) struct PathIds {
     pub(crate) visitor: Option<String>,
     /// `{token}`, of an installation
     pub(crate) token: Option<String>,
+    /// `{funnel_id}`
+    pub(crate) funnel: Option<FunnelId>,
     /// `{webhook_id}`
     pub(crate) webhook: Option<WebhookId>,
     /// `{delivery_id}`
@@ -161,6 +163,7 @@ impl PathRoutes {
                 .get("key")
                 .map(|key| percent_decode_str(key).decode_utf8_lossy().into_owned()),
             token: params.get("token").map(str::to_owned),
+            funnel: id(params, "funnel_id", "funnel")?,
             webhook: id(params, "webhook_id", "webhook")?,
             delivery: id(params, "delivery_id", "delivery")?,
             asset: params.get("asset").map(str::to_owned),

@@ -1,14 +1,14 @@
 //! The table of all public routes.
 
 use hyper::Method;
-use samplit_domain::Transition;
+use samplit_domain::{FunnelTransition, Transition};
 use samplit_engine::Export;
 
 use crate::{
     api::{
         account, activity, audit, custody, editor, exclusions, experiments, exports, forecast,
-        installations, keys, ofrep, pages, preview, proofs, registration, results, segments,
-        selector_misses, session, shops, timeline, users, visits, webhooks, what_if,
+        funnels, installations, keys, ofrep, pages, preview, proofs, registration, results,
+        segments, selector_misses, session, shops, timeline, users, visits, webhooks, what_if,
     },
     cors,
     dashboard::{self, assets},
@@ -282,6 +282,32 @@ fn api_table() -> Vec<Route> {
         post("/ofrep/v1/evaluate/flags", |call| {
             Box::pin(ofrep::evaluate_all(call))
         }),
+        post("/v1/funnels", |call| Box::pin(funnels::create(call))),
+        get("/v1/funnels", |call| Box::pin(funnels::list(call))),
+        get("/v1/funnels/{funnel_id}", |call| {
+            Box::pin(funnels::show(call))
+        }),
+        patch("/v1/funnels/{funnel_id}", |call| {
+            Box::pin(funnels::update(call))
+        }),
+        get("/v1/funnels/{funnel_id}/check", |call| {
+            Box::pin(funnels::check(call))
+        }),
+        post("/v1/funnels/{funnel_id}/activate", |call| {
+            Box::pin(funnels::transition(call, FunnelTransition::Activate))
+        }),
+        post("/v1/funnels/{funnel_id}/pause", |call| {
+            Box::pin(funnels::transition(call, FunnelTransition::Pause))
+        }),
+        post("/v1/funnels/{funnel_id}/resume", |call| {
+            Box::pin(funnels::transition(call, FunnelTransition::Resume))
+        }),
+        post("/v1/funnels/{funnel_id}/archive", |call| {
+            Box::pin(funnels::transition(call, FunnelTransition::Archive))
+        }),
+        post("/v1/funnels/{funnel_id}/duplicate", |call| {
+            Box::pin(funnels::duplicate(call))
+        }),
         post("/v1/installations", |call| {
             Box::pin(installations::create(call))
         }),
@@ -443,6 +469,7 @@ mod tests {
                 .replace("{visitor}", "$VISITOR")
                 .replace("{installation_id}", "$SITE")
                 .replace("{exclusion_id}", "$RULE")
+                .replace("{funnel_id}", "$FUNNEL")
                 .replace("{webhook_id}", "$HOOK")
                 .replace("{delivery_id}", "$DELIVERY")
                 .replace("{user_id}", "$USER_ID")

@@ -17,6 +17,7 @@ pub mod exclusions;
 pub mod experiments;
 pub mod exports;
 pub mod exposures;
+pub mod funnels;
 pub mod heads;
 pub mod idempotency;
 pub mod installations;
@@ -62,6 +63,7 @@ pub fn statements() -> Vec<Statement> {
         experiments::STATEMENTS,
         exports::STATEMENTS,
         exposures::STATEMENTS,
+        funnels::STATEMENTS,
         heads::STATEMENTS,
         idempotency::STATEMENTS,
         installations::STATEMENTS,

@@ -198,12 +198,12 @@ async fn plain_psql_makes_the_same_schema_and_can_be_adopted() {
 async fn the_files_of_database_roles_can_be_run_again() {
     let (database, client) = migrated().await;
     let files = migration_files();
-    // V11, V13, V14, V16, V18, V20 and V22; a grant of V11 is wider than what V14 leaves of it.
+    // V11, V13, V14, V16, V18, V20, V22 and V24; a grant of V11 is wider than what V14 leaves of it.
     psql(&database, &files[10..11]).await;
     assert_ne!(differences(&client).await, Vec::<String>::new());
     psql(&database, &files[12..14]).await;
     psql(&database, &files[15..16]).await;
-    for rights in [18, 20, 22] {
+    for rights in [18, 20, 22, 24] {
         psql(&database, &files[rights - 1..rights]).await;
     }
     assert_eq!(differences(&client).await, Vec::<String>::new());

@@ -2,7 +2,7 @@
 //! without the other.
 
 use samplit_domain::{
-    Action, Activity, ActivityId, Actor, ActorKind, ApiKeyId, ExclusionId, ExperimentId,
+    Action, Activity, ActivityId, Actor, ActorKind, ApiKeyId, ExclusionId, ExperimentId, FunnelId,
     InstallationId, UserId, Violations, WebhookId,
 };
 use samplit_store::activity::{self, Entry};
@@ -48,6 +48,12 @@ impl Subject {
 impl From<ExperimentId> for Subject {
     fn from(id: ExperimentId) -> Self {
         Self::of("experiment", id)
+    }
+}
+
+impl From<FunnelId> for Subject {
+    fn from(id: FunnelId) -> Self {
+        Self::of("funnel", id)
     }
 }
 

@@ -1,14 +1,15 @@
-//! Does everything that is stored about visitors agree?
+//! Does everything that is stored in more than one place agree?
 //!
 //! What is compared of an experiment is read in one transaction that sees one moment, so nothing is
 //! amiss only because it was written meanwhile.
 
 mod examine;
+mod funnels;
 mod repair;
 mod rows;
 mod tree;
 
-use samplit_domain::ExperimentId;
+use samplit_domain::{ExperimentId, FunnelId};
 use samplit_store::doctor::{self, Comparison};
 
 use crate::{Engine, Error, ErrorKind, Principal};
@@ -29,11 +30,12 @@ const CHECKPOINTS: &str = "checkpoints are what the trails began with";
 const HOLDS: &str = "no trail is on hold";
 const SEALS: &str = "sealed trails end in their seal";
 const REGISTRATIONS: &str = "registrations are those of the genesis";
+const FUNNELS: &str = "funnels are drawn as their rows say";
 const READABLE: &str = "everything can be read";
 const VERIFIED: &str = "trails verify, with replay";
 
 /// Every check, in the order in which they are told.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 17] = [
     VISITORS,
     COUNTERS,
     RATES,
@@ -48,6 +50,7 @@ const NAMES: [&str; 16] = [
     CHECKPOINTS,
     SEALS,
     REGISTRATIONS,
+    FUNNELS,
     READABLE,
     VERIFIED,
 ];
@@ -55,7 +58,7 @@ const NAMES: [&str; 16] = [
 /// Those of them that follow from everything else, and can be mended.
 const DERIVED: [&str; 4] = [COUNTERS, RATES, STATISTICS, FRONTIERS];
 
-/// One thing that was checked, over all experiments.
+/// One thing that was checked, over everything there is.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Check {
     /// What should hold.
@@ -69,10 +72,32 @@ pub struct Check {
 /// Something that does not agree.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
-    /// Of which experiment.
-    pub experiment_id: ExperimentId,
+    /// Of which experiment, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub experiment_id: Option<ExperimentId>,
+    /// Of which funnel, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub funnel_id: Option<FunnelId>,
     /// What should be what.
     pub what: String,
+}
+
+impl Finding {
+    fn of_experiment(id: ExperimentId, what: String) -> Self {
+        Self {
+            experiment_id: Some(id),
+            funnel_id: None,
+            what,
+        }
+    }
+
+    /// The id of what it was found at.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let experiment = self.experiment_id.map(|id| id.to_string());
+        let funnel = self.funnel_id.map(|id| format!("funnel {id}"));
+        experiment.or(funnel).unwrap_or_default()
+    }
 }
 
 impl Check {
@@ -104,12 +129,14 @@ impl Tally {
 
     /// Notes one comparison: what is wrong, if anything.
     fn note(&mut self, name: &'static str, experiment_id: ExperimentId, wrong: Option<String>) {
+        let wrong = wrong.map(|what| Finding::of_experiment(experiment_id, what));
+        self.note_finding(name, wrong);
+    }
+
+    fn note_finding(&mut self, name: &'static str, wrong: Option<Finding>) {
         let check = self.of(name);
         check.checked += 1;
-        check.findings.extend(wrong.map(|what| Finding {
-            experiment_id,
-            what,
-        }));
+        check.findings.extend(wrong);
     }
 
     fn compare(&mut self, name: &'static str, id: ExperimentId, comparisons: &[Comparison]) {
@@ -142,8 +169,8 @@ impl Tally {
 }
 
 impl Engine {
-    /// Compares rows, counters, statistics, checkpoints and trails of all experiments, and verifies
-    /// every trail. Reads everything there is: takes minutes on a large database, and may run while
+    /// Compares rows, counters, statistics, checkpoints and trails of all experiments, verifies every
+    /// trail, and compares the drawing of every funnel with its rows. Reads everything there is: takes minutes on a large database, and may run while
     /// it serves.
     ///
     /// # Errors
@@ -165,6 +192,7 @@ impl Engine {
             };
             tally.note(VERIFIED, id, wrong);
         }
+        self.funnels_compared(&mut tally).await?;
         Ok(tally.0)
     }
 

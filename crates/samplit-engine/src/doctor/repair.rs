@@ -65,10 +65,7 @@ impl Engine {
                 }
                 Err(what) => {
                     tracing::error!(experiment = %id, what, "nothing was corrected");
-                    repairs.refused.push(Finding {
-                        experiment_id: id,
-                        what,
-                    });
+                    repairs.refused.push(Finding::of_experiment(id, what));
                 }
             }
         }

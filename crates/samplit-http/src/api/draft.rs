@@ -214,7 +214,7 @@ fn goal(fields: &mut Fields<'_>) -> GoalDraft {
 }
 
 /// What on a page reaches a goal; none where the body does not say it rightly, which is noted then.
-fn trigger(fields: &mut Fields<'_>) -> Option<GoalTrigger> {
+pub(super) fn trigger(fields: &mut Fields<'_>) -> Option<GoalTrigger> {
     let kind: String = fields.required("type");
     let trigger = match kind.as_str() {
         "click" => GoalTrigger::Click {

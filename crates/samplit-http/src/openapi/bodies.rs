@@ -9,9 +9,10 @@
 use std::collections::BTreeMap;
 
 use samplit_domain::{
-    ElementId, ElementType, ExclusionKind, ExperimentId, ExperimentType, GoalKind, GoalTrigger,
-    Hypothesis, InstallationStatus, Mode, Platform, PolicyKind, Role, Scope, SelectorType,
-    StoppingRule, Strategy, VariantId, WebhookEvent,
+    ElementId, ElementType, ExclusionKind, ExperimentId, ExperimentType, FunnelCondition,
+    FunnelEdgeId, FunnelNodeId, FunnelNodeType, GoalKind, GoalTrigger, Hypothesis,
+    InstallationStatus, Mode, Platform, PolicyKind, Role, Scope, SelectorType, StoppingRule,
+    Strategy, VariantId, WebhookEvent,
 };
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -217,6 +218,86 @@ pub(super) struct NewExclusion {
 pub(super) struct ExclusionChange {
     value: Option<String>,
     is_active: Option<bool>,
+}
+
+/// A funnel, finished or not.
+#[derive(ToSchema)]
+pub(super) struct NewFunnel {
+    /// 1 to 255 characters.
+    #[schema(min_length = 1, max_length = 255)]
+    name: String,
+    description: Option<String>,
+    /// How long a visitor has from the first step to the last, 1 to 2160; 168 if left out.
+    window_hours: Option<u64>,
+    viewport: Option<ViewportBody>,
+    /// At most 100.
+    #[schema(max_items = 100)]
+    nodes: Option<Vec<FunnelNodeBody>>,
+    /// At most 300.
+    #[schema(max_items = 300)]
+    edges: Option<Vec<FunnelEdgeBody>>,
+}
+
+/// What of a funnel is to be otherwise. Nodes and edges are given whole. Of a funnel that is no draft only
+/// names and places of nodes may change, and no edge.
+#[derive(ToSchema)]
+pub(super) struct FunnelChange {
+    #[schema(min_length = 1, max_length = 255)]
+    name: Option<String>,
+    description: Option<String>,
+    window_hours: Option<u64>,
+    viewport: Option<ViewportBody>,
+    #[schema(max_items = 100)]
+    nodes: Option<Vec<FunnelNodeBody>>,
+    #[schema(max_items = 300)]
+    edges: Option<Vec<FunnelEdgeBody>>,
+}
+
+/// Which part of the canvas is shown.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct ViewportBody {
+    x: Option<f64>,
+    y: Option<f64>,
+    zoom: Option<f64>,
+}
+
+/// A step of a funnel.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct FunnelNodeBody {
+    r#type: FunnelNodeType,
+    /// Left out: the server makes one.
+    #[schema(value_type = Option<FunnelNodeId>)]
+    id: Option<String>,
+    #[schema(max_length = 255)]
+    name: Option<String>,
+    x: Option<f64>,
+    y: Option<f64>,
+    config: Option<FunnelConfigBody>,
+    /// One of the same account.
+    #[schema(value_type = Option<ExperimentId>)]
+    experiment_id: Option<String>,
+}
+
+/// What a step waits for. A page has a `url`, an action and a conversion a `trigger`, a wait `hours`.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct FunnelConfigBody {
+    url: Option<String>,
+    trigger: Option<GoalTrigger>,
+    hours: Option<u64>,
+}
+
+/// A way from one step to another.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct FunnelEdgeBody {
+    /// Left out: the server makes one.
+    #[schema(value_type = Option<FunnelEdgeId>)]
+    id: Option<String>,
+    #[schema(value_type = FunnelNodeId)]
+    source: String,
+    #[schema(value_type = FunnelNodeId)]
+    target: String,
+    /// Left out: everybody may go.
+    condition: Option<FunnelCondition>,
 }
 
 /// Where news are sent to.

@@ -20,7 +20,7 @@ use crate::{
     response::{Reply, content},
 };
 
-const SECTIONS: [(&str, &str); 10] = [
+const SECTIONS: [(&str, &str); 11] = [
     (
         operations::EXPERIMENTS,
         "Make experiments, start and end them.",
@@ -34,6 +34,10 @@ const SECTIONS: [(&str, &str); 10] = [
     (
         operations::FLAGS,
         "Experiments as feature flags, by the OpenFeature Remote Evaluation Protocol.",
+    ),
+    (
+        operations::FUNNELS,
+        "Paths through a site, and who gets how far.",
     ),
     (
         operations::SITES,

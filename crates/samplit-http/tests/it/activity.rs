@@ -279,6 +279,48 @@ async fn every_change_is_noted_in_the_request_that_made_it() {
             .await;
     }
 
+    // A funnel.
+    let path = "/v1/funnels";
+    let bought = json!({"trigger": {"type": "event", "name": "bought"}});
+    let node = "0197f0a0-0000-7000-8000-0000000000a";
+    let funnel = json!({
+        "name": "Checkout",
+        "nodes": [
+            {"id": format!("{node}1"), "type": "page", "name": "Shop", "config": {"url": "https://shop.test/"}},
+            {"id": format!("{node}2"), "type": "conversion", "name": "Order", "config": bought},
+        ],
+        "edges": [{"source": format!("{node}1"), "target": format!("{node}2")}],
+    });
+    let create = (post.clone(), path);
+    let funnel = walk.step(create, path, funnel, &[A::FunnelCreated]).await;
+    let path = format!("{path}/{}", id(&funnel));
+    let change = (patch.clone(), "/v1/funnels/{funnel_id}");
+    let body = json!({"description": "From the shop to the order"});
+    walk.step(change, &path, body, &[A::FunnelChanged]).await;
+    for (pattern, rest, action) in [
+        (
+            "/v1/funnels/{funnel_id}/duplicate",
+            "duplicate",
+            A::FunnelCreated,
+        ),
+        (
+            "/v1/funnels/{funnel_id}/activate",
+            "activate",
+            A::FunnelActivated,
+        ),
+        ("/v1/funnels/{funnel_id}/pause", "pause", A::FunnelPaused),
+        ("/v1/funnels/{funnel_id}/resume", "resume", A::FunnelResumed),
+        (
+            "/v1/funnels/{funnel_id}/archive",
+            "archive",
+            A::FunnelArchived,
+        ),
+    ] {
+        let route = (post.clone(), pattern);
+        walk.step(route, &format!("{path}/{rest}"), Json::Null, &[action])
+            .await;
+    }
+
     // A site.
     let path = "/v1/installations";
     let site = json!({"name": "Site", "domain": "shop.test", "platform": "wordpress"});

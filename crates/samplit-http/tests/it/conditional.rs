@@ -55,6 +55,12 @@ async fn things(server: &Server) -> Vec<(String, Json, Json)> {
             json!({"is_active": false}),
             json!({"is_active": true}),
         ),
+        (
+            "/v1/funnels",
+            json!({"name": "Checkout"}),
+            json!({"name": "a"}),
+            json!({"name": "b"}),
+        ),
     ] {
         let made = server.post(path, &body).await;
         assert_eq!(made.header("etag"), "\"v1\"", "{path}");

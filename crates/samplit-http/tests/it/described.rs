@@ -54,7 +54,9 @@ fn close(schema: &mut Json, is_part: bool) {
                 .is_some_and(|p| p.as_object().is_some_and(|fields| !fields.is_empty()));
             let is_schema = is_whole || (names_fields && map.get("type").is_some());
             for (name, inner) in map.iter_mut() {
-                close(inner, is_whole && name == "allOf");
+                // Of a part, each of several choices is as much a part.
+                let is_choice = is_part && matches!(name.as_str(), "oneOf" | "anyOf");
+                close(inner, is_choice || (is_whole && name == "allOf"));
             }
             if is_schema && !is_part && !map.contains_key("additionalProperties") {
                 map.insert("unevaluatedProperties".to_owned(), false.into());

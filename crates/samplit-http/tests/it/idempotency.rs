@@ -37,7 +37,7 @@ async fn count(database: &TestDatabase, table: &str) -> i64 {
 }
 
 /// What can be made under a key, its table, and a body that is other and as good.
-fn makings() -> [(&'static str, &'static str, Json, Json); 3] {
+fn makings() -> [(&'static str, &'static str, Json, Json); 4] {
     let other = {
         let mut other = draft();
         other["name"] = json!("Another");
@@ -56,6 +56,12 @@ fn makings() -> [(&'static str, &'static str, Json, Json); 3] {
             "exclusion_rules",
             json!({"kind": "ip", "value": "203.0.113.9"}),
             json!({"kind": "ip", "value": "203.0.113.10"}),
+        ),
+        (
+            "/v1/funnels",
+            "funnels",
+            json!({"name": "Checkout", "nodes": [{"type": "page"}]}),
+            json!({"name": "Checkout", "nodes": [{"type": "wait"}]}),
         ),
     ]
 }

@@ -16,6 +16,7 @@ mod editor;
 mod exclusions;
 mod experiment_form;
 mod exports;
+mod funnels;
 mod fuzz;
 mod idempotency;
 mod insight;

@@ -91,6 +91,8 @@ impl Tenant {
         let site = made(&browser, "/v1/installations", &site).await;
         let rule = json!({"kind": "ip", "value": "192.0.2.77"});
         let rule = made(&browser, "/v1/exclusions", &rule).await;
+        let funnel = json!({"name": "their-funnel", "nodes": [{"type": "page"}]});
+        let funnel = made(&browser, "/v1/funnels", &funnel).await;
         let key = json!({"name": "their-key", "scopes": ["read"]});
         let key = made(&browser, "/v1/keys", &key).await;
         let session = browser.get("/v1/session").await.json();
@@ -102,6 +104,7 @@ impl Tenant {
             ("hook", "their-hook".to_owned()),
             ("token", site["token"].as_str().unwrap().to_owned()),
             ("exclusion_id", id(&rule)),
+            ("funnel_id", id(&funnel)),
             ("webhook_id", id(&hook)),
             ("delivery_id", id(&told["data"][0])),
             ("user_id", user),
@@ -140,6 +143,7 @@ impl Tenant {
             }
             "/ofrep/v1/evaluate/flags/{key}" => json!({"context": {"targetingKey": "v"}}),
             "/v1/exclusions/{exclusion_id}" => json!({"is_active": false}),
+            "/v1/funnels/{funnel_id}" => json!({"name": "taken over"}),
             "/v1/users/{user_id}" => json!({"disabled": true}),
             "/v1/webhooks/{webhook_id}" => json!({"is_enabled": false}),
             "/v1/experiments/{id}/preview" => {
@@ -287,6 +291,7 @@ async fn no_list_shows_what_is_another_ones() {
         "their.example",
         "192.0.2.77",
         "their-key",
+        "their-funnel",
     ]);
     let mut answered = 0;
     for (method, pattern) in routes() {
@@ -350,6 +355,7 @@ async fn no_page_lets_an_account_at_what_is_another_ones() {
         "their.example",
         "192.0.2.77",
         "their-key",
+        "their-funnel",
     ]);
     for (_, pattern) in pages() {
         if !pattern.contains('{') {
@@ -386,6 +392,13 @@ async fn no_body_lets_an_account_at_what_is_another_ones() {
     ] {
         let answer = stranger.ask(Method::POST, path, &body).await;
         assert_eq!(answer.summary(), "404 not_found", "{path}");
+    }
+    // An experiment that nobody has is refused alike.
+    for id in [id.as_str(), "0197f0a0-0000-7000-8000-000000000001"] {
+        let body = json!({"name": "F", "nodes": [{"type": "page", "experiment_id": id}]});
+        let answer = stranger.ask(Method::POST, "/v1/funnels", &body).await;
+        let expected = "422 invalid /nodes/0/experiment_id:unknown";
+        assert_eq!(answer.summary(), expected);
     }
     assert_eq!(contents(&client).await, before);
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod experiments;
 mod files;
+mod funnels;
 mod results;
 mod sites;
 mod trail;
@@ -17,6 +18,7 @@ pub(super) const VISITORS: &str = "Visitors";
 pub(super) const RESULTS: &str = "Results";
 pub(super) const TRAIL: &str = "Trail";
 pub(super) const FLAGS: &str = "Flags";
+pub(super) const FUNNELS: &str = "Funnels";
 pub(super) const SITES: &str = "Sites";
 pub(super) const EXCLUSIONS: &str = "Exclusions";
 pub(super) const WEBHOOKS: &str = "Webhooks";
@@ -28,6 +30,7 @@ pub(super) fn all() -> Vec<Operation> {
         experiments::operations(),
         results::operations(),
         trail::operations(),
+        funnels::operations(),
         sites::operations(),
         webhooks::operations(),
         accounts::operations(),
