@@ -14,6 +14,7 @@ mod gzip;
 mod header_text;
 mod idempotency;
 mod json;
+mod lead_pages;
 mod limit;
 mod meter;
 mod openapi;

@@ -5,8 +5,8 @@ use futures_util::future::BoxFuture;
 use hyper::{Method, header::HeaderValue};
 use percent_encoding::percent_decode_str;
 use samplit_domain::{
-    ApiKeyId, ExclusionId, ExperimentId, InstallationId, SessionId, UserId, VariantId, Violations,
-    WebhookDeliveryId, WebhookId,
+    ApiKeyId, ExclusionId, ExperimentId, InstallationId, LeadId, SessionId, UserId, VariantId,
+    Violations, WebhookDeliveryId, WebhookId,
 };
 
 use crate::{call::Call, meter::Meter, problem::Problem, response::Reply};
@@ -53,6 +53,8 @@ pub(crate) struct PathIds {
     pub(crate) webhook: Option<WebhookId>,
     /// `{delivery_id}`
     pub(crate) delivery: Option<WebhookDeliveryId>,
+    /// `{lead_id}`
+    pub(crate) lead: Option<LeadId>,
     /// `{asset}`, the name of a file
     pub(crate) asset: Option<String>,
     /// `{hook}`, the secret of an address for hooks
@@ -163,6 +165,7 @@ impl PathRoutes {
             token: params.get("token").map(str::to_owned),
             webhook: id(params, "webhook_id", "webhook")?,
             delivery: id(params, "delivery_id", "delivery")?,
+            lead: id(params, "lead_id", "lead")?,
             asset: params.get("asset").map(str::to_owned),
             hook: params.get("hook").map(str::to_owned),
             visitor: params.get("visitor").map(visitor).transpose()?,

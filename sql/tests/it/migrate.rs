@@ -287,8 +287,8 @@ async fn every_kind_of_drift_is_named() {
             "column users.name is `text`",
         ),
         (
-            "ALTER TABLE leads DROP COLUMN phone",
-            "column leads.phone is missing",
+            "ALTER TABLE leads DROP COLUMN source",
+            "column leads.source is missing",
         ),
         (
             "ALTER TABLE leads ADD COLUMN vat_id TEXT NOT NULL",

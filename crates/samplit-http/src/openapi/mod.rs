@@ -20,7 +20,7 @@ use crate::{
     response::{Reply, content},
 };
 
-const SECTIONS: [(&str, &str); 10] = [
+const SECTIONS: [(&str, &str); 11] = [
     (
         operations::EXPERIMENTS,
         "Make experiments, start and end them.",
@@ -38,6 +38,10 @@ const SECTIONS: [(&str, &str); 10] = [
     (
         operations::SITES,
         "Installations on sites, what their pages ask, and shops.",
+    ),
+    (
+        operations::LEADS,
+        "What people leave in forms on sites, and what becomes of it.",
     ),
     (operations::EXCLUSIONS, "Rules that keep visits out."),
     (operations::WEBHOOKS, "News that are sent to other servers."),

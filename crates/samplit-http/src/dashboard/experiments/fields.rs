@@ -264,6 +264,7 @@ fn goal_to_api(goal: &mut Map<String, Json>) {
         Some("click" | "submit") => "selector",
         Some("page_view") => "url",
         Some("event") => "name",
+        Some("lead") => "form",
         _ => {
             goal.remove("trigger");
             return;

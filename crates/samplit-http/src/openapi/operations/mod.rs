@@ -3,6 +3,7 @@
 mod accounts;
 mod experiments;
 mod files;
+mod leads;
 mod results;
 mod sites;
 mod trail;
@@ -18,6 +19,7 @@ pub(super) const RESULTS: &str = "Results";
 pub(super) const TRAIL: &str = "Trail";
 pub(super) const FLAGS: &str = "Flags";
 pub(super) const SITES: &str = "Sites";
+pub(super) const LEADS: &str = "Leads";
 pub(super) const EXCLUSIONS: &str = "Exclusions";
 pub(super) const WEBHOOKS: &str = "Webhooks";
 pub(super) const ACCOUNTS: &str = "Accounts";
@@ -29,6 +31,7 @@ pub(super) fn all() -> Vec<Operation> {
         results::operations(),
         trail::operations(),
         sites::operations(),
+        leads::operations(),
         webhooks::operations(),
         accounts::operations(),
         files::operations(),
