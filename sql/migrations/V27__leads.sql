@@ -16,5 +16,8 @@ ALTER TABLE leads
     ADD CONSTRAINT leads_status_check
         CHECK (status::text IN ('new', 'contacted', 'qualified', 'converted', 'lost'));
 
+-- Administrators list those of all accounts, of any status.
+CREATE INDEX idx_leads_created ON leads (created_at DESC, id DESC);
+
 COMMENT ON COLUMN leads.note IS 'What the owner of the site wrote about the lead.';
 COMMENT ON COLUMN leads.version IS 'Grows with every change; the ETag.';

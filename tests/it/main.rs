@@ -14,6 +14,7 @@ mod faults;
 mod foreign;
 mod guard;
 mod hot_statements;
+mod leads;
 mod learning;
 mod lifecycle;
 mod lists;

@@ -4,7 +4,7 @@ use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
 use samplit_domain::Violations;
 use time::{
-    Date, OffsetDateTime, PrimitiveDateTime,
+    Date, OffsetDateTime,
     format_description::well_known::{Iso8601, Rfc3339},
 };
 
@@ -142,9 +142,11 @@ impl Query {
 }
 
 fn parse_moment(text: &str) -> Option<OffsetDateTime> {
-    let day = || Date::parse(text, &Iso8601::DATE).ok().map(Date::midnight);
-    let moment = OffsetDateTime::parse(text, &Rfc3339).ok();
-    moment.or_else(|| day().map(PrimitiveDateTime::assume_utc))
+    if text.len() == "2026-05-04".len() {
+        let day = Date::parse(text, &Iso8601::DATE).ok()?;
+        return Some(day.midnight().assume_utc());
+    }
+    OffsetDateTime::parse(text, &Rfc3339).ok()
 }
 
 fn parse_share(text: &str) -> Option<f64> {
