@@ -180,12 +180,12 @@ impl OnePage<'_> {
     /// What it may become: the status, and the words of the button.
     fn steps(&self) -> Vec<(LeadStatus, &'static str)> {
         let words = |status| match status {
-            LeadStatus::New => "New",
+            LeadStatus::New => "Mark as new",
             LeadStatus::Contacted if self.lead.status == LeadStatus::Lost => "Take it up again",
-            LeadStatus::Contacted => "Contacted",
-            LeadStatus::Qualified => "Qualified",
-            LeadStatus::Converted => "Converted",
-            LeadStatus::Lost => "Lost",
+            LeadStatus::Contacted => "Mark as contacted",
+            LeadStatus::Qualified => "Mark as qualified",
+            LeadStatus::Converted => "Mark as converted",
+            LeadStatus::Lost => "Mark as lost",
         };
         let next = self.lead.status.next().iter();
         next.map(|status| (*status, words(*status))).collect()
