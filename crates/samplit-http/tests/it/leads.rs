@@ -12,6 +12,7 @@ use samplit_engine::Scope;
 use samplit_http::HttpConfig;
 use serde_json::{Value as Json, json};
 
+use crate::desk::Desk;
 use crate::pages::{PRICING, SITE, ask, rows, running, send, site, step};
 use crate::support::{Answer, Server, create_key, draft, server};
 
@@ -572,4 +573,63 @@ async fn leads_are_shown_to_their_owner_with_the_right_scope() {
         );
     }
     assert_eq!(rows(&database, "leads").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_work_without_scripts() {
+    let mut desk = Desk::open().await;
+    desk.get("/leads")
+        .await
+        .has(&["No lead yet", "Add your site"]);
+    let (_, token) = site(&desk.server).await;
+    desk.get("/leads").await.has(&["/v1/leads&#34;", &token]);
+    let message = "<script>alert(1)</script>";
+    for name in ["Ada", "<b>Bea</b>"] {
+        let body = json!({"token": token, "url": PRICING, "name": name, "message": message,
+            "email": format!("{}@example.org", name.len()), "form": "contact"});
+        assert_eq!(leave(&desk.server, &body).await.summary(), "202");
+    }
+    let list = desk.get("/leads?source=contact&q=ada").await;
+    list.has(&["Ada", "/v1/export/leads?q=ada&#38;source=contact"]);
+    assert!(!list.text().contains("Bea"), "{}", list.text());
+    desk.get("/leads?status=lost").await.has(&["Nothing fits"]);
+    let all = leads(&desk.server, "?q=bea").await;
+    let path = format!("/leads/{}", all[0]["id"].as_str().unwrap());
+    let page = desk.get(&path).await;
+    page.has(&[
+        "&#60;b&#62;Bea&#60;/b&#62;",
+        "&#60;script&#62;alert(1)",
+        "Mark as contacted",
+    ]);
+
+    let moved = desk.send(&path, &[("do", "move contacted")]).await;
+    assert_eq!(moved.goes(), format!("{path}?done=lead_moved"));
+    let back = desk.send(&path, &[("do", "move new")]).await;
+    assert_eq!(back.status, StatusCode::CONFLICT);
+    back.has(&["A lead that is contacted cannot become new"]);
+    // Somebody has changed it since the form was shown: what was typed stays.
+    let note = [("do", "note"), ("version", "1"), ("/note:clears", "typed")];
+    let late = desk.send(&path, &note).await;
+    assert_eq!(late.status, StatusCode::PRECONDITION_FAILED);
+    late.has(&["Somebody changed it meanwhile", "typed</textarea>"]);
+    let note = [("do", "note"), ("version", "2"), ("/note:clears", "typed")];
+    let saved = desk.send(&path, &note).await;
+    assert_eq!(saved.goes(), format!("{path}?done=lead_noted"));
+    let wrong = desk
+        .send(&path, &[("do", "erase"), ("confirm", "Ada")])
+        .await;
+    wrong.refuses(&[("f-confirm", "This must be exactly")]);
+    let erased = [("do", "erase"), ("confirm", "<b>Bea</b>")];
+    assert_eq!(
+        desk.send(&path, &erased).await.goes(),
+        "/leads?done=lead_erased"
+    );
+    assert_eq!(desk.get(&path).await.status, StatusCode::NOT_FOUND);
+    let odd = desk.send(&path, &[("do", "move away")]).await;
+    assert_eq!(odd.status, StatusCode::NOT_FOUND);
+    let ada = leads(&desk.server, "").await;
+    let path = format!("/leads/{}", ada[0]["id"].as_str().unwrap());
+    desk.enter_as("other@example.org").await;
+    assert_eq!(desk.get(&path).await.status, StatusCode::NOT_FOUND);
+    desk.get("/leads").await.has(&["No lead yet"]);
 }

@@ -439,6 +439,20 @@ mod tests {
     }
 
     #[test]
+    fn a_trigger_keeps_the_fields_of_its_kind() {
+        let mut form = json!({ "goals": [{
+            "name": "contact",
+            "trigger": { "type": "lead", "form": "contact", "url": "x", "selector": {"type": "css"} },
+        }] });
+        let expected = json!({ "type": "lead", "form": "contact" });
+        let sent = to_api(form.clone()).unwrap();
+        assert_eq!(sent["goals"][0]["trigger"], expected);
+        form["goals"][0]["trigger"]["type"] = json!("");
+        let sent = to_api(form).unwrap();
+        assert_eq!(sent["goals"][0].get("trigger"), None);
+    }
+
+    #[test]
     fn what_is_wrong_is_said_where_it_stands() {
         let mut form = blank();
         form["allocation"]["attribution_window_days"] = json!("a week");

@@ -66,7 +66,7 @@ impl ListPage {
         self.filter != LeadFilter::default()
     }
 
-    fn text<'a>(text: &'a Option<String>) -> &'a str {
+    fn text(text: &Option<String>) -> &str {
         text.as_deref().unwrap_or_default()
     }
 
