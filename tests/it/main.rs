@@ -15,6 +15,7 @@ mod foreign;
 mod funnels;
 mod guard;
 mod hot_statements;
+mod leads;
 mod learning;
 mod lifecycle;
 mod lists;

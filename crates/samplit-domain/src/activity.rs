@@ -67,6 +67,10 @@ words! {
         SigningSecretMade => "installation.signing_secret_made",
         /// A link was made that opens a draft in the editor on a page.
         EditorLinkCreated => "editor.link_created",
+        /// A lead moved on, or got another note.
+        LeadChanged => "lead.changed",
+        /// A lead was erased.
+        LeadErased => "lead.erased",
         /// A shop was connected.
         ShopConnected => "shop.connected",
         /// A shop was taken out.

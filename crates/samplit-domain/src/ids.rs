@@ -118,3 +118,7 @@ id!(
     /// A row of `funnel_edges`.
     FunnelEdgeId
 );
+id!(
+    /// A row of `leads`.
+    LeadId
+);

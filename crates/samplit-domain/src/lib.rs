@@ -15,6 +15,7 @@ mod hypothesis;
 mod ids;
 mod installation;
 mod key;
+mod lead;
 mod lifecycle;
 mod origin;
 mod page_event;
@@ -46,13 +47,14 @@ pub use funnel::{
 pub use hypothesis::Hypothesis;
 pub use ids::{
     ActivityId, ApiKeyId, AssignmentId, ElementId, EntryId, ExcludedSessionId, ExclusionId,
-    ExperimentId, FunnelEdgeId, FunnelId, FunnelNodeId, GoalId, InstallationId, LinkId, SessionId,
-    UserId, VariantId, WebhookDeliveryId, WebhookId, WebhookMessageId,
+    ExperimentId, FunnelEdgeId, FunnelId, FunnelNodeId, GoalId, InstallationId, LeadId, LinkId,
+    SessionId, UserId, VariantId, WebhookDeliveryId, WebhookId, WebhookMessageId,
 };
 pub use installation::{
     Installation, InstallationDraft, InstallationStatus, MAX_HIDE_TIMEOUT_MS, Platform,
 };
 pub use key::MAX_KEY;
+pub use lead::{Lead, LeadDraft, LeadStatus, MAX_FORM_NAME, MAX_LEAD_TEXT, Utm};
 pub use lifecycle::{IllegalTransition, Status, Transition};
 pub use origin::{MalformedOrigin, Origin};
 pub use page_event::{Happened, MAX_PAGE_EVENTS, PageEvent};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{MAX_IDENTIFIER, MAX_SELECTOR, Selector, Violations};
+use crate::{MAX_FORM_NAME, MAX_IDENTIFIER, MAX_SELECTOR, Selector, Violations};
 
 /// What a page watches for. A goal without one is reached only when a caller says so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,11 +29,17 @@ pub enum GoalTrigger {
         /// What it calls it, 1 to 255 characters.
         name: String,
     },
+    /// The visitor leaves contact details. The server sees it, and the page watches for nothing.
+    Lead {
+        /// In which form, 1 to 100 characters; none: in any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        form: Option<String>,
+    },
 }
 
 impl GoalTrigger {
     /// Every word that `type` may be, for messages.
-    pub const TYPES: &'static str = "`click` `submit` `page_view` `event`";
+    pub const TYPES: &'static str = "`click` `submit` `page_view` `event` `lead`";
 
     pub(crate) fn check(&self, pointer: &str, violations: &mut Violations) {
         match self {
@@ -45,6 +51,10 @@ impl GoalTrigger {
             Self::Event { name } => {
                 violations.text(&format!("{pointer}/name"), name, MAX_IDENTIFIER);
             }
+            Self::Lead { form: Some(form) } => {
+                violations.text(&format!("{pointer}/form"), form, MAX_FORM_NAME);
+            }
+            Self::Lead { form: None } => {}
         }
     }
 }
@@ -77,6 +87,9 @@ mod tests {
             ),
             (json!({"type": "event", "name": "signed up"}), ""),
             (json!({"type": "event", "name": long}), "/t/name too_long"),
+            (json!({"type": "lead"}), ""),
+            (json!({"type": "lead", "form": "newsletter"}), ""),
+            (json!({"type": "lead", "form": " "}), "/t/form required"),
         ];
         for (json, expected) in cases {
             let trigger: GoalTrigger = serde_json::from_value(json.clone()).unwrap();

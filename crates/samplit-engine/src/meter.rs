@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::assign::{Assigned, NotRecorded};
 use crate::webhooks::{self, WebhookStatus};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, leads};
 
 /// The metrics of one engine.
 #[derive(Clone)]
@@ -223,6 +223,7 @@ fn begin_at_zero() {
     counter!("samplit_checkpoint_panics_total").increment(0);
     gauge!("samplit_checkpoint_unsigned_seconds").increment(0);
     webhooks::begin_at_zero();
+    leads::begin_at_zero();
 }
 
 /// The one list of the engine's metrics.
@@ -237,6 +238,11 @@ fn describe() {
         "samplit_convert_seconds",
         Unit::Seconds,
         "Time to count a conversion, by outcome: counted, duplicate, or why it was refused"
+    );
+    describe_counter!(
+        "samplit_leads_total",
+        "Forms that were sent by pages, by outcome: new, repeated, trapped (a field was filled in that nobody \
+         sees), bot, invalid, failed"
     );
     describe_counter!(
         "samplit_sticky_lookups_total",

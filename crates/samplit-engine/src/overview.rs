@@ -30,7 +30,8 @@ pub struct HeldTrail {
 }
 
 impl Engine {
-    /// What people call those of `ids` that are experiments, installations or accounts which `who` may see.
+    /// What people call those of `ids` that are experiments, variants, installations or accounts which `who`
+    /// may see.
     ///
     /// # Errors
     /// [`ErrorKind::Forbidden`](crate::ErrorKind::Forbidden) without the scope `read`.

@@ -14,6 +14,8 @@ pub(crate) mod forecast;
 pub(crate) mod funnels;
 pub(crate) mod installations;
 pub(crate) mod keys;
+pub(crate) mod lead_capture;
+pub(crate) mod leads;
 pub(crate) mod ofrep;
 pub(crate) mod page_body;
 pub(crate) mod pages;

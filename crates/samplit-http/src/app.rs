@@ -30,6 +30,10 @@ pub(crate) struct App {
     pub(crate) config: HttpConfig,
     pub(crate) limit: Option<KeyLimit>,
     pub(crate) page_limit: Option<KeyLimit>,
+    /// Of one address for one installation.
+    pub(crate) lead_limit: KeyLimit,
+    /// Of one installation.
+    pub(crate) lead_site_limit: KeyLimit,
     pub(crate) request_ids: RequestIds,
     pub(crate) gzipped: Gzipped,
     /// Bundles and tables that are on their way.
@@ -51,6 +55,8 @@ impl App {
             engine,
             limit: config.rate_limit.map(KeyLimit::per_second),
             page_limit: config.page_rate_limit.map(KeyLimit::per_second),
+            lead_limit: KeyLimit::per_minute(config.lead_rate_limit),
+            lead_site_limit: KeyLimit::per_minute(config.lead_site_rate_limit),
             streams: Slots::new((config.max_connections / 2).max(1), STREAMS_EACH),
             shared: Shared::default(),
             config,

@@ -13,8 +13,8 @@ use hyper::{
     http::request::Parts,
 };
 use samplit_domain::{
-    ApiKeyId, ExclusionId, ExperimentId, FunnelId, Installation, InstallationId, Origin, SessionId,
-    UserId, VariantId, WebhookDeliveryId, WebhookId,
+    ApiKeyId, ExclusionId, ExperimentId, FunnelId, Installation, InstallationId, LeadId, Origin,
+    SessionId, UserId, VariantId, WebhookDeliveryId, WebhookId,
 };
 use samplit_engine::{Device, Error, ErrorKind, Principal, SignedIn};
 use serde_json::Value as Json;
@@ -187,13 +187,25 @@ impl Call {
         let Some(limit) = &self.app.page_limit else {
             return Ok(());
         };
-        // Whoever has an IPv6 address has the whole /64.
-        let address = match self.client_address() {
+        let key = (installation.id, self.client_network());
+        limit.check(&key).map_err(Problem::rate_limited)
+    }
+
+    /// Checks how often forms of one installation are sent: by the client, and by all.
+    pub(crate) fn check_lead_limit(&self, installation: &Installation) -> Result<(), Problem> {
+        let key = (installation.id, self.client_network());
+        let checked = self.app.lead_limit.check(&key);
+        checked
+            .and_then(|()| self.app.lead_site_limit.check(&installation.id))
+            .map_err(Problem::rate_limited)
+    }
+
+    /// The address of the client, for counting: whoever has an IPv6 address has the whole /64.
+    fn client_network(&self) -> u64 {
+        match self.client_address() {
             IpAddr::V4(address) => u64::from(address.to_bits()),
             IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).unwrap_or(u64::MAX),
-        };
-        let key = (installation.id, address);
-        limit.check(&key).map_err(Problem::rate_limited)
+        }
     }
 
     /// Where the request comes from, as far as proxies are trusted.
@@ -305,6 +317,12 @@ impl Call {
         delivery.expect("the pattern of the route has {delivery_id}")
     }
 
+    /// The lead of the path.
+    pub(crate) fn lead_id(&self) -> LeadId {
+        let lead = self.ids.lead;
+        lead.expect("the pattern of the route has {lead_id}")
+    }
+
     /// The file of the path.
     pub(crate) fn asset(&self) -> &str {
         let asset = self.ids.asset.as_deref();
@@ -388,7 +406,7 @@ impl Call {
 
     /// The bytes of a body that has to be a form.
     pub(crate) async fn form_bytes(&mut self) -> Result<Bytes, Problem> {
-        if !self.is_of_type("application/x-www-form-urlencoded") {
+        if !self.is_form() {
             return Err(Problem::not_a_form());
         }
         self.bytes().await
@@ -439,6 +457,11 @@ impl Call {
             body::read(&mut self.body, limit, &self.app.large_bodies, deadline).await?;
         self.large_body = leave;
         Ok(bytes)
+    }
+
+    /// Whether the body is said to be a form.
+    pub(crate) fn is_form(&self) -> bool {
+        self.is_of_type("application/x-www-form-urlencoded")
     }
 
     fn is_of_type(&self, wanted: &str) -> bool {

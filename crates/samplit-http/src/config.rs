@@ -57,6 +57,11 @@ pub struct HttpConfig {
     /// Requests per second that one address may make for one installation, with a burst of the same
     /// size; beyond: 429. None (the default) sets no limit. Of IPv6 an address is a /64.
     pub page_rate_limit: Option<NonZeroU32>,
+    /// Forms that one address may send to one installation within a minute, with a burst of the same size;
+    /// beyond: 429. Of IPv6 an address is a /64. Default 30.
+    pub lead_rate_limit: NonZeroU32,
+    /// Forms that one installation takes within a minute, whoever sends them; beyond: 429. Default 600.
+    pub lead_site_rate_limit: NonZeroU32,
     /// Proxies whose `X-Forwarded-For` is believed. None by default.
     pub trusted_proxies: Vec<Cidr>,
     /// How pages reach this server, like `https://ab.example.com`; none: by the host that a request
@@ -90,6 +95,8 @@ impl Default for HttpConfig {
             drain_timeout: Duration::from_secs(10),
             rate_limit: None,
             page_rate_limit: None,
+            lead_rate_limit: const { NonZeroU32::new(30).expect("30 is not 0") },
+            lead_site_rate_limit: const { NonZeroU32::new(600).expect("600 is not 0") },
             trusted_proxies: Vec::new(),
             public_url: None,
             ofrep_read_only: false,

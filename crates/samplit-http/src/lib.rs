@@ -15,6 +15,7 @@ mod gzip;
 mod header_text;
 mod idempotency;
 mod json;
+mod lead_pages;
 mod limit;
 mod meter;
 mod openapi;

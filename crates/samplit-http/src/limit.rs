@@ -26,8 +26,16 @@ pub(crate) struct KeyLimit {
 
 impl KeyLimit {
     pub(crate) fn per_second(requests: NonZeroU32) -> Self {
+        Self::new(Quota::per_second(requests))
+    }
+
+    pub(crate) fn per_minute(requests: NonZeroU32) -> Self {
+        Self::new(Quota::per_minute(requests))
+    }
+
+    fn new(quota: Quota) -> Self {
         Self {
-            limiter: RateLimiter::keyed(Quota::per_second(requests)),
+            limiter: RateLimiter::keyed(quota),
             hash: RandomState::new(),
             checks: AtomicU32::new(0),
         }

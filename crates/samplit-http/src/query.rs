@@ -3,6 +3,10 @@
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
 use samplit_domain::Violations;
+use time::{
+    Date, OffsetDateTime,
+    format_description::well_known::{Iso8601, Rfc3339},
+};
 
 use crate::problem::Problem;
 
@@ -39,6 +43,17 @@ impl Query {
                 None
             }
         }
+    }
+
+    /// A moment that may be absent, by RFC 3339, or a day, which begins in UTC.
+    pub(crate) fn moment(&mut self, name: &str) -> Option<OffsetDateTime> {
+        let text = self.text(name)?;
+        let moment = parse_moment(&text);
+        if moment.is_none() {
+            let detail = "must be a moment by RFC 3339, such as 2026-05-04T12:00:00Z, or a day";
+            self.refuse(name, "malformed", detail);
+        }
+        moment
     }
 
     /// Whether a parameter is there and not empty.
@@ -126,6 +141,14 @@ impl Query {
     }
 }
 
+fn parse_moment(text: &str) -> Option<OffsetDateTime> {
+    if text.len() == "2026-05-04".len() {
+        let day = Date::parse(text, &Iso8601::DATE).ok()?;
+        return Some(day.midnight().assume_utc());
+    }
+    OffsetDateTime::parse(text, &Rfc3339).ok()
+}
+
 fn parse_share(text: &str) -> Option<f64> {
     let share = text.trim().parse().ok();
     share.filter(|share| (0.0..=1.0).contains(share))
@@ -167,6 +190,20 @@ mod tests {
             ]
         );
         assert_eq!(read("limit=-1").1, ["?limit out_of_range"]);
+    }
+
+    #[test]
+    fn moments_are_those_of_rfc_3339_or_days() {
+        let read = |text: &str| {
+            let mut query = Query::parse(text);
+            let moment = query.moment("at").map(|at| at.unix_timestamp());
+            (moment, query.finish().is_err())
+        };
+        assert_eq!(read("at=1970-01-02"), (Some(86_400), false));
+        assert_eq!(read("at=1970-01-01T01:00:00%2B01:00"), (Some(0), false));
+        for bad in ["at=1970-13-01", "at=today", "at=1970-01-01T00:00:00"] {
+            assert_eq!(read(bad), (None, true), "{bad}");
+        }
     }
 
     #[test]

@@ -5,8 +5,8 @@ use futures_util::future::BoxFuture;
 use hyper::{Method, header::HeaderValue};
 use percent_encoding::percent_decode_str;
 use samplit_domain::{
-    ApiKeyId, ExclusionId, ExperimentId, FunnelId, InstallationId, SessionId, UserId, VariantId,
-    Violations, WebhookDeliveryId, WebhookId,
+    ApiKeyId, ExclusionId, ExperimentId, FunnelId, InstallationId, LeadId, SessionId, UserId,
+    VariantId, Violations, WebhookDeliveryId, WebhookId,
 };
 
 use crate::{call::Call, meter::Meter, problem::Problem, response::Reply};
@@ -55,6 +55,8 @@ pub(crate) struct PathIds {
     pub(crate) webhook: Option<WebhookId>,
     /// `{delivery_id}`
     pub(crate) delivery: Option<WebhookDeliveryId>,
+    /// `{lead_id}`
+    pub(crate) lead: Option<LeadId>,
     /// `{asset}`, the name of a file
     pub(crate) asset: Option<String>,
     /// `{hook}`, the secret of an address for hooks
@@ -166,6 +168,7 @@ impl PathRoutes {
             funnel: id(params, "funnel_id", "funnel")?,
             webhook: id(params, "webhook_id", "webhook")?,
             delivery: id(params, "delivery_id", "delivery")?,
+            lead: id(params, "lead_id", "lead")?,
             asset: params.get("asset").map(str::to_owned),
             hook: params.get("hook").map(str::to_owned),
             visitor: params.get("visitor").map(visitor).transpose()?,

@@ -7,8 +7,9 @@ use samplit_engine::Export;
 use crate::{
     api::{
         account, activity, audit, custody, editor, exclusions, experiments, exports, forecast,
-        funnels, installations, keys, ofrep, pages, preview, proofs, registration, results,
-        segments, selector_misses, session, shops, timeline, users, visits, webhooks, what_if,
+        funnels, installations, keys, lead_capture, leads, ofrep, pages, preview, proofs,
+        registration, results, segments, selector_misses, session, shops, timeline, users, visits,
+        webhooks, what_if,
     },
     cors,
     dashboard::{self, assets},
@@ -362,6 +363,15 @@ fn api_table() -> Vec<Route> {
         options("/v1/page"),
         post("/v1/events", |call| Box::pin(pages::events(call))),
         options("/v1/events"),
+        post("/v1/leads", |call| Box::pin(lead_capture::capture(call))),
+        options("/v1/leads"),
+        get("/v1/leads", |call| Box::pin(leads::list(call))),
+        get("/v1/leads/{lead_id}", |call| Box::pin(leads::show(call))),
+        patch("/v1/leads/{lead_id}", |call| Box::pin(leads::update(call))),
+        delete("/v1/leads/{lead_id}", |call| Box::pin(leads::delete(call))),
+        untimed(get("/v1/export/leads", |call| {
+            Box::pin(leads::export(call))
+        })),
         post("/v1/experiments/{id}/preview", |call| {
             Box::pin(preview::link(call))
         }),
@@ -472,6 +482,7 @@ mod tests {
                 .replace("{funnel_id}", "$FUNNEL")
                 .replace("{webhook_id}", "$HOOK")
                 .replace("{delivery_id}", "$DELIVERY")
+                .replace("{lead_id}", "$LEAD")
                 .replace("{user_id}", "$USER_ID")
                 .replace("{session_id}", "$SESSION")
                 .replace("{key_id}", "$KEY_ID")

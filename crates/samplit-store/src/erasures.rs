@@ -21,7 +21,8 @@ statements! {
         AND ($2::uuid IS NULL OR e.user_id = $2)";
     /// The contact details that a visitor left on sites of one account, or of all.
     ERASE_LEADS = "UPDATE leads SET email = NULL, name = NULL, company = NULL, phone = NULL, \
-        message = NULL, user_identifier = NULL, page_url = NULL, metadata = '{}', updated_at = now() \
+        message = NULL, user_identifier = NULL, page_url = NULL, metadata = '{}', note = NULL, \
+        version = version + 1, updated_at = now() \
         WHERE user_identifier = $1 AND ($2::uuid IS NULL OR user_id = $2)";
     /// Remembers the pseudonym of an erased visitor.
     INSERT_ERASURE = "INSERT INTO erasures (experiment_id, pseudonym) VALUES ($1, $2) \

@@ -12,6 +12,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::columns::Columns;
+use crate::like::containing;
 use crate::statement::{Params, Session, statements};
 use crate::{Error, elements};
 
@@ -174,14 +175,7 @@ pub struct Listing {
 /// When PostgreSQL fails or a row breaks a rule that code relies on.
 pub async fn list(session: &Session<'_>, listing: &Listing) -> Result<Vec<Experiment>, Error> {
     let (before_at, before_id) = listing.before.map(|(at, id)| (at, id.0)).unzip();
-    // In LIKE a backslash, a percent sign and an underscore are special.
-    let query = listing.query.as_ref().map(|query| {
-        let plain = query
-            .replace('\\', "\\\\")
-            .replace('%', "\\%")
-            .replace('_', "\\_");
-        format!("%{plain}%")
-    });
+    let query = listing.query.as_deref().map(containing);
     let owner = listing.user_id.map(|id| id.0);
     let status = listing.status.map(Status::as_str);
     let all: Params<'_> = &[&before_at, &before_id, &status, &query, &listing.limit];

@@ -22,6 +22,8 @@ pub mod heads;
 pub mod idempotency;
 pub mod installations;
 pub mod keys;
+pub mod leads;
+mod like;
 mod meter;
 mod notify;
 pub mod overview;
@@ -68,6 +70,7 @@ pub fn statements() -> Vec<Statement> {
         idempotency::STATEMENTS,
         installations::STATEMENTS,
         keys::STATEMENTS,
+        leads::STATEMENTS,
         overview::STATEMENTS,
         schema::STATEMENTS,
         selector_misses::STATEMENTS,

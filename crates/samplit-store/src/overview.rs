@@ -15,11 +15,14 @@ statements! {
     LIST_HELD = "SELECT e.id, e.name, h.hold FROM audit_heads h JOIN experiments e \
         ON e.id = h.experiment_id WHERE h.hold IS NOT NULL AND ($1::uuid IS NULL OR e.user_id = $1) \
         ORDER BY e.created_at DESC, e.id LIMIT 20";
-    /// What people call experiments, sites and accounts; of one account, or of all.
+    /// What people call experiments, variants, sites and accounts; of one account, or of all.
     LIST_NAMES = "SELECT id, name FROM experiments \
         WHERE id = ANY($1) AND ($2::uuid IS NULL OR user_id = $2) \
         UNION ALL SELECT id, coalesce(nullif(name, ''), domain) FROM platform_installations \
         WHERE id = ANY($1) AND ($2 IS NULL OR user_id = $2) \
+        UNION ALL SELECT v.id, v.name FROM element_variants v \
+        JOIN experiment_elements l ON l.id = v.element_id JOIN experiments e ON e.id = l.experiment_id \
+        WHERE v.id = ANY($1) AND ($2 IS NULL OR e.user_id = $2) \
         UNION ALL SELECT id, email FROM users WHERE id = ANY($1) AND ($2 IS NULL OR id = $2)";
 }
 
@@ -51,7 +54,7 @@ pub async fn count_by_status(
     rows.iter().map(read).collect()
 }
 
-/// What people call those of `ids` that are experiments, sites or accounts; `None`: everybody's.
+/// What people call those of `ids` that are experiments, variants, sites or accounts; `None`: everybody's.
 ///
 /// # Errors
 /// When PostgreSQL fails or a row holds what no type of ours can.

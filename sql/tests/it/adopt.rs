@@ -33,7 +33,9 @@ async fn data_stay_and_the_schema_becomes_ours() {
         if with_leads {
             psql(&database, &[file("tests/fixtures/seed_leads.sql")]).await;
             client
-                .batch_execute("INSERT INTO leads (email) VALUES ('li@example.com')")
+                .batch_execute(
+                    "INSERT INTO leads (email, status) VALUES ('li@example.com', 'open')",
+                )
                 .await
                 .unwrap();
         }
@@ -72,7 +74,10 @@ async fn data_stay_and_the_schema_becomes_ours() {
             ("SELECT count(*) FROM users WHERE role = 'admin'", 1),
             ("SELECT count(*) FROM platform_installations", 1),
             ("SELECT count(*) FROM funnels", 1),
-            ("SELECT count(*) FROM leads", i64::from(with_leads)),
+            (
+                "SELECT count(*) FROM leads WHERE status = 'new' AND metadata ->> 'status_before' = 'open'",
+                i64::from(with_leads),
+            ),
             ("SELECT count(*) FROM algorithm_audit_trail", 0),
             ("SELECT count(*) FROM algorithm_audit_trail_legacy", 500),
             (

@@ -1,5 +1,6 @@
 //! Up, status and plan.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use samplit_devpg::DevPg;
@@ -198,13 +199,15 @@ async fn plain_psql_makes_the_same_schema_and_can_be_adopted() {
 async fn the_files_of_database_roles_can_be_run_again() {
     let (database, client) = migrated().await;
     let files = migration_files();
-    // V11, V13, V14, V16, V18, V20, V22 and V24; a grant of V11 is wider than what V14 leaves of it.
+    // A grant of V11 is wider than what those behind it leave of it.
     psql(&database, &files[10..11]).await;
     assert_ne!(differences(&client).await, Vec::<String>::new());
-    psql(&database, &files[12..14]).await;
-    psql(&database, &files[15..16]).await;
-    for rights in [18, 20, 22, 24] {
-        psql(&database, &files[rights - 1..rights]).await;
+    let name = |file: &PathBuf| file.file_name().unwrap().to_str().unwrap().to_owned();
+    let of_rights = |file: &&PathBuf| {
+        name(file).ends_with("_rights.sql") || name(file) == "V14__proof_limits.sql"
+    };
+    for file in files.iter().filter(of_rights) {
+        psql(&database, std::slice::from_ref(file)).await;
     }
     assert_eq!(differences(&client).await, Vec::<String>::new());
 }
@@ -284,8 +287,8 @@ async fn every_kind_of_drift_is_named() {
             "column users.name is `text`",
         ),
         (
-            "ALTER TABLE leads DROP COLUMN phone",
-            "column leads.phone is missing",
+            "ALTER TABLE leads DROP COLUMN source",
+            "column leads.source is missing",
         ),
         (
             "ALTER TABLE leads ADD COLUMN vat_id TEXT NOT NULL",

@@ -78,6 +78,9 @@ async fn the_server_writes_but_only_appends_to_the_trail() {
         "DELETE FROM funnels",
         "UPDATE funnel_nodes SET funnel_id = NULL",
         "UPDATE funnel_edges SET funnel_id = NULL",
+        "UPDATE leads SET user_id = gen_random_uuid()",
+        "UPDATE leads SET experiment_id = NULL",
+        "UPDATE leads SET created_at = now()",
     ] {
         let code = refusal(&client, statement).await;
         assert_eq!(code, SqlState::INSUFFICIENT_PRIVILEGE, "{statement}");
@@ -207,6 +210,7 @@ async fn without_the_right_to_make_roles_the_rest_works_and_grants_can_follow() 
         "V20__webhooks_rights",
         "V22__exports_rights",
         "V24__funnels_rights",
+        "V28__leads_rights",
     ] {
         let file = std::fs::read_to_string(file(&format!("migrations/{name}.sql"))).unwrap();
         client.batch_execute(&file).await.unwrap();

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use samplit_engine::{
-    Assign, Convert, InstallationDraft, NewUser, NewWebhook, Principal, Role, Transition,
+    Assign, CapturedLead, Convert, Engine, Installation, InstallationDraft, LeadDraft,
+    LeadSubmission, NewUser, NewWebhook, Principal, Role, Transition, Visit,
 };
 
 use super::{
@@ -13,8 +14,8 @@ use super::{
 };
 use crate::{chromium::emulate, page::photograph_as};
 
-/// Name and path of each page of somebody who is signed in; `{experiment}`, `{installation}`, `{webhook}` and
-/// `{user}` stand for ids of what [`furnish`] makes.
+/// Name and path of each page of somebody who is signed in; `{experiment}`, `{installation}`, `{webhook}`,
+/// `{lead}` and `{user}` stand for ids of what [`furnish`] makes.
 const PAGES: &[(&str, &str)] = &[
     ("overview", "/"),
     ("settings", "/settings"),
@@ -29,6 +30,9 @@ const PAGES: &[(&str, &str)] = &[
     ("activity", "/activity"),
     ("nothing", "/nothing-here"),
     ("experiments", "/experiments"),
+    ("leads", "/leads"),
+    ("leads-none", "/leads?q=nothing"),
+    ("lead", "/leads/{lead}"),
     ("experiments-none", "/experiments?q=nothing"),
     ("experiment-new", "/experiments/new"),
     ("experiment-like", "/experiments/new?like={experiment}"),
@@ -58,6 +62,7 @@ async fn every_page_is_for_everybody_and_fits() {
                 .replace("{experiment}", &ids.experiment)
                 .replace("{installation}", &ids.installation)
                 .replace("{webhook}", &ids.webhook)
+                .replace("{lead}", &ids.lead)
                 .replace("{user}", &ids.user);
             look(desk, name, &path).await;
         }
@@ -70,6 +75,7 @@ struct Ids {
     experiment: String,
     installation: String,
     webhook: String,
+    lead: String,
     user: String,
 }
 
@@ -130,8 +136,54 @@ async fn furnish(desk: &Desk, who: &Principal) -> Ids {
         experiment: running.to_string(),
         installation: site.id.to_string(),
         webhook: hook.webhook.id.to_string(),
+        lead: leads(engine, &site).await,
         user: guest.id.to_string(),
     }
+}
+
+/// What people have left on the site; the id of the last one.
+async fn leads(engine: &Engine, site: &Installation) -> String {
+    let mut last = None;
+    for (name, message, query) in [
+        (
+            "Chidi Anagonye",
+            "",
+            "?utm_source=newsletter&utm_campaign=spring",
+        ),
+        ("Eleanor Shellstrop", "Call me.", ""),
+        (
+            "Tahani Al-Jamil",
+            "We are forty people, and would like to try the large machine for a month.\n\nIs that possible?",
+            "?utm_source=partner&utm_medium=referral&utm_campaign=spring&utm_content=header",
+        ),
+    ] {
+        let first = name.split(' ').next().unwrap().to_lowercase();
+        let draft = LeadDraft {
+            form: Some("contact".to_owned()),
+            email: Some(format!("{first}@example.org")),
+            name: Some(name.to_owned()),
+            company: Some("Good Place Ltd".to_owned()),
+            phone: Some("+49 30 901820".to_owned()),
+            message: Some(message.to_owned()),
+            url: Some(format!("https://shop.example.org/contact{query}")),
+            fields: [("team size".to_owned(), "40".to_owned())].into(),
+            ..LeadDraft::default()
+        };
+        let visit = Visit {
+            visitor: "visitor-7",
+            ..Visit::default()
+        };
+        let submission = LeadSubmission {
+            draft,
+            is_trapped: false,
+        };
+        let captured = engine.capture_lead(site, &visit, submission).await.unwrap();
+        last = match captured {
+            CapturedLead::New(id) => Some(id),
+            _ => panic!("{captured:?}"),
+        };
+    }
+    last.unwrap().to_string()
 }
 
 /// Opens a page, and looks at it by day and by night, on a desk and on a phone.

@@ -59,6 +59,14 @@ pub(crate) struct HttpSettings {
     #[arg(long, env = "SAMPLIT_PAGE_RATE_LIMIT")]
     page_rate_limit: Option<NonZeroU32>,
 
+    /// Forms for leads that one address may send to one installation within a minute.
+    #[arg(long, env = "SAMPLIT_LEAD_RATE_LIMIT", default_value = "30")]
+    lead_rate_limit: NonZeroU32,
+
+    /// Forms for leads that one installation takes within a minute.
+    #[arg(long, env = "SAMPLIT_LEAD_SITE_RATE_LIMIT", default_value = "600")]
+    lead_site_rate_limit: NonZeroU32,
+
     /// Proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8.
     #[arg(
         long = "trusted-proxy",
@@ -100,6 +108,8 @@ impl HttpSettings {
             drain_timeout: self.drain_timeout.0,
             rate_limit: self.rate_limit,
             page_rate_limit: self.page_rate_limit,
+            lead_rate_limit: self.lead_rate_limit,
+            lead_site_rate_limit: self.lead_site_rate_limit,
             trusted_proxies: self.trusted_proxies.clone(),
             public_url: self.public_url.clone(),
             ofrep_read_only: self.ofrep_read_only,

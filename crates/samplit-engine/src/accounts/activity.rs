@@ -3,7 +3,7 @@
 
 use samplit_domain::{
     Action, Activity, ActivityId, Actor, ActorKind, ApiKeyId, ExclusionId, ExperimentId, FunnelId,
-    InstallationId, UserId, Violations, WebhookId,
+    InstallationId, LeadId, UserId, Violations, WebhookId,
 };
 use samplit_store::activity::{self, Entry};
 use serde_json::{Map, Value as Json};
@@ -66,6 +66,12 @@ impl From<InstallationId> for Subject {
 impl From<ExclusionId> for Subject {
     fn from(id: ExclusionId) -> Self {
         Self::of("exclusion", id)
+    }
+}
+
+impl From<LeadId> for Subject {
+    fn from(id: LeadId) -> Self {
+        Self::of("lead", id)
     }
 }
 

@@ -47,8 +47,8 @@ impl<'a> From<&'a ExclusionRule> for RuleJson<'a> {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PageJson<'a, T> {
-    data: Vec<T>,
-    next_cursor: Option<&'a str>,
+    pub(crate) data: Vec<T>,
+    pub(crate) next_cursor: Option<&'a str>,
 }
 
 #[derive(Serialize, ToSchema)]

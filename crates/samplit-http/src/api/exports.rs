@@ -3,9 +3,12 @@
 use std::str::FromStr;
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{
+    StreamExt as _, TryStreamExt as _,
+    stream::{self, BoxStream},
+};
 use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
-use samplit_engine::{Cell, Export, Row};
+use samplit_engine::{Cell, Error, Export, Row};
 use serde_json::Value as Json;
 use time::format_description::well_known::Rfc3339;
 
@@ -13,13 +16,14 @@ use crate::{
     call::Call,
     problem::Problem,
     response::{self, Reply},
+    slots::Slot,
 };
 
 /// What a spreadsheet takes for the beginning of a formula, with the wide forms of some locales.
 const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
+pub(crate) enum Format {
     Csv,
     Ndjson,
 }
@@ -65,26 +69,53 @@ pub(crate) async fn export(call: Call, export: Export) -> Result<Reply, Problem>
     let pages = pages
         .await
         .map_err(|error| Problem::from(error).in_query())?;
-    let columns = export.columns();
-    // What goes on behind a cursor is put behind what is there.
-    let is_headed = format == Format::Csv && after.is_none();
-    let head = is_headed.then(|| csv([columns]));
-    let parts = pages.map_ok(move |page| {
-        // Until the last row has left.
-        let _ = &slot;
-        match format {
-            Format::Csv => csv(page.into_iter().map(|row| row.into_iter().map(csv_cell))),
-            Format::Ndjson => ndjson(columns, page),
-        }
-    });
-    let parts = stream::iter(head.map(Ok)).chain(parts).map_ok(Bytes::from);
-    let parts = parts.try_filter(|part| std::future::ready(!part.is_empty()));
-    let mut reply = response::stream(format.content_type(), parts).await?;
-    let (table, extension) = (export.as_str(), format.extension());
-    let name = format!("attachment; filename=\"{id}-{table}.{extension}\"");
-    let name = HeaderValue::try_from(name).expect("a UUID and words are legal in a header");
-    reply.headers_mut().insert(CONTENT_DISPOSITION, name);
-    Ok(reply)
+    let table = Table {
+        name: format!("{id}-{}", export.as_str()),
+        columns: export.columns(),
+        format,
+        // What goes on behind a cursor is put behind what is there.
+        is_headed: after.is_none(),
+    };
+    table.send(pages, slot).await
+}
+
+/// A table that is sent.
+pub(crate) struct Table {
+    /// What the file is called, without its extension.
+    pub(crate) name: String,
+    pub(crate) columns: &'static [&'static str],
+    pub(crate) format: Format,
+    /// Whether CSV begins with the names of the columns.
+    pub(crate) is_headed: bool,
+}
+
+impl Table {
+    /// Sends the rows as they are read; `slot` is given back behind the last one.
+    pub(crate) async fn send(
+        self,
+        pages: BoxStream<'static, Result<Vec<Row>, Error>>,
+        slot: Slot,
+    ) -> Result<Reply, Problem> {
+        let (columns, format) = (self.columns, self.format);
+        let is_headed = format == Format::Csv && self.is_headed;
+        let head = is_headed.then(|| csv([columns]));
+        let parts = pages.map_ok(move |page| {
+            // Until the last row has left.
+            let _ = &slot;
+            match format {
+                Format::Csv => csv(page.into_iter().map(|row| row.into_iter().map(csv_cell))),
+                Format::Ndjson => ndjson(columns, page),
+            }
+        });
+        let parts = stream::iter(head.map(Ok)).chain(parts).map_ok(Bytes::from);
+        let parts = parts.try_filter(|part| std::future::ready(!part.is_empty()));
+        let mut reply = response::stream(format.content_type(), parts).await?;
+        let (name, extension) = (self.name, format.extension());
+        let name = format!("attachment; filename=\"{name}.{extension}\"");
+        let name = HeaderValue::try_from(name).expect("a UUID and words are legal in a header");
+        reply.headers_mut().insert(CONTENT_DISPOSITION, name);
+        Ok(reply)
+    }
 }
 
 /// Records by RFC 4180.

@@ -137,13 +137,13 @@ async fn enter(
 }
 
 /// What the browser says of itself.
-struct Said {
+pub(super) struct Said {
     user_agent: Option<String>,
     cookies: Option<String>,
 }
 
 impl Said {
-    fn by(call: &Call) -> Self {
+    pub(super) fn by(call: &Call) -> Self {
         let headers = &call.head.headers;
         let mut user_agent = header_text(headers, &USER_AGENT, b" ");
         if let Some(agent) = &mut user_agent {
@@ -158,7 +158,7 @@ impl Said {
 }
 
 /// What the request says of the visit, but for the visitor and the page.
-fn visit<'a>(call: &Call, said: &'a Said, asker: &'a Asker) -> Visit<'a> {
+pub(super) fn visit<'a>(call: &Call, said: &'a Said, asker: &'a Asker) -> Visit<'a> {
     Visit {
         visitor: "",
         session: asker.session.as_deref(),
@@ -171,7 +171,11 @@ fn visit<'a>(call: &Call, said: &'a Said, asker: &'a Asker) -> Visit<'a> {
 }
 
 /// The visitor of our cookie, else the one that the page names.
-fn known_visitor(visit: &Visit<'_>, admitted: Admitted, asker: &Asker) -> Option<String> {
+pub(super) fn known_visitor(
+    visit: &Visit<'_>,
+    admitted: Admitted,
+    asker: &Asker,
+) -> Option<String> {
     let cookie = visit
         .cookie(VISITOR_COOKIE)
         .filter(|_| admitted.is_same_site);

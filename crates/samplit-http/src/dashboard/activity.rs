@@ -68,6 +68,7 @@ fn place(entry: &Activity) -> Option<String> {
         "experiment" => Some(format!("/experiments/{id}")),
         "installation" => Some(format!("/installations/{id}")),
         "key" if entry.action != "key.revoked" => Some(format!("/keys/{id}")),
+        "lead" if entry.action != "lead.erased" => Some(format!("/leads/{id}")),
         "webhook" if entry.action != "webhook.deleted" => Some(format!("/webhooks/{id}")),
         _ => None,
     }
@@ -113,6 +114,8 @@ fn action(entry: &Activity) -> &str {
         "installation.verified" => "found the snippet on a site",
         "installation.signing_secret_made" => "made a signing secret for a site",
         "editor.link_created" => "made a link that opens the picker",
+        "lead.changed" => "changed a lead",
+        "lead.erased" => "erased a lead",
         "shop.requested" => "asked to connect a shop",
         "shop.connected" => "connected a shop",
         "shop.removed" => "removed a shop",
@@ -154,11 +157,13 @@ fn detail(entry: &Activity) -> String {
         (Some(before), Some(after)) if before != after => Some(format!("{before} to {after}")),
         (_, role) => role.map(str::to_owned),
     };
+    let status = text("status_before").zip(text("status"));
     let parts = [
         list("fields"),
         list("events").map(|events| format!("hears of {events}")),
         list("scopes").map(|scopes| format!("may {scopes}")),
         role,
+        status.map(|(before, after)| format!("{before} to {after}")),
         text("with").map(|with| format!("by {with}")),
         text("kind").map(|kind| kind.replace('_', " ")),
         text("event").map(str::to_owned),

@@ -17,6 +17,7 @@ mod installations;
 mod join;
 mod keys;
 pub(crate) mod layout;
+mod leads;
 pub(crate) mod list;
 pub(crate) mod notice;
 mod outlook;

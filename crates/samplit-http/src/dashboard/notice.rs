@@ -67,6 +67,10 @@ const TEXTS: &[(&str, &str)] = &[
     ("installation_disabled", "The installation is disabled."),
     ("installation_enabled", "The installation works again."),
     ("shop_disconnected", "The shop is disconnected."),
+    // Leads.
+    ("lead_moved", "The lead has moved on."),
+    ("lead_noted", "The note is saved."),
+    ("lead_erased", "The lead was erased."),
     // Webhooks.
     ("webhook_saved", "The webhook was changed."),
     ("webhook_on", "The webhook is on."),

@@ -5,7 +5,7 @@ use samplit_domain::Transition;
 
 use super::{
     activity, backtest, door, exclusions, experiment, experiments, installations, join, keys,
-    overview, planner, settings, users, visitors, webhooks,
+    leads, overview, planner, settings, users, visitors, webhooks,
 };
 use crate::router::{Handler, Route};
 
@@ -137,6 +137,9 @@ pub(crate) fn table() -> Vec<Route> {
         }),
         shown("/exclusions", |call| Box::pin(exclusions::show(call))),
         sent("/exclusions", |call| Box::pin(exclusions::change(call))),
+        shown("/leads", |call| Box::pin(leads::list(call))),
+        shown("/leads/{lead_id}", |call| Box::pin(leads::show(call))),
+        sent("/leads/{lead_id}", |call| Box::pin(leads::change(call))),
         shown("/visitors", |call| Box::pin(visitors::show(call))),
         long(sent("/visitors", |call| Box::pin(visitors::erase(call)))),
         shown("/forecast", |call| Box::pin(planner::show(call))),

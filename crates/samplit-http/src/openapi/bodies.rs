@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use samplit_domain::{
     ElementId, ElementType, ExclusionKind, ExperimentId, ExperimentType, FunnelCondition,
     FunnelEdgeId, FunnelNodeId, FunnelNodeType, GoalKind, GoalTrigger, Hypothesis,
-    InstallationStatus, Mode, Platform, PolicyKind, Role, Scope, SelectorType, StoppingRule,
-    Strategy, VariantId, WebhookEvent,
+    InstallationStatus, LeadStatus, Mode, Platform, PolicyKind, Role, Scope, SelectorType,
+    StoppingRule, Strategy, VariantId, WebhookEvent,
 };
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -444,6 +444,44 @@ pub(super) enum PageEventBody {
         element_id: ElementId,
         url: String,
     },
+}
+
+/// What somebody leaves in a form on a page.
+#[derive(ToSchema)]
+pub(super) struct NewLead {
+    /// The public token of the installation.
+    token: String,
+    /// The page with the form.
+    url: String,
+    visitor_id: Option<String>,
+    /// The same one is the same lead.
+    submission_id: Option<String>,
+    /// What the form is called.
+    form: Option<String>,
+    /// It or `phone` has to be there.
+    email: Option<String>,
+    name: Option<String>,
+    company: Option<String>,
+    #[schema(example = "+49 30 901820")]
+    phone: Option<String>,
+    message: Option<String>,
+    utm_source: Option<String>,
+    utm_medium: Option<String>,
+    utm_campaign: Option<String>,
+    utm_term: Option<String>,
+    utm_content: Option<String>,
+    /// What else the form asks: texts.
+    #[schema(value_type = Option<Object>)]
+    fields: Option<Json>,
+    /// Nobody sees it, so only programs fill it in; nothing is stored then.
+    website: Option<String>,
+}
+
+/// What of a lead is to be otherwise.
+#[derive(ToSchema)]
+pub(super) struct LeadChange {
+    status: Option<LeadStatus>,
+    note: Option<String>,
 }
 
 /// The shop that is to be connected.

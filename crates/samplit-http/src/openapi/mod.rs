@@ -43,6 +43,10 @@ const SECTIONS: [(&str, &str); 11] = [
         operations::SITES,
         "Installations on sites, what their pages ask, and shops.",
     ),
+    (
+        operations::LEADS,
+        "What people leave in forms on sites, and what becomes of it.",
+    ),
     (operations::EXCLUSIONS, "Rules that keep visits out."),
     (operations::WEBHOOKS, "News that are sent to other servers."),
     (

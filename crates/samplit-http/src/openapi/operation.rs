@@ -45,6 +45,8 @@ pub(crate) struct Operation {
     refusals: BTreeMap<u16, Vec<&'static str>>,
     /// What a refusal looks like, where it is no problem document.
     refusal: Option<Json>,
+    /// Whether a refusal may be a page as well.
+    has_pages: bool,
     /// Schemas by their names.
     pub(super) components: Vec<(String, Json)>,
     /// The names of components that stand in request bodies.
@@ -84,6 +86,7 @@ pub(super) fn operation(
         answers: BTreeMap::new(),
         refusals: BTreeMap::new(),
         refusal: None,
+        has_pages: false,
         components: Vec::new(),
         asked: Vec::new(),
         #[cfg(test)]
@@ -293,6 +296,16 @@ impl Operation {
         self.takes_json()
     }
 
+    /// The same as a form that a browser sends by itself, by the schema `schema`; it is refused with a page.
+    pub(super) fn or_form(mut self, schema: &Json) -> Self {
+        if let Some(body) = &mut self.body {
+            let form = json!({"schema": schema});
+            body["content"]["application/x-www-form-urlencoded"] = form;
+        }
+        self.has_pages = true;
+        self
+    }
+
     /// A body by the schema `schema`, which another protocol defines.
     pub(super) fn foreign_body(mut self, content_type: &str, schema: &Json) -> Self {
         self.body = Some(json!({
@@ -419,7 +432,7 @@ impl Operation {
             responses.insert(status.to_string(), answer);
         }
         for (status, codes) in self.refusals {
-            let problem = json!({"application/problem+json": {"schema": {
+            let mut problem = json!({"application/problem+json": {"schema": {
                 "allOf": [
                     {"$ref": "#/components/schemas/Problem"},
                     {"type": "object", "properties": {
@@ -428,6 +441,9 @@ impl Operation {
                     }},
                 ],
             }}});
+            if self.has_pages {
+                problem["text/html"] = json!({"schema": {"type": "string"}});
+            }
             // What the router refuses has the shape of problems everywhere.
             let content = match &self.refusal {
                 None => problem,
@@ -504,7 +520,7 @@ const fn describe(status: u16) -> &'static str {
         201 => "made",
         202 => "taken on",
         204 => "done; there is nothing to say",
-        302 => "go there",
+        302 | 303 => "go there",
         400 => "the body cannot be read",
         401 => "nobody known asks",
         403 => "who asks may not",

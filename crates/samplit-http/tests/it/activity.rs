@@ -23,7 +23,7 @@ use crate::browser::{Browser, PASSWORD, setup_token, token_of};
 use crate::support::{Server, draft, signer};
 
 /// Routes that take something in and change nothing that is managed.
-const NO_CHANGE: [(&str, &str); 15] = [
+const NO_CHANGE: [(&str, &str); 16] = [
     // Traffic: the trail says what was decided.
     ("POST", "/v1/experiments/{id}/assign"),
     ("POST", "/v1/experiments/{id}/assign/batch"),
@@ -33,6 +33,7 @@ const NO_CHANGE: [(&str, &str); 15] = [
     ("POST", "/ofrep/v1/evaluate/flags"),
     ("POST", "/v1/page"),
     ("POST", "/v1/events"),
+    ("POST", "/v1/leads"),
     ("POST", "/integrations/wordpress/orders"),
     // Shops tell of orders; that one was taken out is noted, see the tests of Shopify.
     ("POST", "/integrations/shopify/webhooks"),
@@ -367,6 +368,19 @@ async fn every_change_is_noted_in_the_request_that_made_it() {
         walk.step(route, &format!("{path}{rest}"), body, &[action])
             .await;
     }
+
+    // A form on it, and what becomes of the lead.
+    let form = json!({"token": site["token"], "url": "https://shop.test/", "email": "ada@b.test"});
+    let from = [("origin", "https://shop.test")];
+    let sent = elsewhere.ask_with(post.clone(), "/v1/leads", &form, &from);
+    assert_eq!(sent.await.summary(), "202");
+    let lead = walk.browser.get("/v1/leads").await.json();
+    let lead = format!("/v1/leads/{}", id(&lead["data"][0]));
+    let change = (patch.clone(), "/v1/leads/{lead_id}");
+    let body = json!({"status": "contacted", "note": "ada called"});
+    walk.step(change, &lead, body, &[A::LeadChanged]).await;
+    let gone = (delete.clone(), "/v1/leads/{lead_id}");
+    walk.step(gone, &lead, Json::Null, &[A::LeadErased]).await;
 
     // An experiment, edited on the page, too.
     let create = (post.clone(), "/v1/experiments");

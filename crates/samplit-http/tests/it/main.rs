@@ -21,6 +21,7 @@ mod fuzz;
 mod idempotency;
 mod insight;
 mod installations;
+mod leads;
 mod live;
 mod ofrep;
 mod ofrep_providers;

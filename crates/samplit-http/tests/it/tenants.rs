@@ -89,6 +89,12 @@ impl Tenant {
         made(&browser, &format!("{path}/assign"), &visit).await;
         let site = json!({"name": "Site", "domain": "their.example", "platform": "wordpress"});
         let site = made(&browser, "/v1/installations", &site).await;
+        let form = json!({"token": site["token"], "url": "https://their.example/", "email": "lead@their.example"});
+        let from = [("origin", "https://their.example")];
+        let path = "/v1/leads";
+        let sent = browser.ask_with(Method::POST, path, &form, &from).await;
+        assert!(sent.status.is_success(), "{}", sent.text());
+        let lead = browser.get(path).await.json();
         let rule = json!({"kind": "ip", "value": "192.0.2.77"});
         let rule = made(&browser, "/v1/exclusions", &rule).await;
         let funnel = json!({"name": "their-funnel", "nodes": [{"type": "page"}]});
@@ -105,6 +111,7 @@ impl Tenant {
             ("token", site["token"].as_str().unwrap().to_owned()),
             ("exclusion_id", id(&rule)),
             ("funnel_id", id(&funnel)),
+            ("lead_id", id(&lead["data"][0])),
             ("webhook_id", id(&hook)),
             ("delivery_id", id(&told["data"][0])),
             ("user_id", user),
@@ -144,6 +151,7 @@ impl Tenant {
             "/ofrep/v1/evaluate/flags/{key}" => json!({"context": {"targetingKey": "v"}}),
             "/v1/exclusions/{exclusion_id}" => json!({"is_active": false}),
             "/v1/funnels/{funnel_id}" => json!({"name": "taken over"}),
+            "/v1/leads/{lead_id}" => json!({"status": "lost"}),
             "/v1/users/{user_id}" => json!({"disabled": true}),
             "/v1/webhooks/{webhook_id}" => json!({"is_enabled": false}),
             "/v1/experiments/{id}/preview" => {

@@ -264,6 +264,7 @@ fn goal_to_api(goal: &mut Map<String, Json>) {
         Some("click" | "submit") => "selector",
         Some("page_view") => "url",
         Some("event") => "name",
+        Some("lead") => "form",
         _ => {
             goal.remove("trigger");
             return;
@@ -435,6 +436,20 @@ mod tests {
             "goals": [{ "name": "buy", "trigger": { "type": "page_view", "url": "https://a.test/b" } }],
         });
         assert_eq!(to_api(form).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_trigger_keeps_the_fields_of_its_kind() {
+        let mut form = json!({ "goals": [{
+            "name": "contact",
+            "trigger": { "type": "lead", "form": "contact", "url": "x", "selector": {"type": "css"} },
+        }] });
+        let expected = json!({ "type": "lead", "form": "contact" });
+        let sent = to_api(form.clone()).unwrap();
+        assert_eq!(sent["goals"][0]["trigger"], expected);
+        form["goals"][0]["trigger"]["type"] = json!("");
+        let sent = to_api(form).unwrap();
+        assert_eq!(sent["goals"][0].get("trigger"), None);
     }
 
     #[test]

@@ -204,6 +204,7 @@ impl FormPage<'_> {
             Self::choice("submit", "A form is sent", ""),
             Self::choice("page_view", "A page is seen", ""),
             Self::choice("event", "An event of the page", ""),
+            Self::choice("lead", "A form that leaves a lead", ""),
         ]
     }
 

@@ -4,6 +4,7 @@ mod accounts;
 mod experiments;
 mod files;
 mod funnels;
+mod leads;
 mod results;
 mod sites;
 mod trail;
@@ -20,6 +21,7 @@ pub(super) const TRAIL: &str = "Trail";
 pub(super) const FLAGS: &str = "Flags";
 pub(super) const FUNNELS: &str = "Funnels";
 pub(super) const SITES: &str = "Sites";
+pub(super) const LEADS: &str = "Leads";
 pub(super) const EXCLUSIONS: &str = "Exclusions";
 pub(super) const WEBHOOKS: &str = "Webhooks";
 pub(super) const ACCOUNTS: &str = "Accounts";
@@ -32,6 +34,7 @@ pub(super) fn all() -> Vec<Operation> {
         trail::operations(),
         funnels::operations(),
         sites::operations(),
+        leads::operations(),
         webhooks::operations(),
         accounts::operations(),
         files::operations(),
