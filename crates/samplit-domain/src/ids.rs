@@ -106,3 +106,7 @@ id!(
     /// A row of `activity_log`.
     ActivityId
 );
+id!(
+    /// A row of `subscriptions`.
+    SubscriptionId
+);

@@ -15,9 +15,11 @@ mod ids;
 mod installation;
 mod key;
 mod lifecycle;
+mod onboarding;
 mod origin;
 mod page_event;
 mod page_pattern;
+mod plan;
 mod selector;
 mod stopping;
 mod trigger;
@@ -40,17 +42,22 @@ pub use facts::Visit;
 pub use hypothesis::Hypothesis;
 pub use ids::{
     ActivityId, ApiKeyId, AssignmentId, ElementId, EntryId, ExcludedSessionId, ExclusionId,
-    ExperimentId, GoalId, InstallationId, LinkId, SessionId, UserId, VariantId, WebhookDeliveryId,
-    WebhookId, WebhookMessageId,
+    ExperimentId, GoalId, InstallationId, LinkId, SessionId, SubscriptionId, UserId, VariantId,
+    WebhookDeliveryId, WebhookId, WebhookMessageId,
 };
 pub use installation::{
     Installation, InstallationDraft, InstallationStatus, MAX_HIDE_TIMEOUT_MS, Platform,
 };
 pub use key::MAX_KEY;
 pub use lifecycle::{IllegalTransition, Status, Transition};
+pub use onboarding::{Onboarding, OnboardingStep, StepsDone};
 pub use origin::{MalformedOrigin, Origin};
 pub use page_event::{Happened, MAX_PAGE_EVENTS, PageEvent};
 pub use page_pattern::{PagePattern, page_name};
+pub use plan::{
+    LimitWarning, Limits, Plan, Resource, SELF_HOSTED, Subscription, SubscriptionStatus, Usage,
+    WarningLevel, month_of,
+};
 pub use selector::{ElementType, MAX_SELECTOR, Selector, SelectorType};
 pub use stopping::{Stopping, StoppingRule};
 pub use trigger::GoalTrigger;

@@ -23,7 +23,9 @@ pub mod installations;
 pub mod keys;
 mod meter;
 mod notify;
+pub mod onboarding;
 pub mod overview;
+pub mod plans;
 pub mod schema;
 pub mod selector_misses;
 mod server;
@@ -32,8 +34,10 @@ mod settings;
 pub mod shops;
 mod statement;
 pub mod statistics;
+pub mod subscriptions;
 mod tls;
 pub mod trail;
+pub mod usage;
 pub mod users;
 pub mod webhook_outbox;
 pub mod webhooks;
@@ -66,13 +70,17 @@ pub fn statements() -> Vec<Statement> {
         idempotency::STATEMENTS,
         installations::STATEMENTS,
         keys::STATEMENTS,
+        onboarding::STATEMENTS,
         overview::STATEMENTS,
+        plans::STATEMENTS,
         schema::STATEMENTS,
         selector_misses::STATEMENTS,
         sessions::STATEMENTS,
         shops::STATEMENTS,
         statistics::STATEMENTS,
+        subscriptions::STATEMENTS,
         trail::STATEMENTS,
+        usage::STATEMENTS,
         webhook_outbox::STATEMENTS,
         webhooks::STATEMENTS,
         users::STATEMENTS,

@@ -34,7 +34,9 @@ pub(crate) enum Section {
     Settings,
     Keys,
     Webhooks,
+    Plan,
     Users,
+    Plans,
     Activity,
 }
 
@@ -56,7 +58,9 @@ const GROUPS: [(&str, &[Section]); 4] = [
             Section::Settings,
             Section::Keys,
             Section::Webhooks,
+            Section::Plan,
             Section::Users,
+            Section::Plans,
             Section::Activity,
         ],
     ),
@@ -75,7 +79,9 @@ impl Section {
             Self::Settings => "Settings",
             Self::Keys => "API keys",
             Self::Webhooks => "Webhooks",
+            Self::Plan => "Plan",
             Self::Users => "Users",
+            Self::Plans => "Plans",
             Self::Activity => "Activity",
         }
     }
@@ -93,14 +99,16 @@ impl Section {
             Self::Settings => "/settings",
             Self::Keys => "/keys",
             Self::Webhooks => "/webhooks",
+            Self::Plan => "/plan",
             Self::Users => "/users",
+            Self::Plans => "/plans",
             Self::Activity => "/activity",
         }
     }
 
     /// Whether clients have no use for it.
     const fn is_for_admins(self) -> bool {
-        matches!(self, Self::Users)
+        matches!(self, Self::Users | Self::Plans)
     }
 }
 

@@ -19,9 +19,11 @@ mod keys;
 pub(crate) mod layout;
 pub(crate) mod list;
 pub(crate) mod notice;
+mod onboarding;
 mod outlook;
 mod overview;
 mod planner;
+mod plans;
 pub(crate) mod refusal;
 pub(crate) mod routes;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod accounts;
 mod experiments;
 mod files;
+mod plans;
 mod results;
 mod sites;
 mod trail;
@@ -31,6 +32,7 @@ pub(super) fn all() -> Vec<Operation> {
         sites::operations(),
         webhooks::operations(),
         accounts::operations(),
+        plans::operations(),
         files::operations(),
     ]
     .into_iter()
@@ -57,6 +59,10 @@ impl Section {
 
     fn post(self, path: &'static str, summary: &'static str) -> Operation {
         operation(Method::POST, path, self.0, summary)
+    }
+
+    fn put(self, path: &'static str, summary: &'static str) -> Operation {
+        operation(Method::PUT, path, self.0, summary)
     }
 
     fn patch(self, path: &'static str, summary: &'static str) -> Operation {
