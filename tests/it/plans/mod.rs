@@ -94,7 +94,7 @@ impl Stage {
     /// Somebody's activity of one kind, oldest first, as JSON of its details.
     async fn noted(&self, who: &Principal, action: &str) -> Vec<serde_json::Value> {
         let noted =
-            "SELECT detail FROM activity_log WHERE action = $1 AND user_id = $2 ORDER BY id";
+            "SELECT detail FROM activity_log WHERE action = $1 AND user_id = $2 ORDER BY ctid";
         let user = who.user_id.unwrap().0;
         let rows = self.client.query(noted, &[&action, &user]).await.unwrap();
         rows.iter().map(|row| row.get(0)).collect()
