@@ -5,5 +5,6 @@ mod desk;
 mod door;
 mod experiment;
 mod forms;
+mod onboarding;
 mod pages;
 mod people;

@@ -157,12 +157,12 @@ async fn each_level_of_a_limit_is_noted_once_a_month() {
         noted.iter().map(short).collect::<Vec<_>>()
     };
     stage.visit(&running, 0..7).await;
-    assert_eq!(look().await, [json!(0); 0]);
+    assert!(look().await.is_empty());
     stage.visit(&running, 7..8).await;
     let near = json!(["monthly_visitors", 80, 8]);
-    assert_eq!(look().await, [near.clone()]);
+    assert_eq!(look().await, std::slice::from_ref(&near));
     stage.visit(&running, 8..9).await;
-    assert_eq!(look().await, [near.clone()]);
+    assert_eq!(look().await, std::slice::from_ref(&near));
     stage.visit(&running, 9..15).await;
     stage.started(ana, &[2]).await;
     let reached = [

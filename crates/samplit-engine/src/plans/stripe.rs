@@ -180,8 +180,10 @@ impl Engine {
         if !signature::holds(&secret.0, hook.signature, hook.body, now) {
             return Err(ErrorKind::BadSignature.into());
         }
-        let event: EventJson = serde_json::from_slice(hook.body).map_err(no_event)?;
-        let news = News::read(&event.r#type, event.data.object).map_err(no_event)?;
+        let event: EventJson =
+            serde_json::from_slice(hook.body).map_err(|error| no_event(&error))?;
+        let news =
+            News::read(&event.r#type, event.data.object).map_err(|error| no_event(&error))?;
         let kind = event.r#type.as_str();
         let Some(news) = &news else {
             tracing::debug!(kind, "an event of Stripe that is none of ours");
@@ -220,7 +222,7 @@ impl Engine {
 }
 
 /// What is signed and yet no event.
-fn no_event(error: serde_json::Error) -> Error {
+fn no_event(error: &serde_json::Error) -> Error {
     let mut violations = Violations::default();
     violations.add("", "malformed", format!("is no event of Stripe: {error}"));
     violations.into()

@@ -78,9 +78,15 @@ async fn perform(
     changed: Option<&str>,
 ) -> Result<(), Problem> {
     let engine = &call.app.engine;
-    let draft = form.json().and_then(read_plan)?;
     let typed = form.extra("name").unwrap_or_default().trim();
     let name = changed.unwrap_or(typed);
+    let draft = form.json().and_then(read_plan).map_err(|mut problem| {
+        // What is wrong with the name is said along with the rest.
+        let mut violations = Violations::default();
+        violations.key("name", name);
+        problem.errors.splice(0..0, violations.0);
+        problem
+    })?;
     if changed.is_none() {
         // Who makes a plan does not mean to change another one.
         let mut plans = engine.plans(&who.principal).await?.into_iter();
