@@ -53,6 +53,14 @@ words! {
     }
 }
 
+impl SubscriptionStatus {
+    /// Whether it is over, for good: another one may begin.
+    #[must_use]
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Canceled | Self::IncompleteExpired)
+    }
+}
+
 /// What an account may have; `None`: as much as it likes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -259,15 +267,15 @@ impl Subscription {
     /// Whether Stripe says what becomes of it, and nobody else.
     #[must_use]
     pub fn is_managed(&self) -> bool {
-        self.provider_subscription_id.is_some() && self.status != SubscriptionStatus::Canceled
+        self.provider_subscription_id.is_some() && !self.status.is_over()
     }
 
-    /// Takes in that the subscription is `status` as of `at`, if nothing newer was said. What is cancelled
-    /// never comes back, so that counts whatever was said since.
+    /// Takes in that the subscription is `status` as of `at`, if nothing newer was said. What is over never
+    /// comes back, so that this counts whatever was said since.
     pub fn take_status(&mut self, status: SubscriptionStatus, at: OffsetDateTime) {
         let is_newest = self.provider_status_at.is_none_or(|known| at >= known);
-        let is_news = is_newest || status == SubscriptionStatus::Canceled;
-        if is_news && self.status != SubscriptionStatus::Canceled {
+        let is_news = is_newest || status.is_over();
+        if is_news && !self.status.is_over() {
             self.status = status;
             self.provider_status_at = Some(at);
         }

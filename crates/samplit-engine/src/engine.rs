@@ -37,8 +37,8 @@ impl Engine {
     }
 
     /// Opens an engine and lets it work: it follows changes made by other processes, completes
-    /// experiments that registered so, seals, signs, delivers webhooks, and notes who comes near to a limit of a plan. Before it answers anything, it holds every
-    /// trail that is not what was exported of it.
+    /// experiments that registered so, seals, signs, delivers webhooks, and notes who comes near to a limit
+    /// of a plan. Before it answers anything, it holds every trail that is not what was exported of it.
     ///
     /// # Errors
     /// When the database does not answer, and
