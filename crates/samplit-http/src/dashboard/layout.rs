@@ -79,7 +79,7 @@ impl Section {
             Self::Settings => "Settings",
             Self::Keys => "API keys",
             Self::Webhooks => "Webhooks",
-            Self::Plan => "Plan",
+            Self::Plan => "Your plan",
             Self::Users => "Users",
             Self::Plans => "Plans",
             Self::Activity => "Activity",

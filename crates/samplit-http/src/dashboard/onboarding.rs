@@ -35,10 +35,12 @@ impl Checklist {
         let next = of.next();
         let item = |&step: &OnboardingStep| {
             let (title, text, action) = words(step);
+            // Before its turn a site cannot be checked, and no draft be started.
+            let can_wait = matches!(step, OnboardingStep::Verify | OnboardingStep::Complete);
             Item {
                 title,
                 text,
-                action,
+                action: action.filter(|_| next == Some(step) || !can_wait),
                 done: of
                     .done
                     .get(&step)

@@ -78,7 +78,8 @@ async fn a_plan_is_sold_used_up_and_told_of() {
     assert_eq!(listed["data"][0]["email"], "ana@example.org");
     let page = ana.get("/").await;
     assert!(
-        page.text().contains("All of the running experiments"),
+        page.text()
+            .contains("1 of 1 running experiments: your plan is used up"),
         "{}",
         page.text()
     );

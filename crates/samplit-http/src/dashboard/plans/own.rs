@@ -2,7 +2,7 @@
 
 use askama::Template;
 use hyper::StatusCode;
-use samplit_domain::{Resource, WarningLevel};
+use samplit_domain::{Resource, Role, WarningLevel};
 use samplit_engine::PlanUse;
 
 use super::{Warnings, noun, plan_of, state};
@@ -68,10 +68,14 @@ pub(crate) async fn show(call: Call) -> Result<Reply, Problem> {
             },
         }
     };
+    // A client has the one seat that it sits on.
+    let counts_seats = who.user.role == Role::Admin;
+    let shown = Resource::ALL.iter();
+    let shown = shown.filter(|resource| **resource != Resource::Seats || counts_seats);
     let page = PlanPage {
         frame: Frame::new(&call, &who, Section::Plan, "Plan"),
         warnings: Warnings::new(of.warnings.clone(), false),
-        bars: Resource::ALL.iter().map(bar).collect(),
+        bars: shown.map(bar).collect(),
         of,
     };
     Ok(html(StatusCode::OK, &page))
