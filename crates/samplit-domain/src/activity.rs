@@ -113,6 +113,18 @@ words! {
         WebhookReplayed => "webhook.replayed",
         /// It takes nothing any more, and was switched off for that.
         WebhookSwitchedOff => "webhook.switched_off",
+        /// A plan was made or changed.
+        PlanSaved => "plan.saved",
+        /// Much of a limit of the plan is used, or all of it.
+        PlanLimitNear => "plan.limit_near",
+        /// An admin put an account on a plan.
+        SubscriptionSet => "subscription.set",
+        /// Stripe said something new of a subscription.
+        SubscriptionChanged => "subscription.changed",
+        /// The checklist of a new account was put away.
+        OnboardingDismissed => "onboarding.dismissed",
+        /// It was taken out again.
+        OnboardingReopened => "onboarding.reopened",
     }
 }
 

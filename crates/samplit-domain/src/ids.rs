@@ -122,3 +122,7 @@ id!(
     /// A row of `leads`.
     LeadId
 );
+id!(
+    /// A row of `subscriptions`.
+    SubscriptionId
+);

@@ -17,9 +17,11 @@ mod installation;
 mod key;
 mod lead;
 mod lifecycle;
+mod onboarding;
 mod origin;
 mod page_event;
 mod page_pattern;
+mod plan;
 mod selector;
 mod stopping;
 mod trigger;
@@ -48,7 +50,7 @@ pub use hypothesis::Hypothesis;
 pub use ids::{
     ActivityId, ApiKeyId, AssignmentId, ElementId, EntryId, ExcludedSessionId, ExclusionId,
     ExperimentId, FunnelEdgeId, FunnelId, FunnelNodeId, GoalId, InstallationId, LeadId, LinkId,
-    SessionId, UserId, VariantId, WebhookDeliveryId, WebhookId, WebhookMessageId,
+    SessionId, SubscriptionId, UserId, VariantId, WebhookDeliveryId, WebhookId, WebhookMessageId,
 };
 pub use installation::{
     Installation, InstallationDraft, InstallationStatus, MAX_HIDE_TIMEOUT_MS, Platform,
@@ -56,9 +58,14 @@ pub use installation::{
 pub use key::MAX_KEY;
 pub use lead::{Lead, LeadDraft, LeadStatus, MAX_FORM_NAME, MAX_LEAD_TEXT, Utm};
 pub use lifecycle::{IllegalTransition, Status, Transition};
+pub use onboarding::{Onboarding, OnboardingStep, StepsDone};
 pub use origin::{MalformedOrigin, Origin};
 pub use page_event::{Happened, MAX_PAGE_EVENTS, PageEvent};
 pub use page_pattern::{PagePattern, page_name};
+pub use plan::{
+    LimitWarning, Limits, Plan, Resource, SELF_HOSTED, Subscription, SubscriptionStatus, Usage,
+    WarningLevel, month_of,
+};
 pub use selector::{ElementType, MAX_SELECTOR, Selector, SelectorType};
 pub use stopping::{Stopping, StoppingRule};
 pub use trigger::GoalTrigger;

@@ -9,6 +9,7 @@ use samplit_domain::Clock;
 
 use crate::accounts::Mailing;
 use crate::checkpoints::CheckpointSink;
+use crate::plans::StripeSecret;
 use crate::secret::Secret;
 use crate::shops::ShopifyApp;
 use crate::source::{Entropy, SystemClock, SystemEntropy};
@@ -55,6 +56,10 @@ pub struct EngineConfig {
     pub secret: Option<Secret>,
     /// The app at Shopify that shops install; none: what needs it is refused as `no_shopify`.
     pub shopify: Option<ShopifyApp>,
+    /// What Stripe signs with what it tells of subscriptions; none: it is not listened to.
+    pub stripe_secret: Option<StripeSecret>,
+    /// How often it is looked for accounts that come near to a limit of their plan.
+    pub plans_every: Duration,
     /// Posts what endpoints are to hear; none, and without a secret: it waits for another engine.
     pub webhook_sender: Option<Arc<dyn WebhookSender>>,
     /// How often it is looked for what endpoints are to hear; what happens here is said at once.
@@ -89,6 +94,8 @@ impl EngineConfig {
             shutdown_timeout: Duration::from_secs(10),
             secret: None,
             shopify: None,
+            stripe_secret: None,
+            plans_every: Duration::from_secs(60),
             webhook_sender: None,
             webhook_every: Duration::from_secs(2),
             mail: None,

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::core::Core;
 use crate::writer::Writer;
-use crate::{EngineConfig, Error, Secret, auto_complete, checkpoints, live};
+use crate::{EngineConfig, Error, Secret, auto_complete, checkpoints, live, plans};
 
 /// The use cases of Samplit over one database. Cheap to clone; any number of engines may run over
 /// the same database at once, in one process or in many.
@@ -37,8 +37,8 @@ impl Engine {
     }
 
     /// Opens an engine and lets it work: it follows changes made by other processes, completes
-    /// experiments that registered so, seals, signs, and delivers webhooks. Before it answers anything, it holds every
-    /// trail that is not what was exported of it.
+    /// experiments that registered so, seals, signs, delivers webhooks, and notes who comes near to a limit
+    /// of a plan. Before it answers anything, it holds every trail that is not what was exported of it.
     ///
     /// # Errors
     /// When the database does not answer, and
@@ -51,6 +51,7 @@ impl Engine {
         let config = &engine.core.config;
         let checkpoint = config.checkpoint_every;
         let (refresh, complete) = (config.refresh_every, config.complete_every);
+        let look = config.plans_every;
         let core = Arc::downgrade(&engine.core);
         if config.webhook_sender.is_some() && config.secret.is_some() {
             let every = config.webhook_every;
@@ -63,6 +64,7 @@ impl Engine {
                 Weak::clone(&writer),
                 complete,
             )),
+            tokio::spawn(plans::watch(Weak::clone(&core), look)),
             tokio::spawn(checkpoints::watch(core, writer, checkpoint)),
         ]);
         Ok(engine)

@@ -353,6 +353,12 @@ impl Call {
         flag.expect("the pattern of the route has {key}")
     }
 
+    /// The plan of the path.
+    pub(crate) fn plan(&self) -> &str {
+        let plan = self.ids.plan.as_deref();
+        plan.expect("the pattern of the route has {name}")
+    }
+
     /// The experiment of the path.
     pub(crate) fn experiment_id(&self) -> ExperimentId {
         self.ids

@@ -61,6 +61,8 @@ pub(crate) struct PathIds {
     pub(crate) asset: Option<String>,
     /// `{hook}`, the secret of an address for hooks
     pub(crate) hook: Option<String>,
+    /// `{name}`, of a plan; any text
+    pub(crate) plan: Option<String>,
 }
 
 /// A pattern with everything that answers it.
@@ -161,9 +163,8 @@ impl PathRoutes {
             user: id(params, "user_id", "user")?,
             session: id(params, "session_id", "session")?,
             api_key: id(params, "key_id", "API key")?,
-            flag: params
-                .get("key")
-                .map(|key| percent_decode_str(key).decode_utf8_lossy().into_owned()),
+            flag: text(params, "key"),
+            plan: text(params, "name"),
             token: params.get("token").map(str::to_owned),
             funnel: id(params, "funnel_id", "funnel")?,
             webhook: id(params, "webhook_id", "webhook")?,
@@ -189,6 +190,12 @@ fn id<T: std::str::FromStr>(
     let text = percent_decode_str(raw).decode_utf8_lossy();
     let id = text.parse().map_err(|_| Problem::not_found(noun))?;
     Ok(Some(id))
+}
+
+/// Any text of the path.
+fn text(params: &matchit::Params<'_, '_>, name: &str) -> Option<String> {
+    let raw = params.get(name)?;
+    Some(percent_decode_str(raw).decode_utf8_lossy().into_owned())
 }
 
 /// A visitor of the path, by the rules that visitors have everywhere.

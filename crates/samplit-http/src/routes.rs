@@ -7,9 +7,9 @@ use samplit_engine::Export;
 use crate::{
     api::{
         account, activity, audit, custody, editor, exclusions, experiments, exports, forecast,
-        funnels, installations, keys, lead_capture, leads, ofrep, pages, preview, proofs,
-        registration, results, segments, selector_misses, session, shops, timeline, users, visits,
-        webhooks, what_if,
+        funnels, installations, keys, lead_capture, leads, ofrep, onboarding, pages, plans,
+        preview, proofs, registration, results, segments, selector_misses, session, shops,
+        timeline, users, visits, webhooks, what_if,
     },
     cors,
     dashboard::{self, assets},
@@ -60,6 +60,13 @@ fn get(pattern: &'static str, handler: Handler) -> Route {
 fn post(pattern: &'static str, handler: Handler) -> Route {
     Route {
         method: Method::POST,
+        ..get(pattern, handler)
+    }
+}
+
+fn put(pattern: &'static str, handler: Handler) -> Route {
+    Route {
+        method: Method::PUT,
         ..get(pattern, handler)
     }
 }
@@ -413,6 +420,25 @@ fn api_table() -> Vec<Route> {
         }),
         delete("/v1/keys/{key_id}", |call| Box::pin(keys::revoke(call))),
         get("/v1/activity", |call| Box::pin(activity::list(call))),
+        get("/v1/plans", |call| Box::pin(plans::list(call))),
+        put("/v1/plans/{name}", |call| Box::pin(plans::save(call))),
+        get("/v1/subscription", |call| Box::pin(plans::own(call))),
+        get("/v1/subscriptions", |call| {
+            Box::pin(plans::subscriptions(call))
+        }),
+        put("/v1/users/{user_id}/subscription", |call| {
+            Box::pin(plans::set(call))
+        }),
+        post("/integrations/stripe/webhooks", |call| {
+            Box::pin(plans::stripe_hook(call))
+        }),
+        get("/v1/onboarding", |call| Box::pin(onboarding::show(call))),
+        post("/v1/onboarding/dismiss", |call| {
+            Box::pin(onboarding::dismiss(call, true))
+        }),
+        post("/v1/onboarding/reopen", |call| {
+            Box::pin(onboarding::dismiss(call, false))
+        }),
         get("/s/{token}.js", |call| Box::pin(snippet::script(call))),
         get("/live/{id}", |call| Box::pin(page::live(call))),
         get("/docs", |_call| Box::pin(async { Ok(openapi::docs()) })),
@@ -484,6 +510,7 @@ mod tests {
                 .replace("{delivery_id}", "$DELIVERY")
                 .replace("{lead_id}", "$LEAD")
                 .replace("{user_id}", "$USER_ID")
+                .replace("{name}", "$TIER")
                 .replace("{session_id}", "$SESSION")
                 .replace("{key_id}", "$KEY_ID")
                 .replace("{key}", "$FLAG")

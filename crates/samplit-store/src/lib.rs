@@ -26,7 +26,9 @@ pub mod leads;
 mod like;
 mod meter;
 mod notify;
+pub mod onboarding;
 pub mod overview;
+pub mod plans;
 pub mod schema;
 pub mod selector_misses;
 mod server;
@@ -35,8 +37,10 @@ mod settings;
 pub mod shops;
 mod statement;
 pub mod statistics;
+pub mod subscriptions;
 mod tls;
 pub mod trail;
+pub mod usage;
 pub mod users;
 pub mod webhook_outbox;
 pub mod webhooks;
@@ -71,13 +75,17 @@ pub fn statements() -> Vec<Statement> {
         installations::STATEMENTS,
         keys::STATEMENTS,
         leads::STATEMENTS,
+        onboarding::STATEMENTS,
         overview::STATEMENTS,
+        plans::STATEMENTS,
         schema::STATEMENTS,
         selector_misses::STATEMENTS,
         sessions::STATEMENTS,
         shops::STATEMENTS,
         statistics::STATEMENTS,
+        subscriptions::STATEMENTS,
         trail::STATEMENTS,
+        usage::STATEMENTS,
         webhook_outbox::STATEMENTS,
         webhooks::STATEMENTS,
         users::STATEMENTS,

@@ -81,6 +81,14 @@ async fn the_server_writes_but_only_appends_to_the_trail() {
         "UPDATE leads SET user_id = gen_random_uuid()",
         "UPDATE leads SET experiment_id = NULL",
         "UPDATE leads SET created_at = now()",
+        "UPDATE plans SET name = 'x'",
+        "DELETE FROM plans",
+        "UPDATE subscriptions SET user_id = gen_random_uuid()",
+        "DELETE FROM subscriptions",
+        "UPDATE stripe_events SET happened_at = now()",
+        "UPDATE usage_baselines SET visitors_before = 0",
+        "DELETE FROM plan_warnings",
+        "DELETE FROM user_onboarding",
     ] {
         let code = refusal(&client, statement).await;
         assert_eq!(code, SqlState::INSUFFICIENT_PRIVILEGE, "{statement}");
@@ -211,6 +219,7 @@ async fn without_the_right_to_make_roles_the_rest_works_and_grants_can_follow() 
         "V22__exports_rights",
         "V24__funnels_rights",
         "V28__leads_rights",
+        "V30__plans_rights",
     ] {
         let file = std::fs::read_to_string(file(&format!("migrations/{name}.sql"))).unwrap();
         client.batch_execute(&file).await.unwrap();

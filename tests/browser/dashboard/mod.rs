@@ -6,5 +6,6 @@ mod door;
 mod experiment;
 mod forms;
 mod leads;
+mod onboarding;
 mod pages;
 mod people;

@@ -27,6 +27,8 @@ const PAGES: &[(&str, &str)] = &[
     ("users", "/users"),
     ("user-new", "/users/new"),
     ("user", "/users/{user}"),
+    ("plan", "/plan"),
+    ("plans", "/plans"),
     ("activity", "/activity"),
     ("nothing", "/nothing-here"),
     ("experiments", "/experiments"),

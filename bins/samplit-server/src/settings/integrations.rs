@@ -1,5 +1,5 @@
-//! What links, tokens, shops and webhooks need: the secret of the server, its app at Shopify, and where
-//! webhooks may go.
+//! What links, tokens, shops, Stripe and webhooks need: the secret of the server, its app at Shopify, the
+//! secret of Stripe, and where webhooks may go.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use hyper::Uri;
-use samplit_engine::{EngineConfig, Secret as EngineSecret, ShopifyApp};
+use samplit_engine::{EngineConfig, Secret as EngineSecret, ShopifyApp, StripeSecret};
 use serde::Serialize;
 
 use super::secret::{Secret, given};
@@ -56,6 +56,20 @@ pub(crate) struct IntegrationSettings {
     #[serde(skip)]
     shopify_address: Option<Uri>,
 
+    /// What Stripe signs its webhooks with, `whsec_...`; without it Stripe is not listened to. The
+    /// environment or a file is the better place.
+    #[arg(
+        long,
+        env = "SAMPLIT_STRIPE_WEBHOOK_SECRET",
+        hide_env_values = true,
+        conflicts_with = "stripe_webhook_secret_file"
+    )]
+    stripe_webhook_secret: Option<Secret>,
+
+    /// A file with the same.
+    #[arg(long, env = "SAMPLIT_STRIPE_WEBHOOK_SECRET_FILE")]
+    stripe_webhook_secret_file: Option<PathBuf>,
+
     /// Let webhooks go to addresses that are not public, and over http: to receivers in a network of
     /// your own. Whoever has an account may then reach what this server reaches.
     #[arg(long, env = "SAMPLIT_WEBHOOK_ALLOW_PRIVATE")]
@@ -66,7 +80,7 @@ impl IntegrationSettings {
     /// `config`, with the secret and the app of these settings.
     ///
     /// # Errors
-    /// A file cannot be read, the secret cannot be used, or half of the app is missing.
+    /// A file cannot be read, a secret cannot be used, or half of the app is missing.
     pub(crate) fn apply(&self, config: EngineConfig) -> anyhow::Result<EngineConfig> {
         let secret = given(self.secret.as_ref(), self.secret_file.as_deref())?
             .map(|text| EngineSecret::parse(text.expose()).context("the secret cannot be used"))
@@ -90,12 +104,30 @@ impl IntegrationSettings {
                 "--shopify-client-id and --shopify-client-secret: one needs the other"
             ),
         };
+        let stripe_secret = given(
+            self.stripe_webhook_secret.as_ref(),
+            self.stripe_webhook_secret_file.as_deref(),
+        )?;
+        let stripe_secret = stripe_secret
+            .map(|text| stripe_secret_of(text.expose()))
+            .transpose()?;
         let sender = PublicSender::new(self.webhook_allow_private)?;
         Ok(EngineConfig {
             secret,
             shopify,
+            stripe_secret,
             webhook_sender: Some(Arc::new(sender)),
             ..config
         })
     }
+}
+
+/// What Stripe shows as the secret of an endpoint. Anything else is a mistake, which would refuse every message.
+fn stripe_secret_of(text: &str) -> anyhow::Result<StripeSecret> {
+    let text = text.trim();
+    ensure!(
+        text.starts_with("whsec_") && text.len() > "whsec_".len(),
+        "--stripe-webhook-secret: is not what Stripe shows as the signing secret of an endpoint, whsec_..."
+    );
+    Ok(StripeSecret::new(text))
 }

@@ -197,13 +197,11 @@ fn config_check_reads_the_secret_and_the_app_of_shops_and_shows_neither() {
     let secret = ("SAMPLIT_SECRET", KEYS);
     let id = ("SAMPLIT_SHOPIFY_CLIENT_ID", "client-7");
     let hush = ("SAMPLIT_SHOPIFY_CLIENT_SECRET", "shpss_hush");
-    let (exit, text) = check(&[secret, id, hush]);
+    let stripe = ("SAMPLIT_STRIPE_WEBHOOK_SECRET", "whsec_hush");
+    let (exit, text) = check(&[secret, id, hush, stripe]);
     assert_eq!(exit, 0, "{text}");
     assert!(text.contains("client-7"), "{text}");
-    assert!(
-        !text.contains("shpss_hush") && !text.contains(KEYS),
-        "{text}"
-    );
+    assert!(!text.contains("_hush") && !text.contains(KEYS), "{text}");
     for (settings, told) in [
         (
             &[("SAMPLIT_SECRET", "c2hvcnQ=")][..],
@@ -219,6 +217,10 @@ fn config_check_reads_the_secret_and_the_app_of_shops_and_shows_neither() {
         ),
         (&[id, hush], "needs a secret"),
         (&[secret, id], "one needs the other"),
+        (
+            &[("SAMPLIT_STRIPE_WEBHOOK_SECRET", "sk_hunter2")],
+            "is not what Stripe shows",
+        ),
     ] {
         let (exit, text) = check(settings);
         assert_eq!(exit, 1, "{text}");

@@ -11,7 +11,7 @@ use super::{Device, Link, Password};
 use crate::idempotency::{Made, Once};
 use crate::installations::account;
 use crate::page_of::{Page, PageOf};
-use crate::{Engine, Error, ErrorKind, Principal};
+use crate::{Engine, Error, ErrorKind, Principal, plans};
 
 /// What somebody changes of the own account; `None` leaves it alone, an empty text clears it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -200,7 +200,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`ErrorKind::AdminOnly`]; [`ErrorKind::Invalid`] for an email or name that cannot be;
-    /// [`ErrorKind::Conflict`] `email_taken` where there is an account with the email.
+    /// [`ErrorKind::Conflict`] `email_taken` where there is an account with the email, `plan_limit` where the
+    /// plan of the admin has no room for one more.
     pub async fn invite(&self, who: &Principal, new: NewUser) -> Result<(User, Link), Error> {
         self.invite_once(who, new, None).await?.only_new()
     }
@@ -230,6 +231,7 @@ impl Engine {
                 let (new, row, hoped) = (new.clone(), row.clone(), hoped.clone());
                 Box::pin(async move {
                     still_admin(session, who, core.config.clock.now()).await?;
+                    plans::room_for_seat(session, who).await?;
                     let name = new.name.as_deref().filter(|name| !name.trim().is_empty());
                     let user = users::insert(session, id, &new.email, new.role, name).await?;
                     let user = user.ok_or_else(|| {
@@ -262,7 +264,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`ErrorKind::AdminOnly`]; [`ErrorKind::NotFound`]; [`ErrorKind::Conflict`] `last_admin` where
-    /// nobody would be left who is an admin and can come in.
+    /// nobody would be left who is an admin and can come in, `plan_limit` where the plan has no room for an
+    /// account to be enabled.
     pub async fn update_user(
         &self,
         who: &Principal,
@@ -293,6 +296,9 @@ impl Engine {
                     return Ok(before);
                 }
                 keep_an_admin(session, &before, &after).await?;
+                if before.disabled_at.is_some() && after.disabled_at.is_none() {
+                    plans::room_for_seat(session, &who).await?;
+                }
                 users::update(session, &after, now).await?;
                 if after.disabled_at.is_some() {
                     shut_out(session, id).await?;

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::change::Edit;
 use crate::webhooks::{self, News};
-use crate::{Engine, Error, Principal, Scope, registration, start};
+use crate::{Engine, Error, Principal, Scope, plans, registration, start};
 
 impl Engine {
     /// Starts, pauses, resumes, completes or archives an experiment.
@@ -28,7 +28,8 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::IllegalTransition`](crate::ErrorKind::IllegalTransition) when the lifecycle has
     /// no such step, [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) when the experiment is not
-    /// fit to start, [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a winner that is none of
+    /// fit to start, or `plan_limit` when the plan of its owner has no room for one more that runs,
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a winner that is none of
     /// its variants.
     pub async fn transition(
         &self,
@@ -89,6 +90,9 @@ impl Engine {
         };
         let done = self.edit(who, edit, change, |core, session, next, trail| {
             Box::pin(async move {
+                if next.status == Status::Active {
+                    plans::room_for_experiment(session, next.user_id).await?;
+                }
                 if trail.is_none() && next.status == Status::Active {
                     start::begin(core, session, next).await?;
                 }

@@ -138,6 +138,12 @@ fn action(entry: &Activity) -> &str {
         "webhook.tested" => "sent a test to a webhook",
         "webhook.replayed" => "sent a message again to a webhook",
         "webhook.switched_off" => "switched a webhook off",
+        "plan.saved" => "saved a plan",
+        "plan.limit_near" => "saw a limit of the plan come near",
+        "subscription.set" => "put an account on a plan",
+        "subscription.changed" => "heard of a subscription from Stripe",
+        "onboarding.dismissed" => "put the first steps away",
+        "onboarding.reopened" => "took the first steps out again",
         other => other,
     }
 }
@@ -164,6 +170,7 @@ fn detail(entry: &Activity) -> String {
         list("scopes").map(|scopes| format!("may {scopes}")),
         role,
         status.map(|(before, after)| format!("{before} to {after}")),
+        of_plan(entry),
         text("with").map(|with| format!("by {with}")),
         text("kind").map(|kind| kind.replace('_', " ")),
         text("event").map(str::to_owned),
@@ -174,6 +181,18 @@ fn detail(entry: &Activity) -> String {
         }),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// What there is to say of a plan: which one, how it stands, how much of it is used.
+fn of_plan(entry: &Activity) -> Option<String> {
+    let text = |name: &str| entry.detail.get(name).and_then(Json::as_str);
+    let number = |name: &str| entry.detail.get(name).and_then(Json::as_u64);
+    if let Some(limit) = text("limit") {
+        let (used, of) = (number("used")?, number("of")?);
+        return Some(format!("{used} of {of} {}", limit.replace('_', " ")));
+    }
+    let status = text("status").map(|status| format!(", {}", status.replace('_', " ")));
+    text("plan").map(|plan| format!("{plan}{}", status.unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -233,5 +252,11 @@ mod tests {
         let off = entry("webhook.switched_off", "webhook", off);
         assert_eq!(place(&off), Some(format!("/webhooks/{}", Uuid::nil())));
         assert_eq!(detail(&off), "it answered that it is gone");
+        let near = json!({"limit": "monthly_visitors", "percent": 80, "used": 810, "of": 1000});
+        let near = entry("plan.limit_near", "user", near);
+        assert_eq!(detail(&near), "810 of 1000 monthly visitors");
+        let told = json!({"plan": "team", "plan_before": null, "status": "past_due"});
+        let told = entry("subscription.changed", "user", told);
+        assert_eq!(detail(&told), "team, past due");
     }
 }

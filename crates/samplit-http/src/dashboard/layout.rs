@@ -35,7 +35,9 @@ pub(crate) enum Section {
     Settings,
     Keys,
     Webhooks,
+    Plan,
     Users,
+    Plans,
     Activity,
 }
 
@@ -60,7 +62,9 @@ const GROUPS: [(&str, &[Section]); 4] = [
             Section::Settings,
             Section::Keys,
             Section::Webhooks,
+            Section::Plan,
             Section::Users,
+            Section::Plans,
             Section::Activity,
         ],
     ),
@@ -80,7 +84,9 @@ impl Section {
             Self::Settings => "Settings",
             Self::Keys => "API keys",
             Self::Webhooks => "Webhooks",
+            Self::Plan => "Your plan",
             Self::Users => "Users",
+            Self::Plans => "Plans",
             Self::Activity => "Activity",
         }
     }
@@ -99,14 +105,16 @@ impl Section {
             Self::Settings => "/settings",
             Self::Keys => "/keys",
             Self::Webhooks => "/webhooks",
+            Self::Plan => "/plan",
             Self::Users => "/users",
+            Self::Plans => "/plans",
             Self::Activity => "/activity",
         }
     }
 
     /// Whether clients have no use for it.
     const fn is_for_admins(self) -> bool {
-        matches!(self, Self::Users)
+        matches!(self, Self::Users | Self::Plans)
     }
 }
 

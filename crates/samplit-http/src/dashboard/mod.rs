@@ -20,9 +20,11 @@ pub(crate) mod layout;
 mod leads;
 pub(crate) mod list;
 pub(crate) mod notice;
+mod onboarding;
 mod outlook;
 mod overview;
 mod planner;
+mod plans;
 pub(crate) mod refusal;
 pub(crate) mod routes;
 #[cfg(test)]

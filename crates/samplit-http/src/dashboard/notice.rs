@@ -24,6 +24,11 @@ const TEXTS: &[(&str, &str)] = &[
         "Your password was changed, and every session ended. Sign in with the new one.",
     ),
     ("session_ended", "The session was ended."),
+    (
+        "onboarding_dismissed",
+        "The list is put away. The settings bring it back.",
+    ),
+    ("onboarding_reopened", "Here are your first steps again."),
     // Experiments.
     (
         "experiment_started",
@@ -46,6 +51,11 @@ const TEXTS: &[(&str, &str)] = &[
         "The account is disabled, and every session of it ended.",
     ),
     ("user_enabled", "The account can be used again."),
+    ("plan_set", "The account is on this plan now."),
+    (
+        "plan_saved",
+        "The plan is saved. Whoever is on it has its limits.",
+    ),
     ("key_revoked", "The key was revoked."),
     // Experiments.
     (

@@ -16,6 +16,8 @@ use super::{
     experiment::facts::{fewest, is_early, is_tied},
     format,
     layout::{Frame, Section, html},
+    onboarding::Checklist,
+    plans::Warnings,
 };
 use crate::{call::Call, problem::Problem, response::Reply};
 
@@ -41,6 +43,9 @@ struct OverviewPage {
     silent: Vec<Installation>,
     others: Vec<Experiment>,
     has_installation: bool,
+    /// The first steps of the account, until they are done or put away.
+    checklist: Option<Checklist>,
+    limits: Warnings,
 }
 
 /// A running experiment.
@@ -103,7 +108,11 @@ pub(crate) async fn show(call: Call) -> Result<Reply, Problem> {
             Some(_) => {}
         }
     }
+    let onboarding = engine.onboarding(principal).await?;
+    let limits = engine.plan_warnings(principal).await?;
     let page = OverviewPage {
+        checklist: Checklist::new(&onboarding, now),
+        limits: Warnings::new(limits, true),
         frame: Frame::new(&call, &who, Section::Overview, "Overview"),
         counts: overview.experiments,
         visitors: running.iter().map(|one| one.results.visitors).sum(),

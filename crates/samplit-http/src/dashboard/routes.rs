@@ -5,7 +5,7 @@ use samplit_domain::Transition;
 
 use super::{
     activity, backtest, door, exclusions, experiment, experiments, installations, join, keys,
-    leads, overview, planner, settings, users, visitors, webhooks,
+    leads, onboarding, overview, planner, plans, settings, users, visitors, webhooks,
 };
 use crate::router::{Handler, Route};
 
@@ -113,6 +113,11 @@ pub(crate) fn table() -> Vec<Route> {
         sent("/experiments/{id}/archive", |call| {
             Box::pin(experiment::change(call, Transition::Archive))
         }),
+        shown("/plan", |call| Box::pin(plans::show(call))),
+        shown("/plans", |call| Box::pin(plans::list(call))),
+        sent("/plans", |call| Box::pin(plans::save(call))),
+        sent("/users/{user_id}/plan", |call| Box::pin(plans::put(call))),
+        sent("/onboarding", |call| Box::pin(onboarding::change(call))),
         shown("/activity", |call| Box::pin(activity::list(call))),
         shown("/experiments", |call| Box::pin(experiments::list(call))),
         shown("/experiments/new", |call| Box::pin(experiments::new(call))),

@@ -28,6 +28,8 @@ struct SettingsPage {
     password: Form,
     sessions: Vec<AccountSession>,
     current: SessionId,
+    /// Whether the first steps were put away before all of them were done.
+    can_reopen: bool,
 }
 
 /// `GET /settings`
@@ -98,7 +100,9 @@ async fn page(
     let engine = &call.app.engine;
     let user = engine.account(&who.principal).await?;
     let saved = || Form::of(json!({ "name": user.name, "company": user.company }));
+    let onboarding = engine.onboarding(&who.principal).await?;
     let page = SettingsPage {
+        can_reopen: onboarding.dismissed_at.is_some() && onboarding.completed_at.is_none(),
         frame: Frame::new(call, who, Section::Settings, "Settings"),
         account: account.unwrap_or_else(saved),
         sessions: engine.sessions(&who.principal).await?,

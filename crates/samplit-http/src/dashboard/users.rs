@@ -12,6 +12,7 @@ use super::{
     layout::{Frame, Section, html},
     list::Paging,
     notice::done,
+    plans::{Choosing, choosing},
 };
 use crate::{
     api::users::{read_change, read_new},
@@ -46,6 +47,7 @@ struct UserPage {
     is_self: bool,
     role: Form,
     disabling: Form,
+    plan: Choosing,
 }
 
 #[derive(Template)]
@@ -95,7 +97,7 @@ fn state(user: &User) -> (&'static str, &'static str) {
 }
 
 /// Whoever is signed in, if it is an admin.
-async fn admin(call: &Call) -> Result<SignedIn, Problem> {
+pub(super) async fn admin(call: &Call) -> Result<SignedIn, Problem> {
     let who = call.signed_in().await?;
     if who.user.role == Role::Admin {
         Ok(who)
@@ -185,7 +187,7 @@ fn link_page(call: &Call, who: &SignedIn, user: User, link: Link) -> Result<Repl
 /// `GET /users/{user_id}`
 pub(crate) async fn show(call: Call) -> Result<Reply, Problem> {
     let who = admin(&call).await?;
-    page(&call, &who, None, Form::empty()).await
+    page(&call, &who, None, Form::empty(), None).await
 }
 
 /// `POST /users/{user_id}`: changes the role.
@@ -198,7 +200,10 @@ pub(crate) async fn save(mut call: Call) -> Result<Reply, Problem> {
     };
     match saved {
         Ok(user) => Ok(done(&format!("/users/{}", user.id), "user_saved")),
-        Err(problem) => page(&call, &who, Some(form.refused(problem)?), Form::empty()).await,
+        Err(problem) => {
+            let role = Some(form.refused(problem)?);
+            page(&call, &who, role, Form::empty(), None).await
+        }
     }
 }
 
@@ -213,7 +218,7 @@ pub(crate) async fn disable(mut call: Call) -> Result<Reply, Problem> {
     };
     match disabled {
         Ok(user) => Ok(done(&format!("/users/{}", user.id), "user_disabled")),
-        Err(problem) => page(&call, &who, None, form.refused(problem)?).await,
+        Err(problem) => page(&call, &who, None, form.refused(problem)?, None).await,
     }
 }
 
@@ -245,12 +250,22 @@ async fn change_user(call: &Call, who: &SignedIn, change: UserChange) -> Result<
     Ok(engine.update_user(&who.principal, id, change).await?)
 }
 
+/// The page with what was chosen as the plan of the account.
+pub(super) async fn page_with_plan(
+    call: &Call,
+    who: &SignedIn,
+    plan: Form,
+) -> Result<Reply, Problem> {
+    page(call, who, None, Form::empty(), Some(plan)).await
+}
+
 /// The page with what was typed into one of its forms.
 async fn page(
     call: &Call,
     who: &SignedIn,
     role: Option<Form>,
     disabling: Form,
+    plan: Option<Form>,
 ) -> Result<Reply, Problem> {
     let user = call.app.engine.user(&who.principal, call.user_id()).await?;
     let name = user.name.as_deref().unwrap_or(&user.email);
@@ -260,8 +275,11 @@ async fn page(
         is_self: user.id == who.user.id,
         role: role.unwrap_or_else(|| Form::of(json!({ "role": user.role }))),
         disabling,
+        plan: choosing(call, who, plan).await?,
         user,
     };
-    let status = page.role.status().max(page.disabling.status());
+    let forms = [&page.role, &page.disabling, &page.plan.form];
+    let status = forms.map(Form::status).into_iter().max();
+    let status = status.unwrap_or(StatusCode::OK);
     Ok(html(status, &page))
 }

@@ -549,3 +549,21 @@ pub(super) struct NewKey {
 pub(super) struct KeyRotation {
     overlap_seconds: Option<u64>,
 }
+
+/// What a plan is to be. A limit that is left out is none.
+#[derive(ToSchema)]
+pub(super) struct PlanBody {
+    #[schema(min_length = 1, max_length = 255)]
+    title: String,
+    max_active_experiments: Option<u64>,
+    max_monthly_visitors: Option<u64>,
+    max_seats: Option<u64>,
+    /// The price at Stripe that stands for it.
+    provider_price_id: Option<String>,
+}
+
+/// Which plan an account is to be on.
+#[derive(ToSchema)]
+pub(super) struct PlanChoice {
+    plan: String,
+}

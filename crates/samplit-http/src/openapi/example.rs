@@ -9,6 +9,7 @@ pub(super) fn of_path(name: &str) -> Json {
     match name {
         "visitor" => "visitor-42".into(),
         "key" => "button-colour".into(),
+        "name" => "team".into(),
         "token" => "pk_0000000000000000000000000000000000000000000".into(),
         "asset" => "base.js".into(),
         "hook" => "0000000000000000000000000000000000000000000".into(),
@@ -27,6 +28,8 @@ fn by_name(name: &str) -> Option<&'static str> {
         "name" | "experiment_name" => "Button colour",
         "key" => "button-colour",
         "visitor_id" | "visitor" => "visitor-42",
+        "plan" => "team",
+        "title" => "Team",
         "element" => "buy",
         "goal" => "purchase",
         "statement" => "A green button sells more.",

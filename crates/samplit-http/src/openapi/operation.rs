@@ -174,6 +174,10 @@ impl Operation {
                 json!({"type": "string", "minLength": 1, "maxLength": 255}),
                 (422, &["invalid"]),
             ),
+            "name" => (
+                json!({"type": "string", "minLength": 1, "maxLength": 50}),
+                (422, &["invalid"]),
+            ),
             "key" | "token" | "hook" | "asset" => (
                 json!({"type": "string", "minLength": 1}),
                 (404, &["not_found"]),

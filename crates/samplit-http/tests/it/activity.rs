@@ -38,6 +38,8 @@ const NO_CHANGE: [(&str, &str); 16] = [
     // Shops tell of orders; that one was taken out is noted, see the tests of Shopify.
     ("POST", "/integrations/shopify/webhooks"),
     ("POST", "/integrations/shopify/webhooks/{hook}"),
+    // Stripe tells of subscriptions, which is noted: see the tests of plans.
+    ("POST", "/integrations/stripe/webhooks"),
     // Questions.
     ("POST", "/v1/forecast"),
     // Links that are signed and not stored, and change nothing by themselves.
@@ -242,6 +244,34 @@ async fn every_change_is_noted_in_the_request_that_made_it() {
     let link = (post.clone(), "/v1/users/{user_id}/link");
     walk.step(link, &format!("{path}/link"), Json::Null, &[A::LinkCreated])
         .await;
+
+    // Plans, and who is on which.
+    let put = Method::PUT;
+    let team = json!({"title": "Team", "max_active_experiments": 1, "max_seats": 2});
+    let save = (put.clone(), "/v1/plans/{name}");
+    walk.step(save, "/v1/plans/team", team, &[A::PlanSaved])
+        .await;
+    let set = (put, "/v1/users/{user_id}/subscription");
+    let team = json!({"plan": "team"});
+    walk.step(
+        set,
+        &format!("{path}/subscription"),
+        team,
+        &[A::SubscriptionSet],
+    )
+    .await;
+    server.engine.note_plan_limits().await.unwrap();
+    let near = "SELECT actor_kind FROM activity_log WHERE action = 'plan.limit_near'";
+    let near = walk.client.query_one(near, &[]).await.unwrap();
+    assert_eq!(near.get::<_, &str>(0), "system");
+    walk.actions.insert(A::PlanLimitNear.to_string());
+    for (path, action) in [
+        ("/v1/onboarding/dismiss", A::OnboardingDismissed),
+        ("/v1/onboarding/reopen", A::OnboardingReopened),
+    ] {
+        let route = (post.clone(), path);
+        walk.step(route, path, Json::Null, &[action]).await;
+    }
 
     // Addresses that hear of it.
     for url in ["https://a.example/t0ken", "https://b.example/t0ken"] {
@@ -539,10 +569,11 @@ async fn every_change_is_noted_in_the_request_that_made_it() {
         let walked = walk.routes.contains(&(method.to_string(), pattern));
         assert!(named != walked, "{method} {pattern}: is it noted?");
     }
-    // Connecting a shop is in the tests of Shopify.
+    // Connecting a shop is in the tests of Shopify, what Stripe tells in those of plans.
+    let elsewhere = [A::ShopConnected, A::SubscriptionChanged];
     let all = Action::ALL
         .iter()
-        .filter(|action| **action != A::ShopConnected);
+        .filter(|action| !elsewhere.contains(action));
     let all: BTreeSet<String> = all.map(ToString::to_string).collect();
     assert_eq!(walk.actions, all);
 }

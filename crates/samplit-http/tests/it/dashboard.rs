@@ -277,7 +277,7 @@ async fn the_overview_says_what_runs_and_what_needs_somebody() {
     let (server, database) = server(HttpConfig::default()).await;
     let owner = Browser::signed_in(&server, "owner@example.org", Role::Client).await;
     let other = Browser::signed_in(&server, "other@example.org", Role::Client).await;
-    let first = "Your first experiment, in three steps";
+    let first = "Your first steps";
     assert!(owner.get("/").await.text().contains(first));
 
     let experiment = server.started().await;

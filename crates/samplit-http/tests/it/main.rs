@@ -29,6 +29,7 @@ mod outage;
 mod page_access;
 mod page_events;
 mod pages;
+mod plans;
 mod privacy;
 mod proofs;
 mod registration;

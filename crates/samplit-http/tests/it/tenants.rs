@@ -19,10 +19,12 @@ use crate::browser::{Browser, set_up};
 use crate::support::{Answer, Server, create_key, draft, signer};
 
 /// Routes with something of another account in the path that do not answer 404, and why.
-const OTHERWISE: [(&str, &str, &str); 10] = [
+const OTHERWISE: [(&str, &str, &str); 12] = [
     // Of the whole server, for admins; that is asked first.
     ("PATCH", "/v1/users/{user_id}", "403 admin_only"),
     ("POST", "/v1/users/{user_id}/link", "403 admin_only"),
+    ("PUT", "/v1/users/{user_id}/subscription", "403 admin_only"),
+    ("PUT", "/v1/plans/{name}", "403 admin_only"),
     // A visitor's id is the caller's own word: it erases what the caller has under it, here nothing.
     ("DELETE", "/v1/visitors/{visitor}", "200"),
     // By tokens that are signed for one draft; a key opens nothing.
@@ -119,6 +121,8 @@ impl Tenant {
             ("key_id", id(&key)),
             ("key", "their-flag".to_owned()),
             ("visitor", "their-visitor".to_owned()),
+            // Plans are of the whole server.
+            ("name", "any-plan".to_owned()),
         ];
         Self { ids: ids.into() }
     }
@@ -153,6 +157,8 @@ impl Tenant {
             "/v1/funnels/{funnel_id}" => json!({"name": "taken over"}),
             "/v1/leads/{lead_id}" => json!({"status": "lost"}),
             "/v1/users/{user_id}" => json!({"disabled": true}),
+            "/v1/users/{user_id}/subscription" => json!({"plan": "self_hosted"}),
+            "/v1/plans/{name}" => json!({"title": "Any"}),
             "/v1/webhooks/{webhook_id}" => json!({"is_enabled": false}),
             "/v1/experiments/{id}/preview" => {
                 json!({"variants": {}, "url": "https://their.example/"})

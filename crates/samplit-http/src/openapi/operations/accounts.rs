@@ -123,7 +123,7 @@ fn users() -> Vec<Operation> {
             .body::<NewUser>(|body| drop(users::read_new(body)))
             .gives::<InvitedJson<'_>>(201)
             .refuses(400, &["unknown_host"])
-            .refuses(409, &["email_taken", "no_secret"]),
+            .refuses(409, &["email_taken", "no_secret", "plan_limit"]),
         section
             .get("/v1/users/{user_id}", "One account")
             .admin()
@@ -136,7 +136,7 @@ fn users() -> Vec<Operation> {
             .admin()
             .body::<UserChange>(|body| drop(users::read_change(body)))
             .gives::<UserJson<'_>>(200)
-            .refuses(409, &["last_admin"]),
+            .refuses(409, &["last_admin", "plan_limit"]),
         section
             .post(
                 "/v1/users/{user_id}/link",

@@ -77,10 +77,16 @@ fn experiments() -> Vec<Operation> {
             .refuses(409, &["key_taken", "not_a_draft"]),
         step("/v1/experiments/{id}/start", "Begins to take visitors").refuses(
             409,
-            &["not_fit_to_start", "not_registrable", "too_many_arms"],
+            &[
+                "not_fit_to_start",
+                "not_registrable",
+                "too_many_arms",
+                "plan_limit",
+            ],
         ),
         step("/v1/experiments/{id}/pause", "Takes no new visitors"),
-        step("/v1/experiments/{id}/resume", "Takes new visitors again"),
+        step("/v1/experiments/{id}/resume", "Takes new visitors again")
+            .refuses(409, &["plan_limit"]),
         change(section.post("/v1/experiments/{id}/complete", "Ends it"))
             .if_match()
             .optional_body::<Completion>(|body| {

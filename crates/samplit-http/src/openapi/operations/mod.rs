@@ -5,6 +5,7 @@ mod experiments;
 mod files;
 mod funnels;
 mod leads;
+mod plans;
 mod results;
 mod sites;
 mod trail;
@@ -37,6 +38,7 @@ pub(super) fn all() -> Vec<Operation> {
         leads::operations(),
         webhooks::operations(),
         accounts::operations(),
+        plans::operations(),
         files::operations(),
     ]
     .into_iter()
@@ -63,6 +65,10 @@ impl Section {
 
     fn post(self, path: &'static str, summary: &'static str) -> Operation {
         operation(Method::POST, path, self.0, summary)
+    }
+
+    fn put(self, path: &'static str, summary: &'static str) -> Operation {
+        operation(Method::PUT, path, self.0, summary)
     }
 
     fn patch(self, path: &'static str, summary: &'static str) -> Operation {
