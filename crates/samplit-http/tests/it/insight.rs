@@ -121,13 +121,30 @@ async fn results_say_all_that_is_known() {
     assert_ne!(ratio["verdict"], "too_early");
 
     let stopping = &element["stopping"];
-    assert_eq!(names(stopping), ["days", "leader", "may_stop", "missing"]);
+    let parts = ["conditions", "days", "leader", "may_stop", "missing"];
+    assert_eq!(names(stopping), parts);
     let position = stopping["leader"]["position"].as_u64().unwrap();
     let leader = &element["arms"][usize::try_from(position).unwrap()];
     assert_eq!(leader["name"], stopping["leader"]["name"]);
     assert!(leader["p_best"].as_f64().unwrap() >= 0.5);
     assert_eq!(stopping["may_stop"], false);
     assert!(!stopping["missing"].as_array().unwrap().is_empty());
+    let conditions = stopping["conditions"].as_array().unwrap();
+    let codes: Vec<_> = conditions.iter().map(|one| &one["code"]).collect();
+    assert_eq!(codes, ["visitors_per_arm", "days", "expected_loss"]);
+    let visitors = &conditions[0];
+    let arms = element["arms"].as_array().unwrap().iter();
+    let fewest = arms.filter_map(|arm| arm["assignments"].as_f64());
+    let fewest = fewest.min_by(f64::total_cmp);
+    assert_eq!(
+        (visitors["now"].as_f64(), &visitors["goal"]),
+        (fewest, &json!(1000.0))
+    );
+    assert_eq!(visitors["is_met"], false);
+    let progress = visitors["progress"].as_f64();
+    assert_eq!(progress, fewest.map(|fewest| fewest / 1000.0));
+    let all_met = conditions.iter().all(|one| one["is_met"] == true);
+    assert_eq!(stopping["may_stop"], all_met);
 }
 
 #[tokio::test(flavor = "multi_thread")]
