@@ -316,3 +316,38 @@ async fn a_forecast_repeats_itself_and_takes_an_experiment_as_its_example() {
         assert!((ratio - 1.0).abs() < 0.001, "{pointer}: {like} {same}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_split_is_not_judged_on_hardly_anybody() {
+    let (server, _database) = server(HttpConfig::default()).await;
+    let path = server.started().await;
+    let ask = async |shares: &str| {
+        let answer = server.get(&format!("{path}/what-if?shares={shares}")).await;
+        answer.summary()
+    };
+    let assign = async |visitor: &str| {
+        let body = json!({"visitor_id": visitor});
+        let answer = server.post(&format!("{path}/assign"), &body).await;
+        answer.json()["variants"][0]["variant"] == "grey"
+    };
+    let first = assign("visitor-0").await;
+    assert_eq!(ask("0.5,0.5").await, "409 no_visitors");
+    // A second one of the same arm: of the other arm nothing is known.
+    let mut number = 0;
+    loop {
+        number += 1;
+        let is_same = assign(&format!("visitor-{number}")).await == first;
+        let (own, other) = if first {
+            ("1,0", "0,1")
+        } else {
+            ("0,1", "1,0")
+        };
+        assert_eq!(ask(own).await, "200");
+        assert_eq!(ask("0.5,0.5").await, "200");
+        if !is_same {
+            assert_eq!(ask(other).await, "200");
+            break;
+        }
+        assert_eq!(ask(other).await, "409 no_visitors");
+    }
+}
