@@ -304,8 +304,8 @@ impl Walk<'_> {
         let (status, shown) = (answer.status.as_u16().to_string(), asked.said(&answer));
         // Pages and other protocols say it without a code of ours.
         let has_code = shown.contains(' ');
-        let fits = |code: &&str| shown == **code || (!has_code && code.starts_with(&status));
-        self.expect(codes.iter().any(|code| fits(&code)), case, &shown);
+        let fits = |code: &str| shown == *code || (!has_code && code.starts_with(&status));
+        self.expect(codes.iter().any(|code| fits(code)), case, &shown);
     }
 }
 
