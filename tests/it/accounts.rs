@@ -105,7 +105,7 @@ async fn another_engine_believes_a_key_of_a_disabled_account_not_for_long() {
         disabled: Some(true),
         ..UserChange::default()
     };
-    here.update_user(&admin, ana.id, off).await.unwrap();
+    here.update_user(&admin, ana.id, off, None).await.unwrap();
     assert!(here.authenticate(&key.token).await.is_err(), "here at once");
     assert!(there.authenticate(&key.token).await.is_ok());
     clock.advance(Duration::seconds(30));

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use time::OffsetDateTime;
 
-use crate::{ApiKeyId, SessionId, UserId, Violations, words};
+use crate::{ApiKeyId, SessionId, UserId, Violations, to_micros, words};
 
 /// The fewest characters of a password (NIST SP 800-63B asks for 8 and advises 15).
 pub const MIN_PASSWORD: usize = 12;
@@ -117,6 +117,16 @@ pub struct User {
     pub last_login_at: Option<OffsetDateTime>,
     /// Since when nobody comes in with it; `None`: it is in use.
     pub disabled_at: Option<OffsetDateTime>,
+    /// When it was last changed; each change has a time of its own. Signing in is none.
+    pub updated_at: OffsetDateTime,
+}
+
+impl User {
+    /// What tells one state of the account from another: grows with each change.
+    #[must_use]
+    pub fn version(&self) -> i64 {
+        to_micros(self.updated_at)
+    }
 }
 
 /// A browser that is signed in.

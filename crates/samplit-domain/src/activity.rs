@@ -137,6 +137,8 @@ words! {
         Key => "key",
         /// The server itself, or its operator on the command line.
         System => "system",
+        /// Somebody else, as a client is shown it in place of who it was; no row says so.
+        Administrator => "administrator",
     }
 }
 
@@ -145,7 +147,7 @@ words! {
 pub struct Actor {
     /// What sort of somebody.
     pub kind: ActorKind,
-    /// The account; `None` of the system.
+    /// The account; `None` of the system, and of an administrator.
     pub user_id: Option<UserId>,
     /// The key, if it was one.
     pub key_id: Option<ApiKeyId>,

@@ -47,6 +47,15 @@ impl Principal {
         }
     }
 
+    /// For people only: a key takes access away and never gives it, or whoever holds one could make himself
+    /// one way in after the other, and outlast it.
+    pub(crate) fn require_session(&self) -> Result<(), Error> {
+        match self.key {
+            Some(_) => Err(ErrorKind::SessionOnly.into()),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn require(&self, scope: Scope) -> Result<(), Error> {
         let implied = scope == Scope::Read && self.scopes.contains(&Scope::Manage);
         if implied || self.scopes.contains(&scope) {
@@ -122,6 +131,8 @@ pub struct CreatedApiKey {
     pub user_id: UserId,
     /// What it may do.
     pub scopes: Vec<Scope>,
+    /// Until when it is good; `None`: for ever.
+    pub expires_at: Option<OffsetDateTime>,
 }
 
 impl std::fmt::Debug for CreatedApiKey {
@@ -147,6 +158,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`ErrorKind::Unauthenticated`] for an unknown, expired or revoked token,
+    /// [`ErrorKind::TooManyTokens`] for an address from which too many came that open nothing,
     /// [`ErrorKind::Unavailable`] when it cannot be looked up.
     pub async fn authenticate(&self, token: &str) -> Result<Principal, Error> {
         let hash = hash_of(token);
@@ -193,12 +205,16 @@ impl Engine {
     async fn look_up(&self, hash: String) -> Result<Principal, Error> {
         let now = self.core.config.clock.now();
         let endings = self.core.endings.load(Ordering::Acquire);
+        let is_known = self.core.api_keys.contains_key(&hash);
+        let unknown = ErrorKind::Unauthenticated;
+        let knock = self.core.strangers.knock(&hash, is_known, unknown)?;
         let row = self
             .core
             .database
             .run(|session| Box::pin(access::find_api_key(session, &hash, now)));
         let Some(row) = row.await? else {
             self.core.api_keys.invalidate(&hash);
+            knock.opens_nothing();
             return Err(ErrorKind::Unauthenticated.into());
         };
         let principal = principal(&row)?;
@@ -282,6 +298,7 @@ impl Engine {
             prefix,
             user_id,
             scopes: new.scopes,
+            expires_at: new.expires_at,
         })
     }
 }

@@ -10,7 +10,7 @@ use samplit_store::Database;
 
 use crate::EngineConfig;
 use crate::access::{KnownKey, REMEMBERED_FOR};
-use crate::accounts::{KnownSession, Passwords, Throttle};
+use crate::accounts::{KnownSession, Passwords, Strangers, Throttle};
 use crate::checkpoints::{Directory, Rounds, Sinks, Turns, Unfiled, turns};
 use crate::excluded::Excluded;
 use crate::exclusions::Rules;
@@ -47,6 +47,8 @@ pub(crate) struct Core {
     pub(crate) passwords: Passwords,
     /// How often passwords may be tried.
     pub(crate) throttle: Throttle,
+    /// Tokens that are not remembered as good.
+    pub(crate) strangers: Strangers,
     /// By token.
     pub(crate) installations: Cache<String, Arc<Remembered<Arc<Installation>>>>,
     /// What is on the pages of an account.
@@ -84,6 +86,7 @@ impl Core {
             endings: AtomicU64::new(0),
             passwords: Passwords::default(),
             throttle: Throttle::new(Arc::clone(&config.clock)),
+            strangers: Strangers::new(Arc::clone(&config.clock)),
             installations: remembering(REMEMBERED_FOR),
             sites: remembering(REMEMBERED_FOR),
             rules: remembering(REMEMBERED_FOR),
@@ -128,6 +131,12 @@ impl Core {
     ) {
         self.endings.fetch_add(1, Ordering::AcqRel);
         memory.invalidate(hash);
+    }
+
+    /// What a token of an installation opens has changed, in the database already.
+    pub(crate) fn forget_installation(&self, token: &str) {
+        self.strangers.forget(token);
+        self.installations.invalidate(token);
     }
 }
 

@@ -35,7 +35,7 @@ pub enum ErrorKind {
     },
     /// An idempotency key names another request already.
     IdempotencyKeyReused,
-    /// Somebody changed the experiment meanwhile.
+    /// Somebody changed it meanwhile.
     VersionMismatch {
         /// The version it has now.
         current: i64,
@@ -59,10 +59,17 @@ pub enum ErrorKind {
         /// When there may be one more.
         retry_in: Duration,
     },
+    /// Too many tokens came from one address that open nothing.
+    TooManyTokens {
+        /// When there may be one more.
+        retry_in: Duration,
+    },
     /// The link was used, is too old, or never was.
     LinkOver,
     /// Only admins may do it.
     AdminOnly,
+    /// Only people who are signed in may do it, and no key.
+    SessionOnly,
     /// The token of an installation is unknown, over, or turned off.
     UnknownInstallation,
     /// It is not signed by whom it says it comes from, or too old.
@@ -200,10 +207,7 @@ impl std::fmt::Display for Error {
                 f.write_str("the idempotency key was used for another request")
             }
             ErrorKind::VersionMismatch { current } => {
-                write!(
-                    f,
-                    "the experiment was changed meanwhile and is at version {current}"
-                )
+                write!(f, "it was changed meanwhile and is at version {current}")
             }
             ErrorKind::WindowClosed => {
                 f.write_str("the conversion came after the attribution window")
@@ -215,8 +219,10 @@ impl std::fmt::Display for Error {
             ErrorKind::Unauthenticated => f.write_str("the token is unknown, expired or revoked"),
             ErrorKind::WrongCredentials => f.write_str("the email or the password is wrong"),
             ErrorKind::Throttled { .. } => f.write_str("too many passwords were tried"),
+            ErrorKind::TooManyTokens { .. } => f.write_str("too many unknown tokens were tried"),
             ErrorKind::LinkOver => f.write_str("the link was used, is too old, or never was"),
             ErrorKind::AdminOnly => f.write_str("only admins may do this"),
+            ErrorKind::SessionOnly => f.write_str("only people who are signed in may do this"),
             ErrorKind::BadSignature => f.write_str("the signature is missing, wrong or too old"),
             ErrorKind::ShopFailed => f.write_str("the shop did not do what was asked of it"),
             ErrorKind::UnknownInstallation => {

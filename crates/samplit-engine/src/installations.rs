@@ -76,6 +76,9 @@ impl Engine {
     /// Reads an installation and remembers it, or forgets it if its token opens nothing.
     async fn look_up_installation(&self, token: &str) -> Result<Arc<Installation>, Error> {
         let now = self.core.config.clock.now();
+        let is_known = self.core.installations.contains_key(token);
+        let unknown = ErrorKind::UnknownInstallation;
+        let knock = self.core.strangers.knock(token, is_known, unknown)?;
         let found = self
             .core
             .database
@@ -84,6 +87,7 @@ impl Engine {
         let found = found.filter(|found| found.user_id.is_some() && found.opens(token, now));
         let Some(found) = found else {
             self.core.installations.invalidate(token);
+            knock.opens_nothing();
             return Err(ErrorKind::UnknownInstallation.into());
         };
         let found = Arc::new(found);
@@ -329,7 +333,7 @@ impl Engine {
         let (before, next) = edit.await?;
         let previous = before.previous_token.as_ref().map(|(token, _)| token);
         for token in [&before.token, &next.token].into_iter().chain(previous) {
-            core.installations.invalidate(token);
+            core.forget_installation(token);
         }
         // Another domain has to be seen anew, and that at once.
         core.seen.invalidate(&(id, true));

@@ -366,6 +366,15 @@ impl Engine {
             }
         };
         let log = logged(&evidence.snapshots).map_err(Error::internal)?;
+        // What leaked to an arm of weight 0 was not drawn and tells nothing.
+        let drawn: u64 = log.iter().map(|group| group.rewards.n).sum();
+        let is_played = log.iter().any(|group| shares[group.arm] > 0.0);
+        if drawn < 2 || !is_played {
+            return Err(Error::conflict(
+                "no_visitors",
+                "fewer than two visitors were drawn, or none of them for an arm that the split plays",
+            ));
+        }
         let told = off_policy(&log, &shares).map_err(Error::internal)?;
         let converted: f64 = evidence
             .snapshots

@@ -28,10 +28,10 @@ impl Gzipped {
         Self(Cache::new(KEPT))
     }
 
-    fn of(&self, tag: &str, plain: &str) -> Bytes {
+    fn of(&self, tag: &str, plain: &[u8]) -> Bytes {
         self.0.get_with(tag.to_owned(), || {
             let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
-            gzip.write_all(plain.as_bytes())
+            gzip.write_all(plain)
                 .and_then(|()| gzip.finish())
                 .expect("memory does not fail to be written")
                 .into()
@@ -41,18 +41,28 @@ impl Gzipped {
 
 /// A text as the client takes it, with an entity tag for each form, or 304 where it has that one.
 pub(crate) fn negotiated(call: &Call, content_type: &'static str, plain: String) -> Reply {
-    let plain_tag = content_tag(plain.as_bytes());
+    let tag = content_tag(plain.as_bytes());
+    negotiated_as(call, content_type, plain.into(), &tag)
+}
+
+/// As [`negotiated`], of what has the entity tag `plain_tag` as it is.
+pub(crate) fn negotiated_as(
+    call: &Call,
+    content_type: &'static str,
+    plain: Bytes,
+    plain_tag: &str,
+) -> Reply {
     let is_small = takes_gzip(&call.head.headers);
     let tag = if is_small {
         format!("{}.gz\"", plain_tag.trim_end_matches('"'))
     } else {
-        plain_tag.clone()
+        plain_tag.to_owned()
     };
     let is_known = call.knows(&tag);
     let mut reply = if is_known {
         empty(StatusCode::NOT_MODIFIED)
     } else if is_small {
-        content(content_type, call.app.gzipped.of(&plain_tag, &plain))
+        content(content_type, call.app.gzipped.of(plain_tag, &plain))
     } else {
         content(content_type, plain)
     };

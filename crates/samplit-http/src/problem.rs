@@ -337,6 +337,12 @@ impl From<Error> for Problem {
                 "too many passwords were tried; wait as long as Retry-After says",
             )
             .with(RETRY_AFTER, retry_in.as_secs() + 1),
+            ErrorKind::TooManyTokens { retry_in } => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limited",
+                "too many tokens that open nothing came from this address; wait as long as Retry-After says",
+            )
+            .with(RETRY_AFTER, retry_in.as_secs() + 1),
             ErrorKind::LinkOver => Self::new(
                 StatusCode::GONE,
                 "link_over",
@@ -346,6 +352,11 @@ impl From<Error> for Problem {
                 StatusCode::FORBIDDEN,
                 "admin_only",
                 "only admins may do this",
+            ),
+            ErrorKind::SessionOnly => Self::new(
+                StatusCode::FORBIDDEN,
+                "session_only",
+                "only somebody who is signed in may do this: a key gives no access to people",
             ),
             ErrorKind::BadSignature => Self::new(
                 StatusCode::UNAUTHORIZED,

@@ -54,8 +54,8 @@ impl Service {
             let outcome = match found {
                 Ok((route, ids)) => {
                     let call = self.call(request, peer, ids, &request_id);
-                    let id = request_id.as_str().to_owned();
-                    in_request(id, self.handle(call, route)).await
+                    let (id, from) = (request_id.as_str().to_owned(), call.client_address());
+                    in_request(id, from, self.handle(call, route)).await
                 }
                 Err(problem) => Err(problem),
             };

@@ -13,7 +13,8 @@ use crate::statement::{Session, statements};
 statements! {
     /// A session that is not over, with its user, who is not disabled.
     FIND_SESSION = "SELECT s.id, s.expires_at, u.id, u.email, u.name, u.company, u.role, \
-        u.password_hash <> '!', coalesce(u.created_at, 'epoch'), u.last_login_at \
+        u.password_hash <> '!', coalesce(u.created_at, 'epoch'), u.last_login_at, \
+        coalesce(u.updated_at, u.created_at, 'epoch') \
         FROM sessions s JOIN users u ON u.id = s.user_id \
         WHERE s.token_hash = $1 AND s.expires_at > $2 AND u.disabled_at IS NULL";
     /// A new session.
@@ -91,6 +92,7 @@ pub async fn find(
                 created_at: of.get(8, "created_at")?,
                 last_login_at: of.get(9, "last_login_at")?,
                 disabled_at: None,
+                updated_at: of.get(10, "updated_at")?,
             },
         })
     });

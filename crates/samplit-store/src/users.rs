@@ -16,7 +16,19 @@ pub const NO_PASSWORD: &str = "!";
 macro_rules! columns {
     () => {
         "id, email, name, company, role, password_hash <> '!', \
-        coalesce(created_at, 'epoch'), last_login_at, disabled_at"
+        coalesce(created_at, 'epoch'), last_login_at, disabled_at, \
+        coalesce(updated_at, created_at, 'epoch')"
+    };
+}
+
+/// Notes a change; each has a time of its own, as accounts have no other version.
+macro_rules! changed_at {
+    ($now:literal) => {
+        concat!(
+            "updated_at = greatest(",
+            $now,
+            "::timestamptz, updated_at + interval '1 microsecond')"
+        )
     };
 }
 
@@ -43,13 +55,13 @@ statements! {
         WHERE NOT EXISTS (SELECT FROM users WHERE lower(email) = lower($2)) \
         ON CONFLICT DO NOTHING RETURNING ", columns!());
     /// Everything of an account that its owner or an admin may change.
-    UPDATE_USER = "UPDATE users SET name = $2, company = $3, role = $4, disabled_at = $5, \
-        updated_at = $6 WHERE id = $1";
+    UPDATE_USER = concat!("UPDATE users SET name = $2, company = $3, role = $4, disabled_at = $5, ",
+        changed_at!("$6"), " WHERE id = $1 RETURNING ", columns!());
     /// Another password.
-    SET_PASSWORD = "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1";
+    SET_PASSWORD = concat!("UPDATE users SET password_hash = $2, ", changed_at!("$3"), " WHERE id = $1");
     /// Another password in place of the one that was looked at.
-    REPLACE_PASSWORD = "UPDATE users SET password_hash = $3, updated_at = $4 \
-        WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL";
+    REPLACE_PASSWORD = concat!("UPDATE users SET password_hash = $3, ", changed_at!("$4"), " \
+        WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL");
     /// Somebody signed in with the password that was looked at, if it is still the one. Waits for
     /// whoever changes it, and keeps others from changing it until the session is there.
     SIGNED_IN = concat!("UPDATE users SET last_login_at = $3 WHERE id = $1 \
@@ -111,7 +123,7 @@ pub async fn find_login(session: &Session<'_>, email: &str) -> Result<Option<Log
     let row = session.query_opt(FIND_LOGIN, &[&email]).await?;
     let login = row.map(|row| {
         let user = from_row(&row)?;
-        let password_hash = Columns::new(&row, "users").get(9, "password_hash")?;
+        let password_hash = Columns::new(&row, "users").get(10, "password_hash")?;
         Ok(Login {
             user,
             password_hash,
@@ -167,13 +179,18 @@ pub async fn insert(
     row.as_ref().map(from_row).transpose()
 }
 
-/// Stores what may change of an account: name, company, role, and since when it is disabled.
+/// Stores what may change of an account: name, company, role, and since when it is disabled. Gives the account
+/// as it is then.
 ///
 /// # Errors
-/// When it is gone, or PostgreSQL fails.
-pub async fn update(session: &Session<'_>, user: &User, now: OffsetDateTime) -> Result<(), Error> {
-    let updated = session
-        .execute(
+/// When it is gone, PostgreSQL fails, or the row breaks a rule that code relies on.
+pub async fn update(
+    session: &Session<'_>,
+    user: &User,
+    now: OffsetDateTime,
+) -> Result<User, Error> {
+    let row = session
+        .query_one(
             UPDATE_USER,
             &[
                 &user.id.0,
@@ -185,7 +202,7 @@ pub async fn update(session: &Session<'_>, user: &User, now: OffsetDateTime) -> 
             ],
         )
         .await?;
-    Error::expect_rows(UPDATE_USER.name, 1, updated)
+    from_row(&row)
 }
 
 /// Gives an account another password.
@@ -271,6 +288,7 @@ fn from_row(row: &Row) -> Result<User, Error> {
             created_at: of.get(6, "created_at")?,
             last_login_at: of.get(7, "last_login_at")?,
             disabled_at: of.get(8, "disabled_at")?,
+            updated_at: of.get(9, "updated_at")?,
         })
     };
     decode().map_err(|error: Error| error.within(format_args!("row {id}")))

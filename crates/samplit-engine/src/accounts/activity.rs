@@ -1,6 +1,8 @@
 //! Activity: who changed what. Each change notes itself in its own transaction, so that one is never
 //! without the other.
 
+use std::net::IpAddr;
+
 use samplit_domain::{
     Action, Activity, ActivityId, Actor, ActorKind, ApiKeyId, ExclusionId, ExperimentId, FunnelId,
     InstallationId, LeadId, UserId, Violations, WebhookId,
@@ -13,14 +15,25 @@ use crate::core::Core;
 use crate::page_of::{Page, PageOf};
 use crate::{Engine, Error, Principal, Scope};
 
-tokio::task_local! {
-    /// The request that is being answered.
-    static REQUEST: String;
+/// A request that is being answered.
+struct Request {
+    id: String,
+    from: IpAddr,
 }
 
-/// Does `work` in the name of a request: what it does is noted with the id of that.
-pub async fn in_request<F: Future>(request_id: String, work: F) -> F::Output {
-    REQUEST.scope(request_id, work).await
+tokio::task_local! {
+    static REQUEST: Request;
+}
+
+/// Does `work` in the name of a request that comes `from` an address: what it does is noted with the id of
+/// that, and what lets nobody in counts for the address.
+pub async fn in_request<F: Future>(id: String, from: IpAddr, work: F) -> F::Output {
+    REQUEST.scope(Request { id, from }, work).await
+}
+
+/// Where the request comes from that is being answered; `None`: nobody asks from outside.
+pub(super) fn asked_from() -> Option<IpAddr> {
+    REQUEST.try_with(|request| request.from).ok()
 }
 
 /// What something was done to.
@@ -128,13 +141,14 @@ impl Core {
             subject_kind: subject.kind,
             subject_id: subject.id,
             detail: Json::Object(Map::new()),
-            request_id: REQUEST.try_with(Clone::clone).ok(),
+            request_id: REQUEST.try_with(|request| request.id.clone()).ok(),
         }
     }
 }
 
 impl Engine {
-    /// Lists what was done, newest first: an admin sees everything, a client what concerns its account.
+    /// Lists what was done, newest first: an admin sees everything, a client what concerns its account, and
+    /// of what others did there only that it was an administrator.
     /// With `subject` only what was done to that.
     ///
     /// # Errors
@@ -152,6 +166,22 @@ impl Engine {
         let list = self.core.database.run(|session| {
             Box::pin(async move { activity::list(session, owner, subject, before, limit).await })
         });
-        Ok(page.of(list.await?, |done| (done.occurred_at, done.id.0)))
+        let mut page = page.of(list.await?, |done: &Activity| (done.occurred_at, done.id.0));
+        if let Some(own) = owner {
+            page.data.iter_mut().for_each(|done| hide_others(done, own));
+        }
+        Ok(page)
+    }
+}
+
+/// Takes out who did something, where it was somebody else: admins are no business of their clients.
+fn hide_others(done: &mut Activity, own: UserId) {
+    if done.actor.user_id.is_some_and(|id| id != own) {
+        done.actor = Actor {
+            kind: ActorKind::Administrator,
+            user_id: None,
+            key_id: None,
+        };
+        done.actor_email = None;
     }
 }

@@ -29,7 +29,7 @@ pub struct NewKey {
     pub name: String,
     /// What it may do: at most what whoever makes it may.
     pub scopes: Vec<Scope>,
-    /// Until when it is good; `None`: for ever.
+    /// Until when it is good; `None`: for ever. At most as long as the key that makes it, if one does.
     pub expires_at: Option<OffsetDateTime>,
 }
 
@@ -51,8 +51,8 @@ impl Engine {
     /// Makes a key for the account of `who`.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for a name, scopes or an expiry that cannot be, and for scopes that `who`
-    /// does not have; [`ErrorKind::Conflict`] for an account with 100 keys.
+    /// [`ErrorKind::Invalid`] for a name, scopes or an expiry that cannot be, for scopes that `who` does not
+    /// have, and for an expiry after that of the key that asks; [`ErrorKind::Conflict`] for an account with 100 keys.
     pub async fn create_key(&self, who: &Principal, new: NewKey) -> Result<CreatedApiKey, Error> {
         self.create_key_once(who, new, None).await?.only_new()
     }
@@ -92,14 +92,22 @@ impl Engine {
             prefix: row.prefix.clone(),
             user_id: user,
             scopes: new.scopes,
+            expires_at: new.expires_at,
         };
         self.make_once(who, "create_key", once, &|session| {
-            let (key, row, violations) = (key.clone(), row.clone(), violations.clone());
+            let (key, row, mut violations) = (key.clone(), row.clone(), violations.clone());
             Box::pin(async move {
-                // In here, so that a repeat is answered also where the key is over meanwhile.
-                violations.into_result(())?;
                 // Locks the account: one at a time, so that the count is right.
                 who.read_again(session, now).await?;
+                if let Some(end) = end_of(session, who, user).await?
+                    && row.expires_at.is_none_or(|at| at > end)
+                {
+                    let end = end.format(&Rfc3339).map_err(Error::internal)?;
+                    let detail = format!("must be {end} at most, when the key that asks ends");
+                    violations.add("/expires_at", "beyond_own", detail);
+                }
+                // In here, so that a repeat is answered also where the key is over meanwhile.
+                violations.into_result(())?;
                 room_for_one(session, user, now).await?;
                 access::insert_api_key(session, &row).await?;
                 let mut entry = core.activity(who, Some(user), Action::KeyCreated, row.id);
@@ -111,8 +119,8 @@ impl Engine {
         .await
     }
 
-    /// Gives a key of the account of `who` a successor with the same name, scopes and life time. The old
-    /// one is good for `overlap` seconds more, 86,400 unless it is said, so that programs can be given the
+    /// Gives a key of the account of `who` a successor with the same name, scopes and life time, but none
+    /// that lasts longer than the key that asks, if one does. The old one is good for `overlap` seconds more, 86,400 unless it is said, so that programs can be given the
     /// new one meanwhile.
     ///
     /// # Errors
@@ -153,7 +161,9 @@ impl Engine {
                 }
                 only_heir(session, user, &old).await?;
                 room_for_one(session, user, now).await?;
-                let lasts = old.expires_at.map(|at| at - old.created_at);
+                let lasts = old.expires_at.map(|at| now + (at - old.created_at));
+                let end = end_of(session, &who, user).await?;
+                let expires_at = [lasts, end].into_iter().flatten().min();
                 let row = access::NewApiKey {
                     id: fresh,
                     user_id: user,
@@ -162,7 +172,7 @@ impl Engine {
                     hash: hash_of(&token),
                     scopes: old.scopes.iter().map(Scope::to_string).collect(),
                     created_at: now,
-                    expires_at: lasts.map(|lasts| now + lasts),
+                    expires_at,
                 };
                 access::insert_api_key(session, &row).await?;
                 let ends_at = old.expires_at.map_or(ends_at, |at| at.min(ends_at));
@@ -170,19 +180,20 @@ impl Engine {
                 let mut entry = core.activity(&who, Some(user), Action::KeyRotated, id);
                 entry.detail = json!({ "name": old.name, "successor": fresh });
                 activity::insert(session, &entry).await?;
-                Ok::<_, Error>(old.scopes)
+                Ok::<_, Error>((old.scopes, expires_at))
             })
         });
         // Whatever came of it: a commit whose answer was lost may have been one.
         let rotated = rotated.await;
         core.forget_account(user);
-        let scopes = rotated?;
+        let (scopes, expires_at) = rotated?;
         Ok(CreatedApiKey {
             id: fresh,
             prefix: prefix_of(&token),
             token,
             user_id: user,
             scopes,
+            expires_at,
         })
     }
 
@@ -198,6 +209,7 @@ impl Engine {
         let revoked = core.database.run_tx("revoke_key", |session| {
             let (core, who) = (Arc::clone(core), who.clone());
             Box::pin(async move {
+                let who = who.read_again(session, now).await?;
                 let found = access::lock_api_key(session, id, user).await?;
                 let (key, _) = found.ok_or(ErrorKind::NotFound("API key"))?;
                 access::revoke_api_key(session, id, now).await?;
@@ -232,6 +244,20 @@ impl Engine {
         };
         (token, row)
     }
+}
+
+/// When the key ends by which `who` came in; `None`: it does not, or it was no key. Nothing that it makes
+/// outlasts it.
+async fn end_of(
+    session: &Session<'_>,
+    who: &Principal,
+    user: UserId,
+) -> Result<Option<OffsetDateTime>, Error> {
+    let Some(id) = who.key else {
+        return Ok(None);
+    };
+    let found = access::lock_api_key(session, id, user).await?;
+    Ok(found.and_then(|(key, _)| key.expires_at))
 }
 
 /// Refuses one more key where there are as many as an account may have.

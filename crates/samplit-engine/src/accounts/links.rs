@@ -132,7 +132,7 @@ impl Engine {
                 let mut user = user.ok_or(ErrorKind::LinkOver)?;
                 if let Some(name) = redeem.name.filter(|name| !name.trim().is_empty()) {
                     user.name = Some(name.trim().to_owned());
-                    users::update(session, &user, now).await?;
+                    user = users::update(session, &user, now).await?;
                 }
                 if let Some(password) = &password {
                     users::set_password(session, user.id, password, now).await?;
@@ -216,12 +216,13 @@ impl Engine {
     }
 
     /// A link by which the owner of an account chooses a new password, or the first one. It takes the
-    /// place of earlier ones, and is mailed where mail is set up. For admins.
+    /// place of earlier ones, and is mailed where mail is set up. For admins who are signed in.
     ///
     /// # Errors
-    /// [`ErrorKind::AdminOnly`]; [`ErrorKind::NotFound`]; [`ErrorKind::Conflict`] `user_disabled`.
+    /// [`ErrorKind::AdminOnly`]; [`ErrorKind::SessionOnly`]; [`ErrorKind::NotFound`]; [`ErrorKind::Conflict`] `user_disabled`.
     pub async fn reset_link(&self, who: &Principal, id: UserId) -> Result<Link, Error> {
         who.require_admin(Scope::Manage)?;
+        who.require_session()?;
         let user = self.read_user(id).await?;
         in_use(&user)?;
         let link = self.make_link(who, kind_for(&user), &user).await?;
@@ -374,9 +375,15 @@ impl Engine {
     async fn find_link(&self, hash: &str) -> Result<account_links::LinkRow, Error> {
         let now = self.core.config.clock.now();
         let database = &self.core.database;
+        let knock = self
+            .core
+            .strangers
+            .knock(hash, false, ErrorKind::LinkOver)?;
         let found = database.run(|session| Box::pin(account_links::find(session, hash, now)));
-        let found: Option<account_links::LinkRow> = found.await?;
-        let link = found.ok_or(ErrorKind::LinkOver)?;
+        let Some(link): Option<account_links::LinkRow> = found.await? else {
+            knock.opens_nothing();
+            return Err(ErrorKind::LinkOver.into());
+        };
         if link.kind == LinkKind::Setup && self.is_set_up().await? {
             return Err(ErrorKind::LinkOver.into());
         }
@@ -478,7 +485,7 @@ async fn first_admin(
         disabled_at: None,
         ..user
     };
-    users::update(session, &admin, now).await?;
+    let admin = users::update(session, &admin, now).await?;
     let mut entry = core.activity(
         &acting(admin.id),
         Some(admin.id),

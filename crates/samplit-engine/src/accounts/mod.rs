@@ -10,7 +10,9 @@ mod mail;
 mod password;
 mod passwords;
 mod sessions;
+mod strangers;
 mod throttle;
+mod tries;
 mod users;
 
 pub(crate) use activity::Subject;
@@ -22,5 +24,6 @@ pub use password::Password;
 pub(crate) use passwords::Passwords;
 pub use sessions::{Device, NewSession, SignedIn, SignedInToken};
 pub(crate) use sessions::{KnownSession, acting};
+pub(crate) use strangers::Strangers;
 pub(crate) use throttle::Throttle;
 pub use users::{AccountChange, NewUser, UserChange, UserFilter};

@@ -132,30 +132,44 @@ impl Engine {
     /// Ends the session of a token. One that is over already stays so.
     ///
     /// # Errors
-    /// When the database fails.
+    /// [`ErrorKind::TooManyTokens`] for an address from which too many came that open nothing; when the
+    /// database fails.
     pub async fn sign_out(&self, token: &str) -> Result<(), Error> {
         let (core, hash) = (&self.core, hash_of(token));
+        let is_known = core.sessions.contains_key(&hash);
+        let knock = match core
+            .strangers
+            .knock(&hash, is_known, ErrorKind::Unauthenticated)
+        {
+            Err(error) if error.kind() == &ErrorKind::Unauthenticated => return Ok(()),
+            knock => knock?,
+        };
         let ended = core.database.run_tx("sign_out", |session| {
             let (core, hash) = (Arc::clone(core), hash.clone());
             Box::pin(async move {
-                if let Some((id, user)) = sessions::end(session, &hash).await? {
+                let ended = sessions::end(session, &hash).await?;
+                if let Some((id, user)) = ended {
                     let who = acting(user);
                     let ended = Subject::of("session", id);
                     let ended = core.activity(&who, Some(user), Action::SessionEnded, ended);
                     activity::insert(session, &ended).await?;
                 }
-                Ok::<_, Error>(())
+                Ok::<_, Error>(ended.is_some())
             })
         });
         let ended = ended.await;
         core.forget_token(&core.sessions, &hash);
-        ended
+        if !ended? {
+            knock.opens_nothing();
+        }
+        Ok(())
     }
 
     /// Lets in whoever has the token of a session.
     ///
     /// # Errors
     /// [`ErrorKind::Unauthenticated`] where the session is over or its user disabled,
+    /// [`ErrorKind::TooManyTokens`] for an address from which too many came that open nothing,
     /// [`ErrorKind::Unavailable`] when it cannot be looked up.
     pub async fn session(&self, token: &str) -> Result<SignedIn, Error> {
         let (core, hash) = (&self.core, hash_of(token));
@@ -168,11 +182,15 @@ impl Engine {
                 Err(ErrorKind::Unauthenticated.into())
             };
         }
+        let is_known = core.sessions.contains_key(&hash);
+        let unknown = ErrorKind::Unauthenticated;
+        let knock = core.strangers.knock(&hash, is_known, unknown)?;
         let endings = core.endings.load(Ordering::Acquire);
         let (database, of) = (&core.database, &hash);
         let found = database.run(|session| Box::pin(sessions::find(session, of, now)));
         let Some(row) = found.await? else {
             core.sessions.invalidate(&hash);
+            knock.opens_nothing();
             return Err(ErrorKind::Unauthenticated.into());
         };
         let signed_in = SignedIn {
@@ -216,6 +234,7 @@ impl Engine {
         let ended = core.database.run_tx("end_session", |session| {
             let (core, who) = (Arc::clone(core), who.clone());
             Box::pin(async move {
+                let who = who.read_again(session, core.config.clock.now()).await?;
                 let found = sessions::end_of(session, id, user).await?;
                 found.ok_or(ErrorKind::NotFound("session"))?;
                 let ended = Subject::of("session", id);

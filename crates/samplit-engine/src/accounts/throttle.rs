@@ -6,7 +6,6 @@
 //!
 //! In memory of one process. Neither emails nor addresses are kept, only keyed hashes of them.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -18,23 +17,23 @@ use governor::clock::Clock as GovernorClock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
-use parking_lot::Mutex;
 use samplit_domain::{Clock, to_micros};
 
+use super::tries::{Allowance, Attempt, Tries};
 use crate::{Error, ErrorKind};
 
 /// Tries for one email from one network at once, and the time after which there is one more.
-const BY_EMAIL: (u32, Duration) = (10, Duration::from_secs(30));
+const BY_EMAIL: Allowance = (10, Duration::from_secs(30));
 
 /// Wrong passwords for one email, wherever they come from, at once, and the time after which there may be
 /// one more. Faster than one network can go on by [`BY_EMAIL`].
-const WRONG: (u32, Duration) = (100, Duration::from_secs(5));
+const WRONG: Allowance = (100, Duration::from_secs(5));
 
 /// Links for one email that one network asks for at once, and the time after which there is one more.
-const LINKS: (u32, Duration) = (5, Duration::from_secs(60));
+const LINKS: Allowance = (5, Duration::from_secs(60));
 
 /// Tries from one address at once, and the time after which there is one more. An office shares one.
-const BY_ADDRESS: (u32, Duration) = (30, Duration::from_secs(5));
+const BY_ADDRESS: Allowance = (30, Duration::from_secs(5));
 
 /// After how many tries those are forgotten who have all of theirs again.
 const SWEEP_EVERY: u32 = 4_096;
@@ -59,42 +58,17 @@ pub(crate) struct Throttle {
     addresses: Limiter,
     emails: Limiter,
     links: Limiter,
-    /// Per email that somebody tried a wrong password for: when the last of them is forgotten.
-    wrong: Mutex<HashMap<u64, Duration>>,
+    /// Wrong passwords, by email.
+    wrong: Tries,
     time: Time,
     hash: RandomState,
     checks: AtomicU32,
 }
 
-/// A password that is being tried. Until it is dropped it counts as wrong, so that many at once do not
-/// get past the limit; from then on only if it was.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Attempt<'t> {
-    throttle: &'t Throttle,
-    email: u64,
-    is_wrong: bool,
-}
-
-impl Attempt<'_> {
-    /// The password was wrong, or there is no such account.
-    pub(crate) fn failed(mut self) {
-        self.is_wrong = true;
-    }
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        if !self.is_wrong {
-            self.throttle.forgive(self.email);
-        }
-    }
-}
-
 impl Throttle {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        let time = Time(clock);
-        let limiter = |(burst, pause): (u32, Duration)| {
+        let time = Time(Arc::clone(&clock));
+        let limiter = |(burst, pause): Allowance| {
             let quota =
                 Quota::with_period(pause).unwrap_or_else(|| Quota::per_minute(NonZeroU32::MIN));
             let quota = quota.allow_burst(NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN));
@@ -104,8 +78,8 @@ impl Throttle {
             addresses: limiter(BY_ADDRESS),
             emails: limiter(BY_EMAIL),
             links: limiter(LINKS),
-            wrong: Mutex::default(),
-            time: time.clone(),
+            wrong: Tries::new(clock, WRONG),
+            time,
             hash: RandomState::new(),
             checks: AtomicU32::new(0),
         }
@@ -119,13 +93,8 @@ impl Throttle {
         let email = email.to_lowercase();
         self.take_of(address)?;
         self.take(&self.emails, &(&email, address.map(network)))?;
-        let email = self.hash.hash_one(&email);
-        self.accuse(email)?;
-        Ok(Attempt {
-            throttle: self,
-            email,
-            is_wrong: false,
-        })
+        let attempt = self.wrong.begin(&email);
+        attempt.map_err(|retry_in| ErrorKind::Throttled { retry_in }.into())
     }
 
     /// Whether a link may be asked for, to `email` and from `address`.
@@ -141,12 +110,7 @@ impl Throttle {
         let Some(address) = address else {
             return Ok(());
         };
-        // Whoever has an IPv6 address has the whole /64.
-        let whose = match address.to_canonical() {
-            IpAddr::V4(address) => u128::from(address.to_bits()),
-            IpAddr::V6(address) => address.to_bits() >> 64 << 64,
-        };
-        self.take(&self.addresses, &whose)
+        self.take(&self.addresses, &whose(address))
     }
 
     fn take<K: Hash>(&self, limiter: &Limiter, key: &K) -> Result<(), Error> {
@@ -159,42 +123,21 @@ impl Throttle {
             })
     }
 
-    /// One more wrong password.
-    fn accuse(&self, email: u64) -> Result<(), Error> {
-        let (burst, pause) = WRONG;
-        let now = self.time.now();
-        let mut wrong = self.wrong.lock();
-        let known = wrong.get(&email).map_or(now, |until| now.max(*until));
-        let until = known + pause;
-        let retry_in = until.saturating_sub(now + pause * burst);
-        if retry_in > Duration::ZERO {
-            return Err(ErrorKind::Throttled { retry_in }.into());
-        }
-        wrong.insert(email, until);
-        Ok(())
-    }
-
-    /// It was not wrong.
-    fn forgive(&self, email: u64) {
-        let now = self.time.now();
-        let mut wrong = self.wrong.lock();
-        if let Some(until) = wrong.get_mut(&email) {
-            *until = until.saturating_sub(WRONG.1);
-            if *until <= now {
-                wrong.remove(&email);
-            }
-        }
-    }
-
     fn sweep(&self) {
         let checks = self.checks.fetch_add(1, Ordering::Relaxed);
         if checks % SWEEP_EVERY == SWEEP_EVERY - 1 {
             for limiter in [&self.addresses, &self.emails, &self.links] {
                 limiter.retain_recent();
             }
-            let now = self.time.now();
-            self.wrong.lock().retain(|_, until| *until > now);
         }
+    }
+}
+
+/// An address as one client has it: whoever has one of IPv6 has the whole /64.
+pub(super) fn whose(address: IpAddr) -> u128 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => address.to_bits() >> 64 << 64,
     }
 }
 

@@ -73,14 +73,15 @@ impl Engine {
         self.read_user(account(who)?).await
     }
 
-    /// Changes the account of `who`.
+    /// Changes the account of `who`. With `if_version` only if [`User::version`] is still that.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for a text that is too long.
+    /// [`ErrorKind::Invalid`] for a text that is too long; [`ErrorKind::VersionMismatch`].
     pub async fn update_account(
         &self,
         who: &Principal,
         change: AccountChange,
+        if_version: Option<i64>,
     ) -> Result<User, Error> {
         who.require(Scope::Manage)?;
         let id = account(who)?;
@@ -92,16 +93,35 @@ impl Engine {
             255,
         );
         violations.into_result(())?;
-        self.change_user(who, id, "update_account", move |user| {
-            let text = |text: &String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-            if let Some(name) = &change.name {
-                user.name = text(name);
-            }
-            if let Some(company) = &change.company {
-                user.company = text(company);
-            }
-        })
-        .await
+        let text = |text: String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let (name, company) = (change.name.map(text), change.company.map(text));
+        let core = &self.core;
+        let changed = core.database.run_tx("update_account", |session| {
+            let (core, who) = (Arc::clone(core), who.clone());
+            let (name, company) = (name.clone(), company.clone());
+            Box::pin(async move {
+                let now = core.config.clock.now();
+                let who = who.read_again(session, now).await?;
+                let before = users::lock(session, id).await?;
+                let before = before.ok_or(ErrorKind::NotFound("user"))?;
+                unchanged_since(&before, if_version)?;
+                let after = User {
+                    name: name.unwrap_or_else(|| before.name.clone()),
+                    company: company.unwrap_or_else(|| before.company.clone()),
+                    ..before.clone()
+                };
+                if after == before {
+                    return Ok(before);
+                }
+                let after = users::update(session, &after, now).await?;
+                let entry = core.activity(&who, Some(id), Action::UserChanged, id);
+                activity::insert(session, &entry).await?;
+                Ok::<_, Error>(after)
+            })
+        });
+        let changed = changed.await;
+        core.forget_account(id);
+        changed
     }
 
     /// Changes the password of the account of `who`, who has to know the current one. Every session of the
@@ -149,6 +169,7 @@ impl Engine {
             let (stored, hash) = (stored.clone(), hash.clone());
             Box::pin(async move {
                 let now = core.config.clock.now();
+                let who = who.read_again(session, now).await?;
                 if !users::replace_password(session, id, &stored, &hash, now).await? {
                     return Ok(false);
                 }
@@ -196,10 +217,11 @@ impl Engine {
         self.read_user(id).await
     }
 
-    /// Makes an account without a password and a link by which its owner chooses one. For admins.
+    /// Makes an account without a password and a link by which its owner chooses one. For admins who are
+    /// signed in.
     ///
     /// # Errors
-    /// [`ErrorKind::AdminOnly`]; [`ErrorKind::Invalid`] for an email or name that cannot be;
+    /// [`ErrorKind::AdminOnly`]; [`ErrorKind::SessionOnly`]; [`ErrorKind::Invalid`] for an email or name that cannot be;
     /// [`ErrorKind::Conflict`] `email_taken` where there is an account with the email, `plan_limit` where the
     /// plan of the admin has no room for one more.
     pub async fn invite(&self, who: &Principal, new: NewUser) -> Result<(User, Link), Error> {
@@ -218,6 +240,7 @@ impl Engine {
         once: Option<&Once<'_, (User, Link)>>,
     ) -> Result<Made<(User, Link)>, Error> {
         who.require_admin(Scope::Manage)?;
+        who.require_session()?;
         let mut violations = Violations::default();
         violations.email("/email", &new.email);
         violations.length("/name", new.name.as_deref().unwrap_or_default(), 255);
@@ -260,19 +283,26 @@ impl Engine {
     /// Changes the role of an account, or whether anybody comes in with it. Disabling ends its sessions,
     /// links and keys for good: here at once, in other processes within 30 s (for reading, and for visitors, one
     /// request more may pass). Its keys end
-    /// as well when it becomes an admin: they were given to programs that were to see less. For admins.
+    /// as well when it becomes an admin: they were given to programs that were to see less. For admins;
+    /// what gives access, for those who are signed in. With `if_version` only if [`User::version`] is still
+    /// that.
     ///
     /// # Errors
-    /// [`ErrorKind::AdminOnly`]; [`ErrorKind::NotFound`]; [`ErrorKind::Conflict`] `last_admin` where
-    /// nobody would be left who is an admin and can come in, `plan_limit` where the plan has no room for an
-    /// account to be enabled.
+    /// [`ErrorKind::AdminOnly`]; [`ErrorKind::SessionOnly`] for a key that makes an admin or enables an
+    /// account; [`ErrorKind::NotFound`]; [`ErrorKind::VersionMismatch`]; [`ErrorKind::Conflict`] `last_admin`
+    /// where nobody would be left who is an admin and can come in, `plan_limit` where the plan has no room
+    /// for an account to be enabled.
     pub async fn update_user(
         &self,
         who: &Principal,
         id: UserId,
         change: UserChange,
+        if_version: Option<i64>,
     ) -> Result<User, Error> {
         who.require_admin(Scope::Manage)?;
+        if change.role == Some(Role::Admin) || change.disabled == Some(false) {
+            who.require_session()?;
+        }
         let core = &self.core;
         let updated = core.database.run_tx("update_user", |session| {
             let (core, who) = (Arc::clone(core), who.clone());
@@ -281,6 +311,7 @@ impl Engine {
                 still_admin(session, &who, now).await?;
                 let before = users::lock(session, id).await?;
                 let before = before.ok_or(ErrorKind::NotFound("user"))?;
+                unchanged_since(&before, if_version)?;
                 let role = change.role.unwrap_or(before.role);
                 let disabled_at = match change.disabled {
                     Some(true) => before.disabled_at.or(Some(now)),
@@ -299,7 +330,7 @@ impl Engine {
                 if before.disabled_at.is_some() && after.disabled_at.is_none() {
                     plans::room_for_seat(session, &who).await?;
                 }
-                users::update(session, &after, now).await?;
+                let after = users::update(session, &after, now).await?;
                 if after.disabled_at.is_some() {
                     shut_out(session, id).await?;
                 }
@@ -333,34 +364,14 @@ impl Engine {
         let found: Option<User> = read.await?;
         found.ok_or_else(|| ErrorKind::NotFound("user").into())
     }
+}
 
-    /// Changes an account and notes it.
-    async fn change_user(
-        &self,
-        who: &Principal,
-        id: UserId,
-        name: &'static str,
-        change: impl Fn(&mut User) + Clone + Send + Sync + 'static,
-    ) -> Result<User, Error> {
-        let core = &self.core;
-        let changed = core.database.run_tx(name, |session| {
-            let (core, who, change) = (Arc::clone(core), who.clone(), change.clone());
-            Box::pin(async move {
-                let before = users::lock(session, id).await?;
-                let before = before.ok_or(ErrorKind::NotFound("user"))?;
-                let mut after = before.clone();
-                change(&mut after);
-                if after != before {
-                    users::update(session, &after, core.config.clock.now()).await?;
-                    let entry = core.activity(&who, Some(id), Action::UserChanged, id);
-                    activity::insert(session, &entry).await?;
-                }
-                Ok::<_, Error>(after)
-            })
-        });
-        let changed = changed.await;
-        core.forget_account(id);
-        changed
+/// Refuses to change an account that is not as `if_version` says any more.
+fn unchanged_since(user: &User, if_version: Option<i64>) -> Result<(), Error> {
+    let current = user.version();
+    match if_version {
+        Some(seen) if seen != current => Err(ErrorKind::VersionMismatch { current }.into()),
+        _ => Ok(()),
     }
 }
 

@@ -10,7 +10,7 @@ use samplit_domain::{
     Action, Installation, InstallationDraft, InstallationId, InstallationStatus, Platform, UserId,
     Violations,
 };
-use samplit_store::{activity, installations, shops};
+use samplit_store::{activity, installations, shops, users};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use time::{Duration, OffsetDateTime};
@@ -238,10 +238,7 @@ impl Engine {
             .filter(|state| state.shop == query.shop && state.expires_at > now && is_same_browser);
         match state {
             Some(state) if self.is_in_use(state.user_id).await? => Ok(state.user_id),
-            _ => Err(Error::conflict(
-                "unknown_state",
-                "this grant was not begun here, was finished, or took too long; open the link again",
-            )),
+            _ => Err(unknown_state()),
         }
     }
 
@@ -268,6 +265,11 @@ impl Engine {
         let hook = &new_token(&self.core, "hk_");
         let install = self.core.database.run_tx("install_shop", |session| {
             Box::pin(async move {
+                // The shop was asked meanwhile, which takes as long as it takes.
+                let account = users::lock(session, owner).await?;
+                if account.is_none_or(|account| account.disabled_at.is_some()) {
+                    return Err(unknown_state());
+                }
                 shops::lock_shop(session, shop).await?;
                 let rows = shops::find_shop(session, Platform::Shopify.as_str(), shop).await?;
                 let is_taken =
@@ -312,7 +314,7 @@ impl Engine {
             })
         });
         let (installation, hook): (Installation, String) = install.await?;
-        self.core.installations.invalidate(&installation.token);
+        self.core.forget_installation(&installation.token);
         Ok((installation, hook))
     }
 
@@ -357,6 +359,13 @@ impl Engine {
             ..kept
         })
     }
+}
+
+fn unknown_state() -> Error {
+    Error::conflict(
+        "unknown_state",
+        "this grant was not begun here, was finished, or took too long; open the link again",
+    )
 }
 
 /// Puts the snippet into the pages of a shop; gives the id that the shop has for it.

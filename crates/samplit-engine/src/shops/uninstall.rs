@@ -150,7 +150,7 @@ impl Engine {
         let gone = forget.await?;
         let previous = gone.previous_token.as_ref().map(|(token, _)| token);
         for token in [&gone.token].into_iter().chain(previous) {
-            self.core.installations.invalidate(token);
+            self.core.forget_installation(token);
         }
         Ok(gone)
     }

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::users::UserJson;
+use super::users::one;
 use crate::{
     call::Call,
     fields::Fields,
@@ -23,15 +23,16 @@ use crate::{
 pub(crate) async fn show(call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
     let user = call.app.engine.account(&who).await?;
-    Ok(json(StatusCode::OK, &UserJson::from(&user)))
+    Ok(call.unless_known(one(&user)))
 }
 
 /// `PATCH /v1/account`
 pub(crate) async fn update(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
+    let if_version = call.if_match()?;
     let change = read_change(call.json().await?)?;
-    let user = call.app.engine.update_account(&who, change).await?;
-    Ok(json(StatusCode::OK, &UserJson::from(&user)))
+    let changed = call.app.engine.update_account(&who, change, if_version);
+    Ok(one(&changed.await?))
 }
 
 /// `POST /v1/account/password`: another password. Whoever is signed in has to sign in again.

@@ -58,6 +58,8 @@ pub(crate) struct CreatedJson<'a> {
     id: ApiKeyId,
     prefix: &'a str,
     scopes: &'a [Scope],
+    #[serde(with = "time::serde::rfc3339::option")]
+    expires_at: Option<OffsetDateTime>,
     token: &'a str,
 }
 
@@ -67,6 +69,7 @@ impl<'a> From<&'a CreatedApiKey> for CreatedJson<'a> {
             id: key.id,
             prefix: &key.prefix,
             scopes: &key.scopes,
+            expires_at: key.expires_at,
             token: &key.token,
         }
     }

@@ -5,7 +5,7 @@ use hyper::StatusCode;
 use samplit_domain::{ExperimentId, Status, VariantId};
 use samplit_engine::{
     ArmEvidence, ArmResults, Effect, ElementResults, LiftResults, LiveResults, Results,
-    SampleRatioEvidence, ValueResults,
+    SampleRatioEvidence, StoppingCondition, ValueResults,
 };
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -82,6 +82,7 @@ pub(crate) struct StoppingJson<'a> {
     may_stop: bool,
     missing: &'a [String],
     days: f64,
+    conditions: &'a [StoppingCondition],
 }
 
 #[derive(Serialize, ToSchema)]
@@ -148,6 +149,7 @@ impl<'a> From<&'a ElementResults> for ElementJson<'a> {
                 may_stop: stopping.may_stop,
                 missing: &stopping.missing,
                 days: stopping.days,
+                conditions: &stopping.conditions,
             },
             effects: &element.effects,
         }

@@ -1,7 +1,7 @@
 //! Accounts of others, for admins.
 
 use hyper::{StatusCode, header::LOCATION};
-use samplit_domain::{LinkId, LinkKind, Role, User, UserId, Violations};
+use samplit_domain::{LinkId, LinkKind, Role, User, UserId, Violations, to_micros};
 use samplit_engine::{Link, NewUser, Once, Page, UserChange, UserFilter};
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -13,7 +13,7 @@ use crate::{
     fields::Fields,
     idempotency,
     problem::Problem,
-    response::{Reply, json},
+    response::{Reply, etag, json, tagged},
 };
 
 /// An account as every route shows it.
@@ -32,6 +32,8 @@ pub(crate) struct UserJson<'a> {
     last_login_at: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339::option")]
     disabled_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339")]
+    updated_at: OffsetDateTime,
 }
 
 impl<'a> From<&'a User> for UserJson<'a> {
@@ -46,8 +48,16 @@ impl<'a> From<&'a User> for UserJson<'a> {
             created_at: user.created_at,
             last_login_at: user.last_login_at,
             disabled_at: user.disabled_at,
+            updated_at: user.updated_at,
         }
     }
+}
+
+/// An account with its entity tag. Signing in shows, and is no change.
+pub(crate) fn one(user: &User) -> Reply {
+    let signed_in_at = user.last_login_at.map_or(0, to_micros);
+    let reply = json(StatusCode::OK, &UserJson::from(user));
+    tagged(reply, etag(user.version(), &[signed_in_at]))
 }
 
 /// A link that lets somebody in.
@@ -140,16 +150,17 @@ pub(crate) async fn invite(mut call: Call) -> Result<Reply, Problem> {
 pub(crate) async fn show(call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
     let user = call.app.engine.user(&who, call.user_id()).await?;
-    Ok(json(StatusCode::OK, &UserJson::from(&user)))
+    Ok(call.unless_known(one(&user)))
 }
 
 /// `PATCH /v1/users/{user_id}`
 pub(crate) async fn update(mut call: Call) -> Result<Reply, Problem> {
     let who = call.principal().await?;
+    let if_version = call.if_match()?;
     let change = read_change(call.json().await?)?;
     let (engine, id) = (&call.app.engine, call.user_id());
-    let user = engine.update_user(&who, id, change).await?;
-    Ok(json(StatusCode::OK, &UserJson::from(&user)))
+    let user = engine.update_user(&who, id, change, if_version).await?;
+    Ok(one(&user))
 }
 
 /// `POST /v1/users/{user_id}/link`: a link by which the owner chooses a password.

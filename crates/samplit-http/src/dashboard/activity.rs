@@ -79,6 +79,7 @@ fn actor(entry: &Activity) -> &str {
     match entry.actor.kind {
         ActorKind::User | ActorKind::Key => entry.actor_email.as_deref().unwrap_or("somebody"),
         ActorKind::System => "The server",
+        ActorKind::Administrator => "An administrator",
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) async fn save_account(mut call: Call) -> Result<Reply, Problem> {
     let form = Form::read(&mut call).await?;
     let saved = match form.json().and_then(read_change) {
         Ok(change) => {
-            let saved = call.app.engine.update_account(&who.principal, change);
+            let saved = call.app.engine.update_account(&who.principal, change, None);
             saved.await.map_err(Problem::from)
         }
         Err(problem) => Err(problem),

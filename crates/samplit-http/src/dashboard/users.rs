@@ -247,7 +247,7 @@ fn disabled(disabled: bool) -> UserChange {
 
 async fn change_user(call: &Call, who: &SignedIn, change: UserChange) -> Result<User, Problem> {
     let (engine, id) = (&call.app.engine, call.user_id());
-    Ok(engine.update_user(&who.principal, id, change).await?)
+    Ok(engine.update_user(&who.principal, id, change, None).await?)
 }
 
 /// The page with what was chosen as the plan of the account.

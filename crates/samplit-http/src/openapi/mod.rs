@@ -12,12 +12,14 @@ pub(crate) use page::{docs, stylesheet};
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
+use bytes::Bytes;
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
     call::Call,
+    gzip,
     problem::{Document, Problem},
-    response::{Reply, content},
+    response::{Reply, content_tag},
 };
 
 const SECTIONS: [(&str, &str); 11] = [
@@ -57,7 +59,12 @@ const SECTIONS: [(&str, &str); 11] = [
 ];
 
 static DOCUMENT: LazyLock<Json> = LazyLock::new(|| put_together(operations::all()));
-static TEXT: LazyLock<Vec<u8>> = LazyLock::new(|| DOCUMENT.to_string().into_bytes());
+/// The text, with its entity tag.
+static TEXT: LazyLock<(Bytes, String)> = LazyLock::new(|| {
+    let text = DOCUMENT.to_string();
+    let tag = content_tag(text.as_bytes());
+    (text.into(), tag)
+});
 
 /// The document that is served at `/openapi.json`.
 #[must_use]
@@ -68,7 +75,9 @@ pub fn document() -> &'static Json {
 /// `GET /openapi.json`
 pub(crate) fn openapi(call: &Call) -> Result<Reply, Problem> {
     call.query().finish()?;
-    Ok(content("application/json", TEXT.as_slice()))
+    let (text, tag) = &*TEXT;
+    let kind = "application/json";
+    Ok(gzip::negotiated_as(call, kind, text.clone(), tag))
 }
 
 /// # Panics

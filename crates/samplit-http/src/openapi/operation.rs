@@ -116,6 +116,13 @@ impl Operation {
         self.account().refuses(403, &["admin_only"])
     }
 
+    /// Likewise, of an admin who is signed in; a key will not do.
+    pub(super) fn admin_in_person(self) -> Self {
+        self.admin()
+            .by(Auth::Session)
+            .refuses(403, &["session_only"])
+    }
+
     /// The cookie of a session.
     pub(super) fn session(self) -> Self {
         self.by(Auth::Session)
@@ -160,6 +167,7 @@ impl Operation {
     pub(super) fn signed(self) -> Self {
         self.by(Auth::Signed)
             .refuses(401, &["bad_signature", "unknown_installation"])
+            .refuses(429, &["rate_limited"])
     }
 
     fn by(mut self, auth: Auth) -> Self {

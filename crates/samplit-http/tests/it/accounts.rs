@@ -163,21 +163,22 @@ async fn a_key_may_at_most_what_its_maker_may_and_two_are_good_while_it_is_rotat
     let server = Server::start(engine, HttpConfig::default()).await;
     let admin = set_up(&server).await;
     let (_, ana) = admin.welcome("ana@example.org", "client").await;
-    let new = json!({"name": "ci", "scopes": ["manage"], "expires_at": "2026-10-21T14:13:20Z"});
+    let end = "2026-10-21T14:13:20Z";
+    let new = json!({"name": "ci", "scopes": ["manage"], "expires_at": end});
     let made = ana.ask(Method::POST, "/v1/keys", &new).await.json();
     let old = made["token"].as_str().unwrap().to_owned();
     for (body, expected) in [
         (
-            json!({"name": "x", "scopes": ["assign"]}),
+            json!({"name": "x", "scopes": ["assign"], "expires_at": end}),
             "422 invalid /scopes/0:beyond_own",
         ),
         (
-            json!({"name": "x", "scopes": ["read", "all"]}),
+            json!({"name": "x", "scopes": ["read", "all"], "expires_at": end}),
             "422 invalid /scopes/1:unknown_value",
         ),
         (json!({"name": "x"}), "422 invalid /scopes:required"),
         (
-            json!({"name": "", "scopes": []}),
+            json!({"name": "", "scopes": [], "expires_at": end}),
             "422 invalid /name:required /scopes:required",
         ),
         (
@@ -188,7 +189,14 @@ async fn a_key_may_at_most_what_its_maker_may_and_two_are_good_while_it_is_rotat
             json!({"name": "x", "scopes": ["read"], "expires_at": "2026-09-21T14:13:20Z"}),
             "422 invalid /expires_at:out_of_range",
         ),
-        (json!({"name": "reader", "scopes": ["read"]}), "201"),
+        (
+            json!({"name": "x", "scopes": ["read"]}),
+            "422 invalid /expires_at:beyond_own",
+        ),
+        (
+            json!({"name": "reader", "scopes": ["read"], "expires_at": end}),
+            "201",
+        ),
     ] {
         let answer = by_key(&server, &old, Method::POST, "/v1/keys", &body).await;
         assert_eq!(answer.summary(), expected, "{body}");

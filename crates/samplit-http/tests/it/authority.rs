@@ -7,21 +7,21 @@ use std::sync::Arc;
 use hyper::Method;
 use samplit_devpg::TestDatabase;
 use samplit_engine::{
-    ApiKeyId, Engine, EngineConfig, ErrorKind, ManualClock, NewKey, NewUser, Principal, Role,
-    Scope, UserChange, UserId, from_micros,
+    AccountChange, ApiKeyId, Device, Engine, EngineConfig, ErrorKind, ManualClock, NewKey, NewUser,
+    Principal, Role, Scope, SessionId, UserChange, UserId, from_micros,
 };
 use samplit_http::HttpConfig;
 use samplit_tests::{connect, eventually};
 use serde_json::{Value as Json, json};
 use time::Duration;
 
-use crate::browser::{Browser, set_up, setup_token};
+use crate::browser::{Browser, PASSWORD, set_up, setup_token};
 use crate::support::{Server, server};
 
 const OVER: &str = "401 unauthenticated";
 
 /// A server whose clock stands still, and another one of the same database.
-async fn two() -> (Server, Engine, TestDatabase, Arc<ManualClock>) {
+pub(crate) async fn two() -> (Server, Engine, TestDatabase, Arc<ManualClock>) {
     let database = samplit_tests::database().await;
     let clock = Arc::new(ManualClock::new(from_micros(1_790_000_000_000_000)));
     let engine = async || {
@@ -36,7 +36,13 @@ async fn two() -> (Server, Engine, TestDatabase, Arc<ManualClock>) {
     (server, other, database, clock)
 }
 
-async fn by_key(server: &Server, token: &str, method: Method, path: &str, body: &Json) -> String {
+pub(crate) async fn by_key(
+    server: &Server,
+    token: &str,
+    method: Method,
+    path: &str,
+    body: &Json,
+) -> String {
     let key = format!("Bearer {token}");
     let headers = [("authorization", key.as_str())];
     let browser = Browser::new(server);
@@ -45,7 +51,7 @@ async fn by_key(server: &Server, token: &str, method: Method, path: &str, body: 
 }
 
 /// A key of whoever is signed in: its id and its token.
-async fn key_of(browser: &Browser<'_>, more: Json) -> (String, String) {
+pub(crate) async fn key_of(browser: &Browser<'_>, more: Json) -> (String, String) {
     let mut new = json!({"name": "ci", "scopes": ["manage"]});
     let fields = new.as_object_mut().unwrap();
     fields.extend(more.as_object().unwrap().clone());
@@ -66,21 +72,54 @@ async fn noted(admin: &Browser<'_>, id: &str, action: &str) -> Vec<Json> {
         .collect()
 }
 
-/// What an admin may do to others; how each is refused.
-async fn of_admins(engine: &Engine, who: &Principal, victim: UserId) -> [ErrorKind; 3] {
+/// What an admin may do to others; how each is refused: what gives access, then what takes it away.
+async fn of_admins(
+    engine: &Engine,
+    who: &Principal,
+    victim: UserId,
+) -> ([ErrorKind; 3], ErrorKind) {
     let new = NewUser {
         email: "new@example.org".to_owned(),
         name: None,
         role: Role::Admin,
     };
-    let rise = UserChange {
-        role: Some(Role::Admin),
-        disabled: None,
-    };
-    [
+    let change = |role, disabled| UserChange { role, disabled };
+    let rise = change(Some(Role::Admin), None);
+    let gives = [
         engine.invite(who, new).await.unwrap_err(),
-        engine.update_user(who, victim, rise).await.unwrap_err(),
+        engine
+            .update_user(who, victim, rise, None)
+            .await
+            .unwrap_err(),
         engine.reset_link(who, victim).await.unwrap_err(),
+    ];
+    let off = change(None, Some(true));
+    let takes = engine.update_user(who, victim, off, None).await;
+    let gives = gives.map(|error| error.kind().clone());
+    (gives, takes.unwrap_err().kind().clone())
+}
+
+/// What anybody may do to the own account; how each is refused.
+async fn of_oneself(
+    engine: &Engine,
+    who: &Principal,
+    key: ApiKeyId,
+    session: SessionId,
+) -> [ErrorKind; 4] {
+    let name = AccountChange {
+        name: Some("Mallory".to_owned()),
+        company: None,
+    };
+    let (old, new) = (PASSWORD.into(), "another long sentence".into());
+    let device = Device::default();
+    [
+        engine.update_account(who, name, None).await.unwrap_err(),
+        engine
+            .change_password(who, &old, &new, &device)
+            .await
+            .unwrap_err(),
+        engine.revoke_key(who, key).await.unwrap_err(),
+        engine.end_session(who, session).await.unwrap_err(),
     ]
     .map(|error| error.kind().clone())
 }
@@ -112,7 +151,8 @@ async fn what_was_remembered_is_not_believed_where_it_would_outlast_itself() {
     let (revoked_id, revoked) = key_of(&eva_s, json!({})).await;
     let (kept_id, kept) = key_of(&eva_s, json!({})).await;
     let kept_id: ApiKeyId = kept_id.parse().unwrap();
-    let signed_in = engine.session(&eva_s.token()).await.unwrap().principal;
+    let eva_session = engine.session(&eva_s.token()).await.unwrap();
+    let (signed_in, session) = (eva_session.principal, eva_session.session);
     let by_short = engine.authenticate(&short).await.unwrap();
     let by_revoked = engine.authenticate(&revoked).await.unwrap();
     let by_kept = engine.authenticate(&kept).await.unwrap();
@@ -130,10 +170,13 @@ async fn what_was_remembered_is_not_believed_where_it_would_outlast_itself() {
     clock.advance(Duration::hours(1));
     let before = count().await;
     for who in [&by_revoked, &by_short] {
-        let refused = of_admins(engine, who, ana).await;
-        assert_eq!(refused, [const { ErrorKind::Unauthenticated }; 3]);
+        let (gives, takes) = of_admins(engine, who, ana).await;
+        assert_eq!(gives, [const { ErrorKind::SessionOnly }; 3]);
+        assert_eq!(takes, ErrorKind::Unauthenticated);
         let refused = of_keys(engine, who, kept_id).await;
         assert_eq!(refused, [const { ErrorKind::Unauthenticated }; 2]);
+        let refused = of_oneself(engine, who, kept_id, session).await;
+        assert_eq!(refused, [const { ErrorKind::Unauthenticated }; 4]);
     }
     assert_eq!(count().await, before);
 
@@ -141,18 +184,29 @@ async fn what_was_remembered_is_not_believed_where_it_would_outlast_itself() {
     let change = |role, disabled| UserChange { role, disabled };
     let system = Principal::system();
     let demote = change(Some(Role::Client), None);
-    other.update_user(&system, eva, demote).await.unwrap();
+    other.update_user(&system, eva, demote, None).await.unwrap();
     let before = count().await;
-    for who in [&signed_in, &by_kept] {
-        let refused = of_admins(engine, who, ana).await;
-        assert_eq!(refused, [const { ErrorKind::AdminOnly }; 3]);
-    }
+    let (gives, takes) = of_admins(engine, &signed_in, ana).await;
+    assert_eq!(gives, [const { ErrorKind::AdminOnly }; 3]);
+    assert_eq!(takes, ErrorKind::AdminOnly);
+    let (gives, takes) = of_admins(engine, &by_kept, ana).await;
+    assert_eq!(gives, [const { ErrorKind::SessionOnly }; 3]);
+    assert_eq!(takes, ErrorKind::AdminOnly);
     // Somebody who may not come in any more.
     let disable = change(Some(Role::Admin), Some(true));
-    other.update_user(&system, eva, disable).await.unwrap();
+    other
+        .update_user(&system, eva, disable, None)
+        .await
+        .unwrap();
+    let (gives, _) = of_admins(engine, &signed_in, ana).await;
+    assert_eq!(gives, [const { ErrorKind::Unauthenticated }; 3]);
     for who in [&signed_in, &by_kept] {
-        let refused = of_admins(engine, who, ana).await;
-        assert_eq!(refused, [const { ErrorKind::Unauthenticated }; 3]);
+        let (_, takes) = of_admins(engine, who, ana).await;
+        assert_eq!(takes, ErrorKind::Unauthenticated);
+        let [name, password, key, end] = of_oneself(engine, who, kept_id, session).await;
+        // Nobody is told of a password that it was right.
+        assert!(matches!(password, ErrorKind::Invalid(_)), "{password:?}");
+        assert_eq!([name, key, end], [const { ErrorKind::Unauthenticated }; 3]);
         let refused = of_keys(engine, who, kept_id).await;
         assert_eq!(refused, [const { ErrorKind::Unauthenticated }; 2]);
     }
@@ -265,7 +319,7 @@ async fn what_was_to_end_is_forgotten_whatever_comes_of_it() {
 
     // The same of sessions.
     let second = Browser::new(&server);
-    let signed_in = second.sign_in("ana@example.org", crate::browser::PASSWORD);
+    let signed_in = second.sign_in("ana@example.org", PASSWORD);
     assert_eq!(signed_in.await.summary(), "201");
     assert_eq!(second.get("/v1/session").await.summary(), "200");
     let session = other.session(&second.token()).await.unwrap();
@@ -287,7 +341,8 @@ async fn what_was_to_end_is_forgotten_whatever_comes_of_it() {
     let path = format!("/v1/users/{id}");
     let rise = json!({"role": "admin"});
     for is_link in [false, true] {
-        let token = format!("ss_{}", "A".repeat(43));
+        // One that opened nothing is remembered for a while.
+        let token = format!("ss_{}", if is_link { "A" } else { "B" }.repeat(43));
         let hash = samplit_audit::Hash::of(token.as_bytes()).to_string();
         let begin = "INSERT INTO sessions (id, user_id, token_hash, created_at, expires_at, \
             last_seen_at) SELECT gen_random_uuid(), id, $1, now(), '2099-01-01', now() FROM users \

@@ -2,11 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the answer")]
 
+use std::collections::BTreeSet;
+
 use http_body_util::Full;
 use hyper::Method;
 use samplit_http::HttpConfig;
 use serde_json::{Value as Json, json};
 
+use crate::authority::two;
+use crate::browser::set_up;
 use crate::support::{Answer, Server, check, draft, server};
 
 async fn with(
@@ -109,6 +113,58 @@ async fn every_single_thing_has_a_tag_by_which_it_is_changed_and_not_sent_again(
         }
         assert_eq!(server.get(&path).await.header("etag"), "\"v4\"", "{path}");
     }
+}
+
+/// They have no version of their own: each change has a time of its own, however many there are at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_have_tags_that_grow_with_each_change() {
+    let (server, _other, _database, _clock) = two().await;
+    let admin = set_up(&server).await;
+    let (id, ana) = admin.welcome("ana@example.org", "client").await;
+    let theirs = format!("/v1/users/{id}");
+    let mut tags = BTreeSet::new();
+    for (browser, path, one, two) in [
+        (
+            &ana,
+            "/v1/account",
+            json!({"name": "a"}),
+            json!({"company": "b"}),
+        ),
+        (
+            &admin,
+            theirs.as_str(),
+            json!({"role": "admin"}),
+            json!({"disabled": true}),
+        ),
+    ] {
+        let ask = async |method: Method, header: (&str, &str), body: &Json| {
+            let headers = [("sec-fetch-site", "same-origin"), header];
+            browser.ask_with(method, path, body, &headers).await
+        };
+        let shown = browser.get(path).await;
+        let seen = shown.header("etag").to_owned();
+        let again = ask(Method::GET, ("if-none-match", &seen), &Json::Null).await;
+        assert_eq!(
+            (again.status.as_u16(), again.header("etag")),
+            (304, seen.as_str())
+        );
+        tags.insert(seen.clone());
+        let changed = ask(Method::PATCH, ("if-match", &seen), &one).await;
+        assert_eq!(changed.summary(), "200");
+        for stale in [&seen, "\"v7\"", "\"nonsense\""] {
+            let refused = ask(Method::PATCH, ("if-match", stale), &two).await;
+            assert_eq!(refused.summary(), "412 version_mismatch", "{path} {stale}");
+        }
+        assert_eq!(browser.get(path).await.body, changed.body, "{path}");
+        let current = changed.header("etag");
+        let changed = ask(Method::PATCH, ("if-match", current), &two).await;
+        assert_eq!(changed.summary(), "200");
+        tags.extend([current.to_owned(), changed.header("etag").to_owned()]);
+        // What changes nothing makes no new version.
+        let same = ask(Method::PATCH, ("if-match", "*"), &two).await;
+        assert_eq!(same.header("etag"), changed.header("etag"));
+    }
+    assert_eq!(tags.len(), 5, "the clock stands still: {tags:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

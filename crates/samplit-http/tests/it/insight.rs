@@ -121,13 +121,30 @@ async fn results_say_all_that_is_known() {
     assert_ne!(ratio["verdict"], "too_early");
 
     let stopping = &element["stopping"];
-    assert_eq!(names(stopping), ["days", "leader", "may_stop", "missing"]);
+    let parts = ["conditions", "days", "leader", "may_stop", "missing"];
+    assert_eq!(names(stopping), parts);
     let position = stopping["leader"]["position"].as_u64().unwrap();
     let leader = &element["arms"][usize::try_from(position).unwrap()];
     assert_eq!(leader["name"], stopping["leader"]["name"]);
     assert!(leader["p_best"].as_f64().unwrap() >= 0.5);
     assert_eq!(stopping["may_stop"], false);
     assert!(!stopping["missing"].as_array().unwrap().is_empty());
+    let conditions = stopping["conditions"].as_array().unwrap();
+    let codes: Vec<_> = conditions.iter().map(|one| &one["code"]).collect();
+    assert_eq!(codes, ["visitors_per_arm", "days", "expected_loss"]);
+    let visitors = &conditions[0];
+    let arms = element["arms"].as_array().unwrap().iter();
+    let fewest = arms.filter_map(|arm| arm["assignments"].as_f64());
+    let fewest = fewest.min_by(f64::total_cmp);
+    assert_eq!(
+        (visitors["now"].as_f64(), &visitors["goal"]),
+        (fewest, &json!(1000.0))
+    );
+    assert_eq!(visitors["is_met"], false);
+    let progress = visitors["progress"].as_f64();
+    assert_eq!(progress, fewest.map(|fewest| fewest / 1000.0));
+    let all_met = conditions.iter().all(|one| one["is_met"] == true);
+    assert_eq!(stopping["may_stop"], all_met);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -297,5 +314,40 @@ async fn a_forecast_repeats_itself_and_takes_an_experiment_as_its_example() {
         let of = |told: &Json| told.pointer(pointer).unwrap().as_f64().unwrap();
         let ratio = of(&like) / of(&same);
         assert!((ratio - 1.0).abs() < 0.001, "{pointer}: {like} {same}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_split_is_not_judged_on_hardly_anybody() {
+    let (server, _database) = server(HttpConfig::default()).await;
+    let path = server.started().await;
+    let ask = async |shares: &str| {
+        let answer = server.get(&format!("{path}/what-if?shares={shares}")).await;
+        answer.summary()
+    };
+    let assign = async |visitor: &str| {
+        let body = json!({"visitor_id": visitor});
+        let answer = server.post(&format!("{path}/assign"), &body).await;
+        answer.json()["variants"][0]["variant"] == "grey"
+    };
+    let first = assign("visitor-0").await;
+    assert_eq!(ask("0.5,0.5").await, "409 no_visitors");
+    // A second one of the same arm: of the other arm nothing is known.
+    let mut number = 0;
+    loop {
+        number += 1;
+        let is_same = assign(&format!("visitor-{number}")).await == first;
+        let (own, other) = if first {
+            ("1,0", "0,1")
+        } else {
+            ("0,1", "1,0")
+        };
+        assert_eq!(ask(own).await, "200");
+        assert_eq!(ask("0.5,0.5").await, "200");
+        if !is_same {
+            assert_eq!(ask(other).await, "200");
+            break;
+        }
+        assert_eq!(ask(other).await, "409 no_visitors");
     }
 }

@@ -86,6 +86,11 @@ impl Server {
         answer
     }
 
+    /// Sends, and does not wait for more than the head of the answer.
+    pub(crate) async fn begin(&self, request: Request<Full<Bytes>>) -> StatusCode {
+        self.client.request(request).await.unwrap().status()
+    }
+
     /// A request with the server's key; the builder may be changed before it is sent.
     pub(crate) fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
         Request::builder()

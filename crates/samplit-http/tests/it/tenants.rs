@@ -51,12 +51,12 @@ const OTHERWISE: [(&str, &str, &str); 12] = [
 ];
 
 /// Everything that one account has.
-struct Tenant {
+pub(crate) struct Tenant {
     /// By the name of the parameter in a pattern.
-    ids: BTreeMap<&'static str, String>,
+    pub(crate) ids: BTreeMap<&'static str, String>,
 }
 
-async fn server() -> (Server, samplit_devpg::TestDatabase) {
+pub(crate) async fn server() -> (Server, samplit_devpg::TestDatabase) {
     let database = samplit_tests::database().await;
     let config = EngineConfig {
         secret: Some(Secret::new(&[[5; 32]]).unwrap()),
@@ -77,20 +77,25 @@ impl Tenant {
     /// An account that has one of everything.
     async fn new(admin: &Browser<'_>, email: &str) -> Self {
         let (user, browser) = admin.welcome(email, "client").await;
+        Self::of(&browser, user).await
+    }
+
+    /// Makes one of everything for the account `user`, which is signed in.
+    pub(crate) async fn of(browser: &Browser<'_>, user: String) -> Self {
         let mut plan = draft();
         plan["key"] = json!("their-flag");
-        let experiment = made(&browser, "/v1/experiments", &plan).await;
+        let experiment = made(browser, "/v1/experiments", &plan).await;
         let id = |json: &Json| json["id"].as_str().unwrap().to_owned();
         let hook = json!({"url": "https://hooks.their.example/"});
-        let hook = made(&browser, "/v1/webhooks", &hook).await;
+        let hook = made(browser, "/v1/webhooks", &hook).await;
         let path = format!("/v1/experiments/{}", id(&experiment));
-        made(&browser, &format!("{path}/start"), &json!({})).await;
+        made(browser, &format!("{path}/start"), &json!({})).await;
         let told = format!("/v1/webhooks/{}/deliveries", id(&hook));
         let told = browser.get(&told).await.json();
         let visit = json!({"visitor_id": "their-visitor"});
-        made(&browser, &format!("{path}/assign"), &visit).await;
+        made(browser, &format!("{path}/assign"), &visit).await;
         let site = json!({"name": "Site", "domain": "their.example", "platform": "wordpress"});
-        let site = made(&browser, "/v1/installations", &site).await;
+        let site = made(browser, "/v1/installations", &site).await;
         let form = json!({"token": site["token"], "url": "https://their.example/", "email": "lead@their.example"});
         let from = [("origin", "https://their.example")];
         let path = "/v1/leads";
@@ -98,11 +103,11 @@ impl Tenant {
         assert!(sent.status.is_success(), "{}", sent.text());
         let lead = browser.get(path).await.json();
         let rule = json!({"kind": "ip", "value": "192.0.2.77"});
-        let rule = made(&browser, "/v1/exclusions", &rule).await;
+        let rule = made(browser, "/v1/exclusions", &rule).await;
         let funnel = json!({"name": "their-funnel", "nodes": [{"type": "page"}]});
-        let funnel = made(&browser, "/v1/funnels", &funnel).await;
+        let funnel = made(browser, "/v1/funnels", &funnel).await;
         let key = json!({"name": "their-key", "scopes": ["read"]});
-        let key = made(&browser, "/v1/keys", &key).await;
+        let key = made(browser, "/v1/keys", &key).await;
         let session = browser.get("/v1/session").await.json();
         let variant = &experiment["elements"][0]["variants"][1];
         let ids = [
@@ -128,7 +133,7 @@ impl Tenant {
     }
 
     /// The path of a pattern with the ids of this account.
-    fn path(&self, pattern: &str) -> String {
+    pub(crate) fn path(&self, pattern: &str) -> String {
         let mut path = String::new();
         let mut rest = pattern;
         while let Some((before, after)) = rest.split_once('{') {
@@ -142,7 +147,7 @@ impl Tenant {
     }
 
     /// A body with which the owner would succeed, and the words of the query that have to be there.
-    fn body(&self, pattern: &str) -> Json {
+    pub(crate) fn body(&self, pattern: &str) -> Json {
         let visit = json!({"visitor_id": "v"});
         match pattern {
             "/v1/experiments/{id}/assign" | "/v1/experiments/{id}/convert" => visit,
@@ -174,7 +179,7 @@ impl Tenant {
         }
     }
 
-    fn query(pattern: &str) -> &'static str {
+    pub(crate) fn query(pattern: &str) -> &'static str {
         match pattern {
             "/v1/experiments/{id}/segments" => "?key=city",
             "/v1/experiments/{id}/audit/receipt" => "?visitor=their-visitor",

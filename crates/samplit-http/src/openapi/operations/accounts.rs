@@ -46,7 +46,8 @@ fn own() -> Vec<Operation> {
         section
             .delete("/v1/session", "Signs out")
             .gives_nothing(204)
-            .refuses(403, &["cross_site"]),
+            .refuses(403, &["cross_site"])
+            .refuses(429, &["rate_limited"]),
         section
             .post("/v1/links/redeem", "Uses a link up and signs in")
             .body::<Redemption>(|body| drop(session::read_redeem(body)))
@@ -54,14 +55,16 @@ fn own() -> Vec<Operation> {
             .refuses(403, &["cross_site"])
             .refuses(409, &["already_set_up", "user_disabled", "email_taken"])
             .refuses(410, &["link_over"])
-            .refuses(429, &["sign_in_throttled"]),
+            .refuses(429, &["rate_limited"]),
         section
             .get("/v1/account", "One's own account")
             .account()
+            .unless_known()
             .gives::<UserJson<'_>>(200),
         section
             .patch("/v1/account", "Changes the named fields")
             .account()
+            .if_match()
             .body::<AccountChange>(|body| drop(account::read_change(body)))
             .gives::<UserJson<'_>>(200),
         section
@@ -116,9 +119,9 @@ fn users() -> Vec<Operation> {
         section
             .post(
                 "/v1/users",
-                "Makes an account and a link that invites its owner; for admins",
+                "Makes an account and a link that invites its owner; for admins who are signed in",
             )
-            .admin()
+            .admin_in_person()
             .once()
             .body::<NewUser>(|body| drop(users::read_new(body)))
             .gives::<InvitedJson<'_>>(201)
@@ -127,22 +130,25 @@ fn users() -> Vec<Operation> {
         section
             .get("/v1/users/{user_id}", "One account")
             .admin()
+            .unless_known()
             .gives::<UserJson<'_>>(200),
         section
             .patch(
                 "/v1/users/{user_id}",
-                "Changes the named fields; for admins",
+                "Changes the named fields; for admins, and what gives access for those who are signed in",
             )
             .admin()
+            .refuses(403, &["session_only"])
+            .if_match()
             .body::<UserChange>(|body| drop(users::read_change(body)))
             .gives::<UserJson<'_>>(200)
             .refuses(409, &["last_admin", "plan_limit"]),
         section
             .post(
                 "/v1/users/{user_id}/link",
-                "A link by which its owner chooses a password; for admins",
+                "A link by which its owner chooses a password; for admins who are signed in",
             )
-            .admin()
+            .admin_in_person()
             .no_fields()
             .gives::<LinkJson>(201)
             .refuses(400, &["unknown_host"])

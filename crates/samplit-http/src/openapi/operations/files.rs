@@ -11,6 +11,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .unless_known()
             .refuses(400, &["unknown_host"])
             .refuses(401, &["unknown_installation"])
+            .refuses(429, &["rate_limited"])
             .gives_text(200, "text/javascript"),
         section
             .get(
@@ -48,6 +49,7 @@ pub(super) fn operations() -> Vec<Operation> {
         section
             .get("/openapi.json", "This document")
             .no_query()
+            .unless_known()
             .gives_json(200),
     ]
 }

@@ -1,5 +1,7 @@
 //! A shop is connected, connected again, and taken out.
 
+use samplit_engine::{Principal, UserChange, UserId};
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,6 +120,36 @@ async fn a_grant_is_used_once_in_time_by_its_browser_and_signed_by_shopify() {
     assert_eq!(altered.summary(), "401 bad_signature");
     stage.clock.advance(Duration::DAY);
     assert_eq!(stage.browse(&link, "").await.summary(), "401 bad_signature");
+}
+
+/// The shop takes its time to answer, and the account is disabled meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_shop_is_connected_to_an_account_that_was_disabled_meanwhile() {
+    let stage = stage().await;
+    let owner = stage.server.get("/v1/account").await.json();
+    let owner: UserId = owner["id"].as_str().unwrap().parse().unwrap();
+    let state = stage.begin().await;
+    let query = signed(SHOP, "c0de", &state);
+    let (open, gate) = oneshot::channel();
+    *stage.shop.gate.lock() = Some(gate);
+    let disable = async {
+        samplit_tests::eventually(async || !stage.shop.asked.lock().is_empty()).await;
+        let off = UserChange {
+            role: None,
+            disabled: Some(true),
+        };
+        let system = Principal::system();
+        let off = stage.server.engine.update_user(&system, owner, off, None);
+        off.await.unwrap();
+        open.send(()).unwrap();
+    };
+    let (back, ()) = tokio::join!(stage.come_back(&query, &state), disable);
+    assert_eq!(back.summary(), "409 unknown_state");
+    assert_eq!(stage.shop.asked().len(), 1, "no script was put in");
+    let client = samplit_tests::connect(stage.database.url()).await;
+    let count = "SELECT count(*) FROM platform_installations";
+    let count: i64 = client.query_one(count, &[]).await.unwrap().get(0);
+    assert_eq!(count, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

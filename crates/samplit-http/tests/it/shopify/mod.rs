@@ -27,6 +27,7 @@ use samplit_http::HttpConfig;
 use serde_json::{Value as Json, json};
 use time::Duration;
 use time::format_description::well_known::Rfc3339;
+use tokio::sync::oneshot;
 
 use crate::support::{Answer, Server};
 
@@ -46,6 +47,8 @@ struct FakeShop {
     has_hooks: AtomicBool,
     /// The last one.
     refuses_hooks: AtomicBool,
+    /// What it waits for before it answers.
+    gate: parking_lot::Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl FakeShop {
@@ -104,7 +107,14 @@ impl ShopClient for FakeShop {
         &'a self,
         request: ShopRequest<'a>,
     ) -> BoxFuture<'a, Result<ShopAnswer, Box<dyn std::error::Error + Send + Sync>>> {
-        Box::pin(async move { Ok(self.answer(request)) })
+        Box::pin(async move {
+            let answer = self.answer(request);
+            let gate = self.gate.lock().take();
+            if let Some(gate) = gate {
+                gate.await?;
+            }
+            Ok(answer)
+        })
     }
 }
 
