@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
 use hyper::Request;
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_TYPE, RETRY_AFTER};
 use samplit_engine::{WebhookAnswer, WebhookFailure, WebhookRequest, WebhookSender};
 use tokio::time::{Instant, timeout_at};
 
@@ -58,10 +58,18 @@ impl PublicSender {
         let answer =
             answer.map_err(|_elapsed| anyhow!("no answer within {} s", TIMEOUT.as_secs()))??;
         let status = answer.status().as_u16();
+        let retry_after = answer.headers().get(RETRY_AFTER);
+        let retry_after = retry_after
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
         // Whoever says 200 has taken it, however the rest of the answer goes on.
         let (body, _broken) = beginning(answer.into_body(), MAX_ANSWER, deadline).await;
         let body = String::from_utf8_lossy(&body).into_owned();
-        Ok(WebhookAnswer { status, body })
+        Ok(WebhookAnswer {
+            status,
+            retry_after,
+            body,
+        })
     }
 }
 
@@ -158,6 +166,20 @@ mod tests {
         ] {
             assert!(asked.contains(&format!("\r\n{header}")), "{asked}");
         }
+    }
+
+    #[tokio::test]
+    async fn when_to_try_again_is_passed_on_as_it_came() {
+        let busy =
+            "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n";
+        let (answer, _) = answered(busy).await;
+        assert_eq!(
+            (answer.status, answer.retry_after.as_deref()),
+            (429, Some("120"))
+        );
+        let odd = "HTTP/1.1 503 Away\r\nRetry-After: \u{e9}\r\nContent-Length: 0\r\n\r\n";
+        let (answer, _) = answered(odd).await;
+        assert_eq!((answer.status, answer.retry_after), (503, None));
     }
 
     #[tokio::test]

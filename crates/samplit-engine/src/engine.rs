@@ -41,11 +41,14 @@ impl Engine {
     /// of a plan. Before it answers anything, it holds every trail that is not what was exported of it.
     ///
     /// # Errors
-    /// When the database does not answer, and
+    /// When the database does not answer,
     /// [`ErrorKind::DirectoryUnavailable`](crate::ErrorKind::DirectoryUnavailable) where the directory
-    /// of exported checkpoints is configured and cannot be read.
+    /// of exported checkpoints is configured and cannot be read, and
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) `key_missing` where experiments run whose
+    /// keys are sealed with one that is not in the ring.
     pub async fn start(database: Database, config: EngineConfig) -> Result<Self, Error> {
         let engine = Self::open(database.clone(), config).await?;
+        engine.check_ring().await?;
         engine.hold_restored().await?;
         let writer = Arc::downgrade(&engine.writer);
         let config = &engine.core.config;

@@ -46,6 +46,7 @@ mod registration;
 mod remembered;
 mod restore;
 mod results;
+mod ring;
 mod rule;
 mod seal;
 mod secret;

@@ -12,6 +12,9 @@ statements! {
         VALUES ($1, $2, $3)";
     /// The keys of one experiment.
     READ_KEYS = "SELECT draw_key_sealed, pid_key_sealed FROM experiment_keys WHERE experiment_id = $1";
+    /// The draw keys of the experiments that take visitors.
+    KEYS_OF_RUNNING = "SELECT k.experiment_id, k.draw_key_sealed FROM experiment_keys k \
+        JOIN experiments x ON x.id = k.experiment_id WHERE x.status IN ('active', 'paused')";
     /// Destroys the pseudonym key of one experiment.
     DESTROY_PID_KEY = "UPDATE experiment_keys SET pid_key_sealed = NULL WHERE experiment_id = $1";
 }
@@ -57,6 +60,20 @@ pub async fn read(
         })
     });
     keys.transpose()
+}
+
+/// The sealed draw keys of the experiments that take visitors.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn of_running(session: &Session<'_>) -> Result<Vec<(ExperimentId, Vec<u8>)>, Error> {
+    let rows = session.query(KEYS_OF_RUNNING, &[]).await?;
+    let keys = rows.iter().map(|row| {
+        let of = Columns::new(row, "experiment_keys");
+        let id = ExperimentId(of.get(0, "experiment_id")?);
+        Ok((id, of.get(1, "draw_key_sealed")?))
+    });
+    keys.collect()
 }
 
 /// Destroys the pseudonym key: from then on nobody can tell whom a pseudonym stands for.

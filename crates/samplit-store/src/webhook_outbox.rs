@@ -15,7 +15,8 @@ use crate::webhooks::SealedSecrets;
 
 const TABLE: &str = "webhook_deliveries";
 
-/// Deliveries to one endpoint that are taken at once: a slow one keeps no other waiting.
+/// Deliveries to one endpoint that are taken at once: a slow one keeps no other waiting. Of an endpoint
+/// that fails it is one.
 const OF_ONE: i64 = 4;
 
 /// The most deliveries that are counted.
@@ -37,25 +38,42 @@ statements! {
         INSERT INTO webhook_deliveries (id, message_id, endpoint_id, attempts, due_at, created_at) \
         SELECT d.id, m.id, d.endpoint_id, $8::int, $9::timestamptz, $7 \
         FROM m, unnest($10::uuid[], $11::uuid[]) AS d(id, endpoint_id)";
-    /// Puts the newer checkpoint in the place of the one that nobody was sent yet.
+    /// How many deliveries of a message somebody has taken. Nobody takes the others before the
+    /// transaction ends. A subquery would be asked for what was taken before it locks anything.
+    HOLD_MESSAGE = "WITH held AS (SELECT d.attempts, d.attempted_at FROM webhook_deliveries d \
+        JOIN webhook_messages m ON m.id = d.message_id WHERE m.once_key = $1 ORDER BY d.id \
+        FOR UPDATE OF d) SELECT count(*) FROM held WHERE attempts > 0 OR attempted_at IS NOT NULL";
+    /// Puts the newer checkpoint in the place of an older one.
     RENEW_CHECKPOINT_MESSAGE = "UPDATE webhook_messages m SET payload = $2 WHERE m.once_key = $1 \
         AND ((m.payload::jsonb #>> '{data,incarnation}')::int, \
-            (m.payload::jsonb #>> '{data,size}')::bigint) < ($3::int, $4::bigint) \
-        AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.message_id = m.id AND d.attempts > 0)";
-    /// Takes what is due, a few of each endpoint and nothing of those that are busy or of a disabled
-    /// account. Whoever takes one has it until $2; what somebody else is about to take is left to them.
-    CLAIM_WEBHOOKS = concat!("WITH due AS (SELECT q.id FROM webhook_endpoints e CROSS JOIN LATERAL ( \
-            SELECT d.id, d.due_at FROM webhook_deliveries d WHERE d.endpoint_id = e.id \
-            AND d.due_at <= $1 ORDER BY d.due_at LIMIT $5) q \
+            (m.payload::jsonb #>> '{data,size}')::bigint) < ($3::int, $4::bigint)";
+    /// Takes what is due, nothing of endpoints that are busy or of a disabled account: a few of each
+    /// endpoint, and accounts by turns, none more than its places. Endpoints that fail come behind all
+    /// others, with one each, and have not all places together. Whoever takes one has it until $2; what
+    /// somebody else is about to take is left to them. A message that is changed just now waits.
+    CLAIM_WEBHOOKS = concat!("WITH waiting AS (SELECT q.id, q.due_at, \
+            e.failing_since IS NOT NULL AS is_failing, row_number() OVER (PARTITION BY e.user_id \
+                ORDER BY e.failing_since IS NOT NULL, q.due_at) + (SELECT count(*) \
+                FROM unnest($6::uuid[]) AS busy(user_id) WHERE busy.user_id = e.user_id) AS turn \
+            FROM webhook_endpoints e CROSS JOIN LATERAL (SELECT d.id, d.due_at \
+                FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.due_at <= $1 \
+                ORDER BY d.due_at LIMIT CASE WHEN e.failing_since IS NULL THEN $5::bigint ELSE 1 END) q \
             WHERE e.is_enabled AND e.id <> ALL ($3::uuid[]) \
-            AND EXISTS (SELECT FROM users u WHERE u.id = e.user_id AND u.disabled_at IS NULL) \
-            ORDER BY q.due_at LIMIT $4), \
-        mine AS (SELECT d.id FROM webhook_deliveries d WHERE d.id IN (SELECT id FROM due) \
-            AND d.due_at <= $1 FOR UPDATE SKIP LOCKED) \
+            AND EXISTS (SELECT FROM users u WHERE u.id = e.user_id AND u.disabled_at IS NULL)), \
+        due AS (SELECT p.id FROM (SELECT w.*, row_number() OVER (PARTITION BY w.is_failing \
+                ORDER BY w.turn, w.due_at) AS place FROM waiting w WHERE w.turn <= $7) p \
+            WHERE NOT p.is_failing OR p.place <= $8 ORDER BY p.is_failing, p.turn, p.due_at LIMIT $4), \
+        m AS (SELECT d.id AS delivery_id, m.event, m.experiment_id, m.payload \
+            FROM webhook_deliveries d JOIN webhook_messages m ON m.id = d.message_id \
+            WHERE d.id IN (SELECT id FROM due) AND d.due_at <= $1 \
+            FOR UPDATE OF d SKIP LOCKED FOR SHARE OF m SKIP LOCKED) \
         UPDATE webhook_deliveries d SET attempts = d.attempts + 1, due_at = $2 \
-        FROM mine, webhook_messages m, webhook_endpoints e \
-        WHERE d.id = mine.id AND m.id = d.message_id AND e.id = d.endpoint_id RETURNING ", columns!(),
-        ", e.url, e.secret_sealed, e.previous_secret_sealed, e.previous_secret_ends_at");
+        FROM m, webhook_endpoints e WHERE d.id = m.delivery_id AND e.id = d.endpoint_id RETURNING ",
+        columns!(), ", e.url, e.secret_sealed, e.previous_secret_sealed, e.previous_secret_ends_at, \
+        e.user_id, e.failing_since IS NOT NULL");
+    /// Whether anything but $2 was tried at an endpoint since $3.
+    WAS_TRIED = "SELECT EXISTS (SELECT FROM webhook_deliveries d WHERE d.endpoint_id = $1 \
+        AND d.id <> $2 AND d.attempted_at >= $3)";
     /// How an attempt went, if the delivery is still that of whoever made it. That it was taken is true
     /// whoever says so.
     NOTE_WEBHOOK = "UPDATE webhook_deliveries SET status = $3, due_at = $4, attempted_at = $5, \
@@ -82,12 +100,12 @@ statements! {
         WHERE m.created_at < $1 AND m.event <> ALL ($2::text[]) AND NOT EXISTS (SELECT FROM \
         webhook_deliveries d WHERE d.message_id = m.id AND d.status = 'pending') LIMIT $3)";
     /// What waits, counted up to $1, and since when the oldest of it should have been tried that nothing
-    /// holds back.
+    /// holds back: what fails has to wait for its turn.
     WEBHOOK_BACKLOG = "SELECT (SELECT count(*) FROM (SELECT FROM webhook_deliveries \
             WHERE due_at IS NOT NULL LIMIT $1) waiting), \
         (SELECT min(q.due_at) FROM webhook_endpoints e CROSS JOIN LATERAL (SELECT d.due_at \
             FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.due_at IS NOT NULL \
-            ORDER BY d.due_at LIMIT 1) q WHERE e.is_enabled \
+            ORDER BY d.due_at LIMIT 1) q WHERE e.is_enabled AND e.failing_since IS NULL \
             AND EXISTS (SELECT FROM users u WHERE u.id = e.user_id AND u.disabled_at IS NULL))";
 }
 
@@ -123,6 +141,25 @@ pub struct ClaimedDelivery {
     pub url: String,
     /// What to sign it with.
     pub secrets: SealedSecrets,
+    /// Whose endpoint it is.
+    pub user_id: UserId,
+    /// Whether the endpoint took nothing the last time.
+    pub is_failing: bool,
+}
+
+/// How much may be taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Room<'a> {
+    /// Deliveries in all.
+    pub limit: i64,
+    /// Of them those to endpoints that fail.
+    pub failing: i64,
+    /// Deliveries of one account, with those that are under way.
+    pub of_account: i64,
+    /// Endpoints of which nothing is taken.
+    pub busy: &'a [Uuid],
+    /// The accounts of what is under way, one for each delivery.
+    pub accounts: &'a [Uuid],
 }
 
 /// Puts a message into the outbox, for each endpoint with the id of its delivery. Says whether it is
@@ -160,7 +197,17 @@ pub async fn enqueue(
     Ok(enqueued > 0)
 }
 
-/// Puts the payload of a newer checkpoint in the place of one that nobody was sent yet.
+/// Whether nobody was sent what has this key yet; then nobody is before the transaction ends.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn hold_unless_sent(session: &Session<'_>, once_key: &str) -> Result<bool, Error> {
+    let row = session.query_one(HOLD_MESSAGE, &[&once_key]).await?;
+    let sent: i64 = Columns::new(&row, TABLE).get(0, "count")?;
+    Ok(sent == 0)
+}
+
+/// Puts the payload of a newer checkpoint in the place of an older one, which is held.
 ///
 /// # Errors
 /// When PostgreSQL fails.
@@ -179,8 +226,8 @@ pub async fn renew_checkpoint(
         .map(drop)
 }
 
-/// Takes at most `limit` deliveries that are due by `now` and not to `busy` endpoints; they are the
-/// caller's until `until`. A row that breaks a rule that code relies on is left out.
+/// Takes deliveries that are due by `now`, as many as there is room for; they are the caller's until
+/// `until`. A row that breaks a rule that code relies on is left out.
 ///
 /// # Errors
 /// When PostgreSQL fails.
@@ -188,11 +235,29 @@ pub async fn claim(
     session: &Session<'_>,
     now: OffsetDateTime,
     until: OffsetDateTime,
-    busy: &[Uuid],
-    limit: i64,
+    room: Room<'_>,
 ) -> Result<Vec<ClaimedDelivery>, Error> {
+    let Room {
+        limit,
+        failing,
+        of_account,
+        busy,
+        accounts,
+    } = room;
     let rows = session
-        .query(CLAIM_WEBHOOKS, &[&now, &until, &busy, &limit, &OF_ONE])
+        .query(
+            CLAIM_WEBHOOKS,
+            &[
+                &now,
+                &until,
+                &busy,
+                &limit,
+                &OF_ONE,
+                &accounts,
+                &of_account,
+                &failing,
+            ],
+        )
         .await?;
     let claimed = rows.iter().filter_map(|row| {
         let of = Columns::new(row, TABLE);
@@ -201,6 +266,8 @@ pub async fn claim(
                 delivery: from_row(row)?,
                 url: of.get(14, "url")?,
                 secrets: SealedSecrets::from_columns(of, 15)?,
+                user_id: UserId(of.get(18, "user_id")?),
+                is_failing: of.get(19, "failing_since")?,
             })
         };
         // A newer server may understand it, in a minute; the others are none the worse for it.
@@ -239,6 +306,22 @@ pub async fn note(
         )
         .await?;
     Ok(noted == 1)
+}
+
+/// Whether any delivery to an endpoint but `delivery` was tried since `since`.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn was_tried(
+    session: &Session<'_>,
+    webhook: WebhookId,
+    delivery: WebhookDeliveryId,
+    since: OffsetDateTime,
+) -> Result<bool, Error> {
+    let row = session
+        .query_one(WAS_TRIED, &[&webhook.0, &delivery.0, &since])
+        .await?;
+    Columns::new(&row, TABLE).get(0, "exists")
 }
 
 /// One delivery to an endpoint.

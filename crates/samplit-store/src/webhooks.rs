@@ -57,8 +57,7 @@ statements! {
     WEBHOOK_SUCCEEDED = "UPDATE webhook_endpoints SET failing_since = NULL, last_success_at = $2 \
         WHERE id = $1";
     /// One was not.
-    WEBHOOK_FAILED = "UPDATE webhook_endpoints SET failing_since = coalesce(failing_since, $2) \
-        WHERE id = $1";
+    WEBHOOK_FAILED = "UPDATE webhook_endpoints SET failing_since = $2 WHERE id = $1";
     /// The experiments that run, with the size of their trail, of which somebody wants to hear what
     /// was never said: their winner ($1), or that their visitors are not split as they should be ($2).
     FIND_WATCHED = "SELECT * FROM (SELECT x.id, h.size, \
@@ -281,13 +280,17 @@ pub async fn succeeded(
         .map(drop)
 }
 
-/// Notes that an endpoint did not take one.
+/// Notes that an endpoint did not take one, and since when it takes none.
 ///
 /// # Errors
 /// When PostgreSQL fails.
-pub async fn failed(session: &Session<'_>, id: WebhookId, at: OffsetDateTime) -> Result<(), Error> {
+pub async fn failed(
+    session: &Session<'_>,
+    id: WebhookId,
+    since: OffsetDateTime,
+) -> Result<(), Error> {
     session
-        .execute(WEBHOOK_FAILED, &[&id.0, &at])
+        .execute(WEBHOOK_FAILED, &[&id.0, &since])
         .await
         .map(drop)
 }

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use samplit_engine::{
-    Clock as _, Engine, EngineConfig, ErrorKind, ManualClock, Principal, Transition, WebhookChange,
-    WebhookDelivery, WebhookDeliveryStatus, WebhookEvent, WebhookId, WebhookOff,
+    Clock as _, Engine, EngineConfig, ErrorKind, ManualClock, Principal, Transition, Webhook,
+    WebhookChange, WebhookDelivery, WebhookDeliveryStatus, WebhookEvent, WebhookId, WebhookOff,
 };
 use samplit_tests::{database, engine_with, eventually};
 
@@ -243,29 +243,37 @@ async fn an_endpoint_that_is_gone_is_switched_off_and_hears_nothing_until_it_is_
     engine.shutdown().await;
 }
 
+/// One more thing happens, some time later; the endpoint once everything that is due was tried.
+async fn next_failure(
+    engine: &Engine,
+    who: &Principal,
+    id: WebhookId,
+    (clock, after): (&ManualClock, time::Duration),
+) -> Webhook {
+    clock.advance(after);
+    let experiment = made(engine, who).await;
+    step(engine, who, &experiment, Transition::Start).await;
+    eventually(async || {
+        let (now, all) = (clock.now(), deliveries(engine, who, id).await);
+        let is_over = |due| due > now && due != now + time::Duration::MINUTE;
+        let mut all = all.iter();
+        all.all(|delivery| delivery.due_at.is_none_or(is_over))
+    })
+    .await;
+    engine.webhook(who, id).await.unwrap()
+}
+
 #[tokio::test]
 async fn five_days_of_nothing_but_failures_switch_an_endpoint_off() {
     let (database, clock) = (database().await, clock());
-    let (receiver, mut arrived) = Receiver::new(Reply::Away);
+    let (receiver, _arrived) = Receiver::new(Reply::Away);
     let engine = engine_with(database.url(), delivering(1, &clock, &receiver)).await;
     let ana = owner(&engine, "ana").await;
-    let hears = [WebhookEvent::Started];
-    let id = listen(&engine, &ana, &hears).await.webhook.id;
-    let mut failed = async |after: time::Duration| {
-        clock.advance(after);
-        let experiment = made(&engine, &ana).await;
-        step(&engine, &ana, &experiment, Transition::Start).await;
-        // Earlier ones that are due as well, too.
-        eventually(async || {
-            let (now, all) = (clock.now(), deliveries(&engine, &ana, id).await);
-            let is_over = |due| due > now && due != now + time::Duration::MINUTE;
-            let mut all = all.iter();
-            all.all(|delivery| delivery.due_at.is_none_or(is_over))
-        })
-        .await;
-        while arrived.try_recv().is_ok() {}
-        engine.webhook(&ana, id).await.unwrap()
-    };
+    let id = listen(&engine, &ana, &[WebhookEvent::Started])
+        .await
+        .webhook
+        .id;
+    let failed = async |after| next_failure(&engine, &ana, id, (&clock, after)).await;
     assert_eq!(failed(time::Duration::ZERO).await.off, None);
     // One success begins the days anew.
     receiver.next([Reply::Status(200)]);
@@ -273,11 +281,97 @@ async fn five_days_of_nothing_but_failures_switch_an_endpoint_off() {
     assert_eq!(now.failing_since, None);
     let since = failed(time::Duration::SECOND).await.failing_since;
     assert!(since.is_some());
-    let almost = time::Duration::days(5) - time::Duration::SECOND;
-    let now = failed(almost).await;
+    for _ in 0..4 {
+        let now = failed(time::Duration::DAY).await;
+        assert_eq!((now.off, now.failing_since), (None, since));
+    }
+    let now = failed(time::Duration::DAY - time::Duration::SECOND).await;
     assert_eq!((now.off, now.failing_since), (None, since));
     let now = failed(time::Duration::SECOND).await;
     assert_eq!(now.off.map(|(why, _)| why), Some(WebhookOff::Failing));
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn days_in_which_nothing_was_tried_are_no_days_of_failures() {
+    let (database, clock) = (database().await, clock());
+    let (receiver, mut arrived) = Receiver::new(Reply::Status(500));
+    let engine = engine_with(database.url(), delivering(1, &clock, &receiver)).await;
+    let ana = owner(&engine, "ana").await;
+    let id = listen(&engine, &ana, &[WebhookEvent::Started])
+        .await
+        .webhook
+        .id;
+    let failed = async |after| next_failure(&engine, &ana, id, (&clock, after)).await;
+    // One message fails until it is given up, more than two days later.
+    let first = failed(time::Duration::ZERO).await.failing_since;
+    while let Some(due) = settled(&engine, &ana, id, &clock).await.due_at {
+        clock.advance(due - clock.now());
+    }
+    assert_eq!(engine.webhook(&ana, id).await.unwrap().failing_since, first);
+    // Then nothing happens for so long that the first failure is more than five days ago.
+    let now = failed(time::Duration::days(4)).await;
+    assert_eq!((now.off, now.failing_since), (None, Some(clock.now())));
+    for _ in 0..4 {
+        assert_eq!(failed(time::Duration::DAY).await.off, None);
+    }
+    let now = failed(time::Duration::DAY).await;
+    assert_eq!(now.off.map(|(why, _)| why), Some(WebhookOff::Failing));
+    while arrived.try_recv().is_ok() {}
+
+    // Another address has not failed yet.
+    let change = |url: Option<&str>| WebhookChange {
+        is_enabled: Some(true),
+        url: url.map(str::to_owned),
+        ..WebhookChange::default()
+    };
+    engine
+        .update_webhook(&ana, id, change(None), None)
+        .await
+        .unwrap();
+    let now = failed(time::Duration::SECOND).await;
+    assert_eq!(now.failing_since, Some(clock.now()));
+    let url = Some("https://hooks.example.org/other");
+    let moved = engine.update_webhook(&ana, id, change(url), None).await;
+    assert_eq!(moved.unwrap().failing_since, None);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_asks_to_be_left_alone_is_left_alone() {
+    let (database, clock) = (database().await, clock());
+    let (receiver, mut arrived) = Receiver::new(Reply::Status(200));
+    // Two minutes, then until a date, an hour from then.
+    receiver.next([
+        Reply::Later(429, "120"),
+        Reply::Later(503, "Fri, 02 Jan 2026 04:04:05 GMT"),
+        Reply::Later(503, "100000000"),
+        Reply::Later(500, "100000000"),
+    ]);
+    let engine = engine_with(database.url(), delivering(1, &clock, &receiver)).await;
+    let ana = owner(&engine, "ana").await;
+    let id = listen(&engine, &ana, &[]).await.webhook.id;
+    let experiment = made(&engine, &ana).await;
+    step(&engine, &ana, &experiment, Transition::Start).await;
+    arrived.recv().await.unwrap();
+    let mut waits = async |seconds: f64| {
+        let now = settled(&engine, &ana, id, &clock).await;
+        let waits = (now.due_at.unwrap() - clock.now()).as_seconds_f64();
+        assert!(
+            (seconds..=seconds * 1.25).contains(&waits),
+            "{seconds}: {waits}"
+        );
+        clock.advance(time::Duration::seconds_f64(waits) + time::Duration::MICROSECOND);
+        arrived.recv().await.unwrap();
+    };
+    waits(120.0).await;
+    let until = time::macros::datetime!(2026-01-02 04:04:05 UTC);
+    waits((until - clock.now()).as_seconds_f64()).await;
+    waits(86_400.0).await;
+    // Only 429 and 503 may ask.
+    waits(1_800.0).await;
+    let taken = settled(&engine, &ana, id, &clock).await;
+    assert_eq!(taken.status, WebhookDeliveryStatus::Delivered);
     engine.shutdown().await;
 }
 

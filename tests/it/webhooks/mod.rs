@@ -1,6 +1,8 @@
 //! Webhooks out: what is said, to whom, how often, and what becomes of it.
 
+mod checkpoints;
 mod delivering;
+mod fairness;
 mod findings;
 mod outbox;
 mod secrets;
@@ -24,12 +26,15 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     Status(u16),
+    /// A status and when to try again.
+    Later(u16, &'static str),
     Away,
     Silent,
     Panic,
 }
 
-/// Stands for every receiver there is: tells what it was sent, and answers as it is told.
+/// Stands for every receiver there is: tells what it was sent, and answers as it is told. One whose address
+/// is of `silent` never answers.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     sent: UnboundedSender<WebhookRequest>,
@@ -64,7 +69,11 @@ impl WebhookSender for Receiver {
         &'a self,
         request: &'a WebhookRequest,
     ) -> BoxFuture<'a, Result<WebhookAnswer, WebhookFailure>> {
-        let reply = self.replies.lock().pop_front();
+        let reply = if request.url.contains("silent") {
+            Some(Reply::Silent)
+        } else {
+            self.replies.lock().pop_front()
+        };
         let reply = reply.unwrap_or_else(|| self.usual.lock().clone());
         // Whoever listened may be gone.
         let _ = self.sent.send(request.clone());
@@ -73,6 +82,12 @@ impl WebhookSender for Receiver {
                 Reply::Status(status) => Ok(WebhookAnswer {
                     status,
                     body: format!("answer {status}\0"),
+                    ..WebhookAnswer::default()
+                }),
+                Reply::Later(status, when) => Ok(WebhookAnswer {
+                    status,
+                    retry_after: Some(when.to_owned()),
+                    ..WebhookAnswer::default()
                 }),
                 Reply::Away => Err(WebhookFailure::Unreachable("nobody there".to_owned())),
                 Reply::Silent => std::future::pending().await,
@@ -122,8 +137,18 @@ pub(crate) async fn listen(
     who: &Principal,
     events: &[WebhookEvent],
 ) -> WebhookWithSecret {
+    listen_at(engine, who, "https://hooks.example.org/t0ken", events).await
+}
+
+/// The same at an address of one's choice.
+pub(crate) async fn listen_at(
+    engine: &Engine,
+    who: &Principal,
+    url: &str,
+    events: &[WebhookEvent],
+) -> WebhookWithSecret {
     let new = NewWebhook {
-        url: "https://hooks.example.org/t0ken".to_owned(),
+        url: url.to_owned(),
         description: "the team".to_owned(),
         events: events.to_vec(),
         is_enabled: true,

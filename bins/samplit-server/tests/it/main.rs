@@ -7,6 +7,7 @@ mod audit;
 mod backtest;
 mod config;
 mod demo;
+mod drill;
 mod log;
 mod metrics;
 mod ope;

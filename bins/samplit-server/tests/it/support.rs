@@ -401,6 +401,17 @@ pub(crate) fn from_page(
     exchange(address, "POST", path, &headers, &body.to_string()).unwrap()
 }
 
+/// One HTTP request with these header lines.
+pub(crate) fn with_headers(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> (u16, String) {
+    exchange(address, method, path, headers, body).unwrap()
+}
+
 fn exchange(
     address: SocketAddr,
     method: &str,

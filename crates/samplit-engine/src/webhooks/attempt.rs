@@ -15,10 +15,10 @@ use samplit_store::webhook_outbox::{self, ClaimedDelivery};
 use samplit_store::webhooks::SealedSecrets;
 use samplit_store::{Session, activity, webhooks};
 use serde_json::json;
-use time::OffsetDateTime;
+use time::{Duration as Span, OffsetDateTime};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::schedule::{is_hopeless, pause_after};
+use super::schedule::{TOGETHER, asked_pause, is_hopeless, pause_after};
 use super::sender::{WebhookAnswer, WebhookRequest};
 use super::{PREVIOUS_SECRET, SECRET, entry, open, signature};
 use crate::core::Core;
@@ -43,6 +43,9 @@ const PAUSES: [Duration; 4] = [
 /// How much of an answer is kept, in bytes.
 const MAX_ANSWER: usize = 1_024;
 
+/// The status of a receiver that wants to hear nothing more.
+const GONE: u16 = 410;
+
 /// Makes an attempt that was claimed, and notes how it went.
 pub(super) async fn attempt(core: &Core, claimed: &ClaimedDelivery) -> Result<(), Error> {
     let began = Instant::now();
@@ -61,8 +64,10 @@ pub(super) async fn attempt(core: &Core, claimed: &ClaimedDelivery) -> Result<()
         }
         Err(error) => (None, Some(error)),
     };
+    let at = core.config.clock.now();
+    let pause = pause(core, claimed, answer.as_ref(), at);
     let attempt = WebhookAttempt {
-        at: core.config.clock.now(),
+        at,
         status: answer.as_ref().map(|answer| answer.status),
         body: answer.map(|answer| beginning(&answer.body)),
         error: error.map(|error| beginning(&error)),
@@ -73,7 +78,7 @@ pub(super) async fn attempt(core: &Core, claimed: &ClaimedDelivery) -> Result<()
     }
     let mut pauses = PAUSES.into_iter();
     loop {
-        let settled = settle(core, claimed, &attempt).await;
+        let settled = settle(core, claimed, &attempt, pause).await;
         let pause = match &settled {
             Err(error) if is_passing(error) => pauses.next(),
             _ => None,
@@ -140,7 +145,7 @@ fn refusal(status: u16) -> Option<String> {
         300..400 => Some(format!(
             "the receiver answered {status}, and redirects are not followed"
         )),
-        410 => Some("the receiver answered 410: it is gone".to_owned()),
+        GONE => Some("the receiver answered 410: it is gone".to_owned()),
         _ => Some(format!("the receiver answered {status}")),
     }
 }
@@ -151,13 +156,30 @@ fn beginning(text: &str) -> String {
     text[..end].replace('\0', "\u{fffd}")
 }
 
-/// What comes of an attempt, for the delivery and for its endpoint.
+/// After how long it is tried again, should it have failed; `None`: not any more.
+fn pause(
+    core: &Core,
+    claimed: &ClaimedDelivery,
+    answer: Option<&WebhookAnswer>,
+    at: OffsetDateTime,
+) -> Option<Span> {
+    let delivery = &claimed.delivery;
+    let is_gone = answer.is_some_and(|answer| answer.status == GONE);
+    if is_gone || delivery.event == WebhookEvent::Test {
+        return None;
+    }
+    let asked = answer.map_or(Span::ZERO, |answer| asked_pause(answer, at));
+    pause_after(delivery.attempts, asked, chance(core))
+}
+
+/// What comes of an attempt, for the delivery and for its endpoint. Where it failed, it is tried again
+/// after `pause`.
 async fn settle(
     core: &Core,
     claimed: &ClaimedDelivery,
     attempt: &WebhookAttempt,
+    pause: Option<Span>,
 ) -> Result<(), Error> {
-    let chance = chance(core);
     let settle = core.database.run_tx("settle_webhook", |session| {
         Box::pin(async move {
             // The endpoint first, as everybody does who changes both.
@@ -168,7 +190,7 @@ async fn settle(
                 taken(session, claimed, attempt).await?;
                 Ok(Settled::default())
             } else {
-                refused(core, session, &webhook, (claimed, attempt, chance)).await
+                refused(core, session, &webhook, (claimed, attempt, pause)).await
             }
         })
     });
@@ -210,12 +232,9 @@ async fn refused(
     core: &Core,
     session: &Session<'_>,
     webhook: &Webhook,
-    (claimed, attempt, chance): (&ClaimedDelivery, &WebhookAttempt, f64),
+    (claimed, attempt, pause): (&ClaimedDelivery, &WebhookAttempt, Option<Span>),
 ) -> Result<Settled, Error> {
     let delivery = &claimed.delivery;
-    let is_test = delivery.event == WebhookEvent::Test;
-    let is_gone = attempt.status == Some(410);
-    let pause = pause_after(delivery.attempts, chance).filter(|_| !is_test && !is_gone);
     let outcome = match pause {
         Some(pause) => (WebhookDeliveryStatus::Pending, Some(attempt.at + pause)),
         None => (WebhookDeliveryStatus::Dead, None),
@@ -224,16 +243,16 @@ async fn refused(
         webhook_outbox::note(session, delivery.id, delivery.due_at, outcome, attempt).await?;
     // Somebody took it over, or it was given up meanwhile. And whoever tries an address wants to know
     // whether it works, not to be punished for it.
-    if !is_ours || is_test {
+    if !is_ours || delivery.event == WebhookEvent::Test {
         return Ok(Settled::default());
     }
     let settled = Settled {
         is_dead: pause.is_none(),
         off: None,
     };
-    webhooks::failed(session, webhook.id, attempt.at).await?;
-    let since = webhook.failing_since.unwrap_or(attempt.at);
-    let off = if is_gone {
+    let since = failing_since(session, webhook, (claimed, attempt)).await?;
+    webhooks::failed(session, webhook.id, since).await?;
+    let off = if attempt.status == Some(GONE) {
         WebhookOff::Gone
     } else if is_hopeless(since, attempt.at) {
         WebhookOff::Failing
@@ -262,6 +281,22 @@ async fn refused(
     activity::insert(session, &entry).await?;
     let off = Some(off);
     Ok(Settled { off, ..settled })
+}
+
+/// Since when it is nothing but failures: since the first one after a success, or after a time in which
+/// nothing was tried.
+async fn failing_since(
+    session: &Session<'_>,
+    webhook: &Webhook,
+    (claimed, attempt): (&ClaimedDelivery, &WebhookAttempt),
+) -> Result<OffsetDateTime, Error> {
+    let Some(since) = webhook.failing_since else {
+        return Ok(attempt.at);
+    };
+    let (delivery, earliest) = (&claimed.delivery, attempt.at - TOGETHER);
+    let goes_on = delivery.attempted_at.is_some_and(|at| at >= earliest)
+        || webhook_outbox::was_tried(session, webhook.id, delivery.id, earliest).await?;
+    Ok(if goes_on { since } else { attempt.at })
 }
 
 /// A number in `[0, 1)`.

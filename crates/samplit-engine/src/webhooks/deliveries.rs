@@ -111,6 +111,8 @@ impl Engine {
                     delivery: delivery.ok_or(ErrorKind::NotFound("delivery"))?,
                     url: webhook.url,
                     secrets: webhooks::secrets(session, id).await?,
+                    user_id: webhook.user_id,
+                    is_failing: webhook.failing_since.is_some(),
                 })
             })
         });

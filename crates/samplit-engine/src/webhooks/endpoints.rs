@@ -305,6 +305,8 @@ async fn lock(
 fn apply(current: &Webhook, change: WebhookChange, now: OffsetDateTime) -> Webhook {
     let mut next = current.clone();
     if let Some(url) = change.url {
+        // How one address did says nothing of another.
+        next.failing_since = next.failing_since.filter(|_| url == current.url);
         next.url = url;
     }
     if let Some(description) = change.description {

@@ -92,11 +92,15 @@ impl News {
     }
 
     /// A checkpoint was signed. It is told of at the end of its minute, if no newer one of the trail
-    /// was signed in it.
-    pub(crate) fn of_checkpoint(owner: Option<UserId>, signed: &StoredCheckpoint) -> Self {
+    /// was signed in it; or so many minutes `late`.
+    pub(crate) fn of_checkpoint(
+        owner: Option<UserId>,
+        signed: &StoredCheckpoint,
+        late: i64,
+    ) -> Self {
         let event = WebhookEvent::CheckpointSigned;
         let id = signed.experiment_id;
-        let period = to_micros(signed.signed_at).div_euclid(CHECKPOINT_PERIOD_US);
+        let period = to_micros(signed.signed_at).div_euclid(CHECKPOINT_PERIOD_US) + late;
         Self {
             event,
             owner,

@@ -1,6 +1,6 @@
 //! Into the outbox, in the transaction of what happened.
 
-use samplit_domain::{UserId, WebhookDeliveryId, WebhookId, WebhookMessageId};
+use samplit_domain::{UserId, WebhookDeliveryId, WebhookEvent, WebhookId, WebhookMessageId};
 use samplit_store::webhook_outbox::{self, NewMessage};
 use samplit_store::{Session, webhooks};
 use time::OffsetDateTime;
@@ -31,23 +31,33 @@ pub(crate) async fn post(core: &Core, session: &Session<'_>, news: &News) -> Res
 }
 
 /// Tells of a checkpoint that is new. In the place of an earlier one, where that still waits for the
-/// end of its minute.
+/// end of its minute; in the next minute, where that one was sent before this one was written down.
 pub(crate) async fn post_checkpoint(
     core: &Core,
     session: &Session<'_>,
     owner: Option<UserId>,
     checkpoint: &StoredCheckpoint,
 ) -> Result<(), Error> {
-    let news = News::of_checkpoint(owner, checkpoint);
-    let Some(owner) = owner else {
+    let Some(account) = owner else {
         return Ok(());
     };
-    let to = webhooks::listeners(session, owner, news.event).await?;
-    let is_new = enqueue(core, session, &news, (owner, &to), First::Anybody).await?;
-    if let Some(once_key) = news.once_key.as_deref().filter(|_| is_new.is_none()) {
-        let incarnation = i32::try_from(checkpoint.incarnation).map_err(Error::internal)?;
-        let place = (incarnation, signed(checkpoint.size));
+    let to = webhooks::listeners(session, account, WebhookEvent::CheckpointSigned).await?;
+    if to.is_empty() {
+        return Ok(());
+    }
+    let incarnation = i32::try_from(checkpoint.incarnation).map_err(Error::internal)?;
+    let place = (incarnation, signed(checkpoint.size));
+    for late in 0.. {
+        let news = News::of_checkpoint(owner, checkpoint, late);
+        let is_new = enqueue(core, session, &news, (account, &to), First::Anybody).await?;
+        let Some(once_key) = news.once_key.as_deref().filter(|_| is_new.is_none()) else {
+            break;
+        };
+        if !webhook_outbox::hold_unless_sent(session, once_key).await? {
+            continue;
+        }
         webhook_outbox::renew_checkpoint(session, once_key, &news.body()?, place).await?;
+        break;
     }
     Ok(())
 }

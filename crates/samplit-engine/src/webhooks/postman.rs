@@ -10,8 +10,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use metrics::{counter, histogram};
 use parking_lot::Mutex;
-use samplit_domain::{WebhookEvent, WebhookId};
-use samplit_store::webhook_outbox::{self, ClaimedDelivery};
+use samplit_domain::{UserId, WebhookEvent, WebhookId};
+use samplit_store::webhook_outbox::{self, ClaimedDelivery, Room};
 use time::OffsetDateTime;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -23,6 +23,12 @@ use crate::core::Core;
 
 /// Attempts under way at once.
 const AT_ONCE: usize = 32;
+
+/// Of them those to endpoints that fail, which may each take as long as an attempt can.
+const FAILING: usize = 8;
+
+/// Of them those of one account.
+const OF_ACCOUNT: i64 = 8;
 
 /// How often it is counted what waits.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
@@ -138,6 +144,15 @@ impl Postman {
     }
 }
 
+/// What is under way to one endpoint.
+#[derive(Clone, Copy, Debug)]
+struct Busy {
+    user_id: UserId,
+    /// As it was when it was taken.
+    is_failing: bool,
+    attempts: usize,
+}
+
 /// When a duty was last done.
 struct Duty {
     every: Duration,
@@ -167,7 +182,7 @@ async fn deliver(
     every: Duration,
 ) {
     let mut under_way: FuturesUnordered<BoxFuture<'static, WebhookId>> = FuturesUnordered::new();
-    let mut busy = HashMap::<WebhookId, usize>::new();
+    let mut busy = HashMap::<WebhookId, Busy>::new();
     let (mut count, mut forget) = (Duty::new(COUNT_EVERY), Duty::new(FORGET_EVERY));
     let (mut is_open, mut look) = (true, true);
     loop {
@@ -178,8 +193,12 @@ async fn deliver(
             // Where there was something there may be more, once there is room.
             look = !claimed.is_empty();
             for claimed in claimed {
-                let webhook = claimed.delivery.webhook_id;
-                *busy.entry(webhook).or_default() += 1;
+                let begun = busy.entry(claimed.delivery.webhook_id).or_insert(Busy {
+                    user_id: claimed.user_id,
+                    is_failing: claimed.is_failing,
+                    attempts: 0,
+                });
+                begun.attempts += 1;
                 under_way.push(Box::pin(carry(Arc::clone(&core), claimed)));
             }
             if count.is_due() {
@@ -195,8 +214,8 @@ async fn deliver(
         tokio::select! {
             Some(webhook) = under_way.next() => {
                 if let Some(left) = busy.get_mut(&webhook) {
-                    *left -= 1;
-                    if *left == 0 {
+                    left.attempts -= 1;
+                    if left.attempts == 0 {
                         busy.remove(&webhook);
                         // More may wait for it.
                         look = true;
@@ -213,14 +232,25 @@ async fn deliver(
 /// Takes what is due, nothing of endpoints that are still at what was taken before.
 async fn claim(
     core: &Core,
-    busy: &HashMap<WebhookId, usize>,
+    busy: &HashMap<WebhookId, Busy>,
     room: usize,
 ) -> Result<Vec<ClaimedDelivery>, Error> {
-    let busy: Vec<_> = busy.keys().map(|id| id.0).collect();
-    let (busy, limit) = (&busy, i64::try_from(room).unwrap_or(i64::MAX));
+    let under_way = busy.values();
+    let failing = under_way.clone().filter(|busy| busy.is_failing);
+    let failing: usize = failing.map(|busy| busy.attempts).sum();
+    let accounts = under_way.flat_map(|busy| std::iter::repeat_n(busy.user_id.0, busy.attempts));
+    let (accounts, busy): (Vec<_>, Vec<_>) =
+        (accounts.collect(), busy.keys().map(|id| id.0).collect());
+    let room = Room {
+        limit: i64::try_from(room).unwrap_or(i64::MAX),
+        failing: i64::try_from(FAILING.saturating_sub(failing)).unwrap_or(i64::MAX),
+        of_account: OF_ACCOUNT,
+        busy: &busy,
+        accounts: &accounts,
+    };
     let now = core.config.clock.now();
     let claim = core.database.run_tx("claim_webhooks", |session| {
-        Box::pin(async move { webhook_outbox::claim(session, now, now + LEASE, busy, limit).await })
+        Box::pin(async move { webhook_outbox::claim(session, now, now + LEASE, room).await })
     });
     let claimed = claim.await?;
     core.postman.saw(|sight| sight.looked = Instant::now());

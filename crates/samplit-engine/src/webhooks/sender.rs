@@ -49,10 +49,12 @@ impl fmt::Debug for WebhookRequest {
 }
 
 /// What the receiver says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WebhookAnswer {
     /// The status.
     pub status: u16,
+    /// The header `retry-after`, as it came.
+    pub retry_after: Option<String>,
     /// The beginning of the body.
     pub body: String,
 }

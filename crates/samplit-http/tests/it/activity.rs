@@ -76,7 +76,7 @@ impl WebhookSender for Gone {
         Box::pin(async {
             Ok(WebhookAnswer {
                 status: 410,
-                body: String::new(),
+                ..WebhookAnswer::default()
             })
         })
     }

@@ -25,7 +25,13 @@ impl WebhookSender for Receiver {
     ) -> BoxFuture<'a, Result<WebhookAnswer, WebhookFailure>> {
         let status = *self.0.lock();
         let body = "<b>no</b>".to_owned();
-        Box::pin(async move { Ok(WebhookAnswer { status, body }) })
+        Box::pin(async move {
+            Ok(WebhookAnswer {
+                status,
+                body,
+                ..WebhookAnswer::default()
+            })
+        })
     }
 }
 

@@ -31,6 +31,7 @@ impl WebhookSender for Receiver {
             Ok(WebhookAnswer {
                 status: 200,
                 body: "thanks".to_owned(),
+                ..WebhookAnswer::default()
             })
         })
     }
