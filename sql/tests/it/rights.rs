@@ -202,6 +202,7 @@ async fn without_the_right_to_make_roles_the_rest_works_and_grants_can_follow() 
         "V18__accounts_rights",
         "V20__webhooks_rights",
         "V22__exports_rights",
+        "V32__lists_rights",
     ] {
         let file = std::fs::read_to_string(file(&format!("migrations/{name}.sql"))).unwrap();
         client.batch_execute(&file).await.unwrap();
