@@ -4,6 +4,8 @@ mod axe;
 mod desk;
 mod door;
 mod experiment;
+mod first;
 mod forms;
+mod kinds;
 mod pages;
 mod people;
