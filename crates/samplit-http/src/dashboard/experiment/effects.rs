@@ -112,8 +112,12 @@ impl EffectRow {
             element: join(|part| &part.0, " and "),
             change: join(|part| &part.1, " with "),
             estimate: signed_points(effect.effect),
-            interval: format!("{} to {}", signed_points(low), signed_points(high)),
-            whisker: scale.whisker(effect.interval, effect.effect),
+            interval: format!("{} to {}", signed(low), signed_points(high)),
+            whisker: if effect.stands_out {
+                scale.whisker(effect.interval, effect.effect)
+            } else {
+                scale.whisker(effect.interval, effect.effect).open()
+            },
             verdict,
             kind,
         }
@@ -156,15 +160,25 @@ fn points(share: f64) -> String {
 }
 
 fn signed_points(share: f64) -> String {
-    let sign = if share < 0.0 { "\u{2212}" } else { "+" };
-    format!("{sign}{}", points(share.abs()))
+    format!("{}{}", sign(share), points(share.abs()))
+}
+
+/// The same without the word.
+fn signed(share: f64) -> String {
+    let number = percent(share.abs());
+    let number = number.trim_end_matches(|c: char| c == '%' || c.is_whitespace());
+    format!("{}{number}", sign(share))
+}
+
+fn sign(share: f64) -> char {
+    if share < 0.0 { '\u{2212}' } else { '+' }
 }
 
 #[cfg(test)]
 mod tests {
     use samplit_engine::Effect;
 
-    use super::{product, strongest, together};
+    use super::{product, signed, signed_points, strongest, together};
 
     fn pair(name: &str, effect: f64, stands_out: bool) -> Effect {
         Effect {
@@ -193,6 +207,15 @@ mod tests {
         );
         assert!(together(None, 1).contains("the two changes"));
         assert!(together(None, 3).contains("No pair"));
+    }
+
+    #[test]
+    fn intervals_say_points_once() {
+        let interval = format!("{} to {}", signed(-0.133), signed_points(0.0477));
+        assert_eq!(
+            interval.replace('\u{202f}', " "),
+            "\u{2212}13.3 to +4.77 points"
+        );
     }
 
     #[test]

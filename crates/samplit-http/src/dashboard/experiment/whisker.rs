@@ -12,6 +12,16 @@ pub(crate) struct Whisker {
     pub(crate) tone: &'static str,
 }
 
+impl Whisker {
+    /// The same for an interval that means nothing by itself, because it is one of many.
+    pub(crate) fn open(self) -> Self {
+        Self {
+            tone: "open",
+            ..self
+        }
+    }
+}
+
 /// What the pictures of a table show, from left to right.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Scale {
