@@ -141,7 +141,7 @@ async fn combinations_are_told_in_words_with_what_each_change_adds() {
         look(desk, &path, "experiment-factorial").await;
         let arms = read(desk, ".arms").await;
         assert!(
-            arms.contains("Headline: “With the price” · Button: “Green”"),
+            arms.contains("Headline: “With the price”") && arms.contains("Button: “Green”"),
             "{arms}"
         );
         let effects = read(desk, "[aria-label='Effects']").await;

@@ -135,14 +135,13 @@ fn part(experiment: &Experiment, variant: VariantId) -> Option<(String, String)>
 }
 
 /// What a combination shows: each element with its variant.
-pub(crate) fn in_words(experiment: &Experiment, variants: &[VariantId]) -> String {
+pub(crate) fn in_words(experiment: &Experiment, variants: &[VariantId]) -> Vec<String> {
     let parts = variants
         .iter()
         .filter_map(|variant| part(experiment, *variant));
-    let parts: Vec<String> = parts
+    parts
         .map(|(element, variant)| format!("{element}: {variant}"))
-        .collect();
-    parts.join(" · ")
+        .collect()
 }
 
 /// How many combinations that is of how many choices: `2 × 3 = 6`.

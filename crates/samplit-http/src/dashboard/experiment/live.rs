@@ -68,7 +68,7 @@ struct Arm {
     colour: usize,
     name: String,
     /// Of a combination, what it shows, element by element; else empty.
-    shows: String,
+    shows: Vec<String>,
     notes: Vec<&'static str>,
     visitors: String,
     exposures: String,
@@ -219,7 +219,7 @@ impl Arm {
             shows: if arm.variants.len() > 1 {
                 in_words(experiment, &arm.variants)
             } else {
-                String::new()
+                Vec::new()
             },
             notes,
             visitors: count(arm.assignments),
