@@ -3,7 +3,10 @@
 use std::process::Command;
 
 use samplit_devpg::{DevPg, TestDatabase};
-use samplit_engine::{ExperimentId, NotRecorded, Principal, Repairs, Status, Transition};
+use samplit_engine::{
+    ExperimentFilter, ExperimentId, NewApiKey, NotRecorded, Page, PageOf, Principal, Repairs,
+    Scope, Status, Transition, UserFilter, UserId,
+};
 use samplit_tests::{connect, engine};
 use uuid::Uuid;
 
@@ -178,4 +181,97 @@ async fn a_paused_experiment_brings_its_visitors_along_when_it_is_resumed() {
         assert!(check.is_passed(), "{check:?}");
     }
     engine.shutdown().await;
+}
+
+/// The original columns may be NULL. What has no moment has its place in lists all the same, and a cursor
+/// comes to it.
+#[tokio::test]
+async fn rows_without_a_moment_stand_in_their_lists() {
+    let rows = format!(
+        "{ROWS}
+        INSERT INTO experiments (user_id, name, created_at)
+            SELECT '00000000-0000-4000-8000-000000000001', 'old ' || n,
+                CASE WHEN n % 2 = 0 THEN NULL ELSE now() END FROM generate_series(1, 9) n;
+        UPDATE experiments SET created_at = NULL, started_at = '2019-05-01' WHERE name = 'Hero';
+        INSERT INTO users (email, password_hash, created_at, updated_at)
+            SELECT n || '@example.com', 'x', NULL, NULL FROM generate_series(1, 3) n;
+        INSERT INTO platform_installations (user_id, platform, domain, installation_token, created_at)
+            SELECT '00000000-0000-4000-8000-000000000001', 'custom', n || '.example.com', 'pk_' || n, NULL
+            FROM generate_series(1, 3) n;"
+    );
+    let database = adopted(&rows).await;
+    let client = connect(database.url()).await;
+    // A program that says NULL in so many words goes on to work.
+    client
+        .batch_execute(
+            "INSERT INTO experiments (user_id, name, created_at)
+                VALUES ('00000000-0000-4000-8000-000000000001', 'old 10', NULL);
+             UPDATE experiments SET created_at = NULL WHERE name = 'old 1'",
+        )
+        .await
+        .unwrap();
+    let engine = engine(database.url(), 1).await;
+    let me = Principal::system();
+    let owner = UserId(Uuid::from_u128(0x4000_8000_0000_0000_0001));
+    let owner = engine
+        .users(&me, &UserFilter::default(), &page(None, 100))
+        .await
+        .unwrap()
+        .data
+        .into_iter()
+        .find(|user| user.id == owner)
+        .unwrap();
+    let key = engine
+        .create_api_key(NewApiKey {
+            email: owner.email,
+            role: owner.role,
+            name: "test".to_owned(),
+            scopes: Scope::ALL.to_vec(),
+            expires_at: None,
+        })
+        .await
+        .unwrap();
+    let owner = engine.authenticate(&key.token).await.unwrap();
+
+    for who in [&me, &owner] {
+        let mut names = walk(async |page| {
+            let filter = ExperimentFilter::default();
+            engine.experiments(who, &filter, page).await.unwrap()
+        })
+        .await;
+        assert_eq!(
+            names.last().unwrap().name,
+            "Hero",
+            "started in 2019, it is the oldest"
+        );
+        names.sort_by_key(|experiment| experiment.name.len());
+        assert_eq!(names.len(), 11);
+    }
+    let users = walk(async |page| {
+        engine
+            .users(&me, &UserFilter::default(), page)
+            .await
+            .unwrap()
+    });
+    assert_eq!(users.await.len(), 4);
+    let sites = walk(async |page| engine.installations(&owner, page).await.unwrap());
+    assert_eq!(sites.await.len(), 3);
+    engine.shutdown().await;
+}
+
+fn page(cursor: Option<String>, limit: usize) -> Page {
+    Page { cursor, limit }
+}
+
+/// Everything in a list, two at a time.
+async fn walk<T>(list: impl AsyncFn(&Page) -> PageOf<T>) -> Vec<T> {
+    let (mut found, mut cursor) = (Vec::new(), None);
+    loop {
+        let more = list(&page(cursor, 2)).await;
+        found.extend(more.data);
+        cursor = more.next_cursor;
+        if cursor.is_none() {
+            return found;
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use samplit_bandit::{Counts, Prior, lift};
 use samplit_engine::{
     DecisionType, Engine, EngineConfig, Experiment, ExperimentId, ForecastRequest, GoalDraft,
     GoalKind, Mode, PolicyKind, Principal, Status, Stopping, StoppingRule, Strategy, Target,
@@ -175,7 +176,29 @@ async fn results_follow_from_the_trail() {
         "no snapshot"
     );
 
-    let segments = engine.segments(&me, experiment.id, "device").await.unwrap();
+    let asked = engine.segments(&me, experiment.id, "device").await.unwrap();
+    let segments = asked.data;
+    assert_eq!(asked.comparisons, 2, "one in each of two segments");
+    // By hand: the lift at the level at which two hold together.
+    for segment in &segments {
+        let [control, arm] = &segment.elements[0][..] else {
+            panic!("{segment:?}");
+        };
+        let posterior = |arm: &samplit_engine::SegmentArm| {
+            let counts = Counts {
+                n: arm.assignments,
+                s: arm.conversions,
+            };
+            Prior::default().posterior(counts).unwrap()
+        };
+        let expected = lift(&posterior(arm), &posterior(control), 0.975).unwrap();
+        let found = arm.lift.unwrap();
+        assert!((found.median - expected.median).abs() < 1e-9, "{found:?}");
+        assert!((found.interval[0] - expected.low).abs() < 1e-9, "{found:?}");
+        assert_eq!(arm.stands_out, expected.low > 0.0 || expected.high < 0.0);
+        assert!(control.lift.is_none() && !control.stands_out);
+    }
+    assert!(segments[0].elements[0][1].stands_out, "{segments:?}");
     assert_eq!(segments[0].value.as_deref(), Some("desk"));
     let visitors = |segment: &samplit_engine::Segment| -> u64 {
         segment.elements[0].iter().map(|arm| arm.assignments).sum()
@@ -238,7 +261,40 @@ async fn fixed_weights_get_the_classical_figures_and_values_their_posterior() {
     }
     let difference = results.elements[0].arms[1].evidence.versus_control.unwrap();
     assert!(difference.p_value.unwrap() < 0.01 && difference.newcombe.unwrap()[0] > 0.0);
-    assert!(results.elements[0].arms[1].value.unwrap().p_best > 0.99);
+    // All conversions bring 20, so that they weigh as many as they are, and a visitor's value varies as a
+    // conversion does.
+    let [control, arm] = &results.elements[0].arms[..] else {
+        panic!("{results:?}");
+    };
+    let (worth, rate) = (arm.value.unwrap(), arm.rate.unwrap());
+    assert!(worth.p_best > 0.99);
+    assert!(
+        (worth.per_conversion.unwrap() - 20.0).abs() < 1e-9,
+        "{worth:?}"
+    );
+    let converted = f64::from(u32::try_from(arm.conversions).unwrap());
+    assert!(
+        (worth.effective_conversions - converted).abs() < 1e-6,
+        "{worth:?}"
+    );
+    let n = f64::from(u32::try_from(arm.assignments).unwrap());
+    let deviation = 20.0 * (rate * (1.0 - rate) * n / (n - 1.0)).sqrt();
+    assert!(
+        (worth.deviation.unwrap() - deviation).abs() < 1e-9,
+        "{worth:?}"
+    );
+    let versus = worth.versus_control.unwrap();
+    let reference = control.value.unwrap();
+    assert!(reference.versus_control.is_none());
+    assert!((versus.mean - (worth.mean - reference.mean)).abs() < 1e-12);
+    // Two arms: to be worth more than control is to be worth most.
+    assert!((versus.p_above - worth.p_best).abs() < 1e-9, "{versus:?}");
+    let half = |[low, high]: [f64; 2]| 0.5 * (high - low);
+    let both = half(worth.credible_interval).hypot(half(reference.credible_interval));
+    assert!(
+        (half(versus.interval) / both - 1.0).abs() < 0.01,
+        "{versus:?}"
+    );
     engine.shutdown().await;
 }
 
@@ -314,7 +370,12 @@ async fn combinations_tell_main_effects_and_interactions() {
             (together.effect - expected).abs() < 1e-12,
             "{together:?} {expected}"
         );
-        assert!(together.interval[0] > 0.0);
+        assert!(together.interval[0] > 0.0 && together.stands_out);
+        // Nothing is marked that its own interval does not leave zero out of.
+        for effect in effects {
+            let [low, high] = effect.interval;
+            assert!(!effect.stands_out || low > 0.0 || high < 0.0, "{effect:?}");
+        }
     }
     engine.shutdown().await;
 }

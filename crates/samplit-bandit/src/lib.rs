@@ -23,6 +23,7 @@ mod snapshot;
 mod special;
 mod stopping;
 mod value;
+mod value_difference;
 mod weights;
 
 pub use adaptive::{adaptive_difference, adaptive_mean};
@@ -45,4 +46,5 @@ pub use sequence::{Contrast, Scores, Sequence, confidence_sequence, planned_vari
 pub use snapshot::Snapshot;
 pub use stopping::{Minimums, Missing, Standing, StoppingReport, StoppingRule, may_stop};
 pub use value::{StudentT, ValuePrior, ValueSums, expected_loss_value, p_best_value};
+pub use value_difference::{ValueDifference, value_difference};
 pub use weights::{SCALE, Weights, scale_to_ppb};

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, between};
 use crate::posterior::Beta;
-use crate::quadrature::Cumulative;
+use crate::quadrature::{Cumulative, invert};
 use crate::special::normal_quantile_above;
 
 /// The relative lift of an arm over control, `theta_arm / theta_control - 1`.
@@ -109,50 +109,9 @@ impl Ratio {
         if self.arm_is_sharper { 1.0 - sum } else { sum }
     }
 
-    /// Inverts [`Self::below`] by bracketing, then false position with the Illinois rule.
     fn quantile(&self, q: f64) -> Result<f64, Error> {
-        let excess = |u: f64| self.below(u) - q;
         let guess = self.centre + self.spread * normal_quantile_above(1.0 - q);
-        let (mut low, mut high) = (guess, guess);
-        let mut reach = 0.02 * self.spread;
-        let (mut at_low, mut at_high) = (excess(low), excess(high));
-        while at_low > 0.0 || at_high < 0.0 {
-            reach *= 2.0;
-            if reach > 1e6 || reach.is_nan() {
-                return Err(Error::new(
-                    "arm",
-                    "the lift's posterior is too wide to bound",
-                ));
-            }
-            if at_low > 0.0 {
-                (high, at_high) = (low, at_low);
-                low -= reach;
-                at_low = excess(low);
-            } else {
-                (low, at_low) = (high, at_high);
-                high += reach;
-                at_high = excess(high);
-            }
-        }
-        for _ in 0..200 {
-            let u = (low * at_high - high * at_low) / (at_high - at_low);
-            let u = if u > low && u < high {
-                u
-            } else {
-                0.5 * (low + high)
-            };
-            let at_u = excess(u);
-            if at_u > 0.0 {
-                (high, at_high) = (u, at_u);
-                at_low *= 0.5;
-            } else {
-                (low, at_low) = (u, at_u);
-                at_high *= 0.5;
-            }
-            if at_u.abs() < 1e-11 || high - low < 1e-11 * self.spread {
-                return Ok(u);
-            }
-        }
-        Ok(0.5 * (low + high))
+        let found = invert(|u| self.below(u), q, (guess, self.spread), 1e6);
+        found.ok_or_else(|| Error::new("arm", "the lift's posterior is too wide to bound"))
     }
 }

@@ -194,7 +194,7 @@ impl StudentT {
     }
 
     /// The curve as seen from `origin`.
-    fn curve(&self, origin: f64) -> StudentCurve {
+    pub(crate) fn curve(&self, origin: f64) -> StudentCurve {
         StudentCurve::new(self.location - origin, self.scale, self.degrees)
     }
 }

@@ -325,6 +325,99 @@ fn the_forecast_agrees_with_the_live_rule() {
     assert!(told.stopped < 1e-9);
 }
 
+/// The day on which a scenario with a fixed split ends, and who leads then, by the functions that run live.
+fn ends_live(scenario: &Scenario, shares: &[f64], random: &mut ChaCha12Rng) -> (u32, usize) {
+    let weights = Weights::fixed(shares, &[true; 2]).unwrap();
+    let visitors = scenario.visitors_per_day * u64::from(scenario.days);
+    let planned = scenario.rates[0] * (1.0 - scenario.rates[0]);
+    let planned = planned_variance(Scores::Weighted, visitors, planned, &[]).unwrap();
+    let eta = tune(planned, 0.05).unwrap();
+    let (mut snapshots, mut total) = (Vec::new(), [Counts::default(); 2]);
+    let mut leader = 0;
+    for day in 1..=scenario.days {
+        let mut batch = vec![Counts::default(); 2];
+        for _ in 0..scenario.visitors_per_day {
+            let arm = weights.choose(scale_to_ppb(random.next_u64()));
+            batch[arm].n += 1;
+            batch[arm].s += u64::from(random.random_bool(scenario.rates[arm]));
+        }
+        for (total, seen) in total.iter_mut().zip(&batch) {
+            total.n += seen.n;
+            total.s += seen.s;
+        }
+        snapshots.push(Snapshot::of_counts(weights.clone(), &batch).unwrap());
+        let contrast = Contrast::Difference { arm: 1, control: 0 };
+        let now = confidence_sequence(&snapshots, contrast, Scores::Weighted, eta, 0.05).unwrap();
+        let posteriors = total.map(|counts| scenario.rule.prior.posterior(counts).unwrap());
+        let best = p_best(&posteriors).unwrap();
+        let standing = |arm: usize| Standing {
+            visitors: total[arm].n,
+            visitors_per_day: 1.0,
+            p_best: best[arm],
+            expected_loss: 0.0,
+            versus_control: (arm == 1).then_some(now),
+            competes: true,
+        };
+        let arms = [standing(0), standing(1)];
+        let report = may_stop(scenario.stopping, scenario.minimums, &arms, day.into()).unwrap();
+        leader = report.leader;
+        if report.may_stop() {
+            return (day, leader);
+        }
+    }
+    (scenario.days, leader)
+}
+
+/// A gain, a drop, and a drop under a prior that expects a lot of whoever was seen little: its variant leads
+/// for weeks while it is proven to be the worse one, which is no reason to end.
+#[test]
+fn a_forecast_ends_on_a_proof_of_the_right_sign_only() {
+    const RUNS: u32 = 150;
+    for (name, rates, shares, prior) in [
+        ("gain", [0.1, 0.13], [0.5, 0.5], 1.0),
+        ("drop", [0.13, 0.1], [0.5, 0.5], 1.0),
+        ("drop, believed in", [0.12, 0.06], [0.9, 0.1], 300.0),
+    ] {
+        let scenario = Scenario {
+            rates: rates.to_vec(),
+            visitors_per_day: 1_000,
+            days: 60,
+            batches_per_day: 1,
+            rule: Rule {
+                policy: Policy::Fixed(shares.to_vec()),
+                prior: Prior {
+                    alpha: prior,
+                    beta: prior,
+                },
+                ..Rule::default()
+            },
+            stopping: StoppingRule::ConfidenceSequence,
+            minimums: Minimums {
+                visitors_per_arm: 0,
+                days: 0.0,
+            },
+        };
+        let mut random = ChaCha12Rng::seed_from_u64(17);
+        let told = forecast(&scenario, 400, &mut random).unwrap();
+        let (mut days, mut squares, mut right) = (0.0, 0.0, 0.0);
+        for _ in 0..RUNS {
+            let (day, leader) = ends_live(&scenario, &shares, &mut random);
+            let is_best = rates[leader] > rates[1 - leader];
+            days += f64::from(day) / f64::from(RUNS);
+            squares += f64::from(day).powi(2) / f64::from(RUNS);
+            right += f64::from(u8::from(is_best)) / f64::from(RUNS);
+        }
+        let error = ((squares - days * days) * (1.0 / f64::from(RUNS) + 1.0 / 400.0)).sqrt();
+        println!(
+            "{name}: {days:.2} ±{error:.2} days live, {:?} told",
+            told.days
+        );
+        assert!((told.days.mean - days).abs() < 4.0 * error + 0.1, "{name}");
+        assert!((told.right_choice - right).abs() < 0.05, "{name}: {right}");
+        assert!(told.right_choice > 0.95, "{name}: {told:?}");
+    }
+}
+
 #[test]
 fn a_forecast_refuses_nonsense() {
     let mut random = ChaCha12Rng::seed_from_u64(9);

@@ -125,6 +125,47 @@ fn values_per_visitor() {
     );
 }
 
+/// Against closed forms: normal posteriors differ normally, Cauchy-like ones add their scales, and a posterior
+/// that is all but certain leaves the other as it is.
+#[test]
+fn differences_of_values() {
+    let t = |location, scale, degrees| StudentT::new(location, scale, degrees).unwrap();
+    let normal = value_difference(&t(12.4, 0.3, 1e11), &t(11.7, 0.4, 1e11), 0.95).unwrap();
+    near(normal.mean, 0.7, 1e-12);
+    near(normal.high - normal.mean, 0.5 * 1.959_963_984_540_054, 1e-8);
+    near(normal.mean - normal.low, 0.5 * 1.959_963_984_540_054, 1e-8);
+    // The probability that a standard normal variable is below 0.7 / 0.5.
+    near(normal.p_above, 0.919_243_340_766_229, 1e-8);
+
+    let (arm, sure) = (t(3.0, 0.2, 12.0), t(2.0, 1e-9, 12.0));
+    for (more, sign) in [
+        (value_difference(&arm, &sure, 0.95).unwrap(), 1.0),
+        (value_difference(&sure, &arm, 0.95).unwrap(), -1.0),
+    ] {
+        near(more.mean, sign, 1e-12);
+        near(more.high - more.mean, 0.2 * 2.178_812_829_667_228, 1e-7);
+        let above = 1.0 - arm.cdf(2.0).unwrap();
+        let expected = if sign > 0.0 { above } else { 1.0 - above };
+        near(more.p_above, expected, 1e-7);
+    }
+
+    // By the race of two, which integrates in another way.
+    for (arm, control) in [
+        (t(1.1, 0.15, 12.0), t(1.0, 0.1, 30.0)),
+        (t(1e6 + 1.0, 0.5, 40.0), t(1e6, 2.0, 15.0)),
+        (t(5.0, 10.0, 2.0), t(0.0, 0.1, 4_000.0)),
+    ] {
+        let more = value_difference(&arm, &control, 0.9).unwrap();
+        let p = p_best_value(&[arm, control]).unwrap();
+        near(more.p_above, p[0], 1e-6);
+        // The chance of being above by more than the upper end is 5 %: the race, moved.
+        let moved = t(arm.mean() - more.high, arm.scale(), arm.degrees());
+        let at_end = t(control.mean(), control.scale(), control.degrees());
+        near(p_best_value(&[moved, at_end]).unwrap()[0], 0.05, 1e-6);
+    }
+    assert!(value_difference(&arm, &sure, 1.0).is_err());
+}
+
 #[test]
 fn holm_and_sample_size() {
     let adjusted = holm(&[0.01, 0.04, 0.03, 0.005]).unwrap();

@@ -9,7 +9,8 @@ words! {
         ExpectedLoss => "expected_loss",
         /// The leader is the best arm with at least probability `threshold`.
         PBest => "p_best",
-        /// The always-valid interval of the leader's difference from control excludes zero.
+        /// The leader is proven better than control, by an interval that is valid at every look; where
+        /// control leads, every other active arm is proven worse.
         ConfidenceSequence => "confidence_sequence",
         /// `threshold` visitors have been assigned.
         Visitors => "visitors",

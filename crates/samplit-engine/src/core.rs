@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
-use samplit_domain::{Installation, InstallationId, UserId};
+use samplit_domain::{ExperimentId, Installation, InstallationId, UserId};
 use samplit_store::Database;
 
 use crate::EngineConfig;
@@ -15,6 +15,7 @@ use crate::checkpoints::{Directory, Rounds, Sinks, Turns, Unfiled, turns};
 use crate::excluded::Excluded;
 use crate::exclusions::Rules;
 use crate::flags::Flags;
+use crate::glance::{self, Glance};
 use crate::installations::SEEN_FOR;
 use crate::live::Registry;
 use crate::live_results::Hub;
@@ -72,6 +73,8 @@ pub(crate) struct Core {
     pub(crate) postman: Postman,
     /// The experiments whose results somebody watches.
     pub(crate) hub: Hub,
+    /// Results as they were a moment ago.
+    pub(crate) glances: Cache<ExperimentId, Arc<Glance>>,
 }
 
 impl Core {
@@ -102,6 +105,7 @@ impl Core {
             turns: turns(),
             postman: Postman::default(),
             hub: Hub::default(),
+            glances: glance::remembered(),
             database,
             config,
         }

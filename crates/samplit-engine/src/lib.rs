@@ -22,6 +22,7 @@ mod exports;
 mod failpoint;
 mod flags;
 mod funnels;
+mod glance;
 mod health;
 mod idempotency;
 mod installations;
@@ -104,11 +105,11 @@ pub use results::{
     ArmEvidence, ArmResults, Course, CourseArm, CoursePeriod, CoursePoint, DifferenceEvidence,
     DrawCourse, Effect, ElementResults, IntervalEstimate, LiftResults, Results,
     SampleRatioEvidence, StoppingCondition, StoppingProgress, TimelineArm, TimelinePoint,
-    ValueResults,
+    ValueDifferenceResults, ValueResults,
 };
 pub use rule::BanditRule;
 pub use secret::{Purpose, Secret, SecretError, TokenError};
-pub use segments::{Combination, Segment, SegmentArm};
+pub use segments::{Combination, Segment, SegmentArm, Segments};
 pub use shops::{
     GrantBegun, GrantQuery, ShopAnswer, ShopClient, ShopRequest, ShopifyApp, ShopifyHook,
     WordPressOrders,

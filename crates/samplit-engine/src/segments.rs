@@ -1,16 +1,19 @@
 //! Questions asked afterwards: by a key of the context, or by what was shown together.
 //!
 //! These scan the rows of the experiment, and they are not what it was designed for: with twenty
-//! segments, one looks special at 95 % by chance alone. The answer says so.
+//! segments, one looks special at 95 % by chance alone. The answer says so, and the intervals of the
+//! comparisons with control are wide enough for all of them together (Bonferroni).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use samplit_bandit::{Beta, Counts, Prior, p_best};
-use samplit_domain::{ExperimentId, VariantId, Violations, arm_sets};
+use samplit_bandit::{Beta, Counts, Prior, bonferroni, lift, p_best};
+use samplit_domain::{ArmSet, Experiment, ExperimentId, VariantId, Violations, arm_sets};
 use samplit_store::assignments::{self, AssignmentCount};
 use serde::Serialize;
 
 use crate::reallocation::count;
+use crate::results::LiftResults;
 use crate::trail::unsigned;
 use crate::{Engine, Error, Principal, Scope, visitor};
 
@@ -19,6 +22,15 @@ const MAX_SEGMENTS: usize = 50;
 
 /// The level of every interval.
 const LEVEL: f64 = 0.95;
+
+/// The arms by a key of the visitors' context.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Segments {
+    /// Comparisons with control, of all segments and draws.
+    pub comparisons: usize,
+    /// The most frequent value first.
+    pub data: Vec<Segment>,
+}
 
 /// What one segment of the visitors did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -48,6 +60,11 @@ pub struct SegmentArm {
     pub credible_interval: [f64; 2],
     /// Probability of having the highest rate in this segment, among active arms.
     pub p_best: f64,
+    /// The relative difference from control, with an interval that is wide enough for all comparisons of
+    /// the answer together; `None` for control, and where one of the two has no visitors.
+    pub lift: Option<LiftResults>,
+    /// Whether that interval leaves zero out.
+    pub stands_out: bool,
 }
 
 /// What was shown together, and what came of it.
@@ -81,7 +98,7 @@ impl Engine {
         who: &Principal,
         id: ExperimentId,
         key: &str,
-    ) -> Result<Vec<Segment>, Error> {
+    ) -> Result<Segments, Error> {
         who.require(Scope::Read)?;
         let mut violations = Violations::default();
         violations.text("?key", key, 255);
@@ -91,58 +108,11 @@ impl Engine {
         let counts = self.core.database.run(|session| {
             Box::pin(async move { assignments::count(session, id, Some(key)).await })
         });
-        // In the order of their values, so that segments of one size have an order, too.
-        let mut segments = BTreeMap::<Option<String>, Vec<AssignmentCount>>::new();
-        for count in counts.await? {
-            let rows = segments.entry(count.segment.clone()).or_default();
-            rows.push(count);
-        }
-        let mut segments: Vec<_> = segments.into_iter().collect();
-        let visitors =
-            |rows: &[AssignmentCount]| -> i64 { rows.iter().map(|r| r.assignments).sum() };
-        segments.sort_by_key(|(_, rows)| std::cmp::Reverse(visitors(rows)));
-        let rest = segments.split_off(segments.len().min(MAX_SEGMENTS));
-        let rest: Vec<AssignmentCount> = rest.into_iter().flat_map(|(_, rows)| rows).collect();
-        let sets = arm_sets(&live.experiment);
-        let build = |value, is_rest, rows: &[AssignmentCount]| {
-            let mut counts: Vec<Vec<(u64, u64)>> = sets
-                .iter()
-                .map(|set| vec![(0, 0); set.arms.len()])
-                .collect();
-            for row in rows {
-                let shown = visitor::stored_variants(
-                    &live.experiment,
-                    row.variant_id,
-                    row.variants.as_ref(),
-                );
-                for (counts, arm) in counts.iter_mut().zip(visitor::arms(&sets, &shown)) {
-                    let (n, s) = &mut counts[usize::from(arm)];
-                    *n += unsigned(row.assignments)?;
-                    *s += unsigned(row.conversions)?;
-                }
-            }
-            let elements = sets.iter().zip(&counts).map(|(set, counts)| {
-                let active = set.active();
-                segment_arms(
-                    set.arms.iter().map(|arm| arm.name.as_str()),
-                    counts,
-                    &active,
-                )
-            });
-            Ok(Segment {
-                value,
-                is_rest,
-                elements: elements.collect::<Result<_, Error>>()?,
-            })
-        };
-        let mut built = segments
-            .into_iter()
-            .map(|(value, rows)| build(value, false, &rows))
-            .collect::<Result<Vec<_>, Error>>()?;
-        if !rest.is_empty() {
-            built.push(build(None, true, &rest)?);
-        }
-        Ok(built)
+        let counts = counts.await?;
+        let experiment = Arc::clone(&live.experiment);
+        // Quadratures take milliseconds, which other requests need not wait for.
+        let computed = tokio::task::spawn_blocking(move || segments(&experiment, counts));
+        computed.await.map_err(Error::internal)?
     }
 
     /// What was shown together, most frequent first: for experiments whose elements are drawn each
@@ -190,37 +160,134 @@ impl Engine {
     }
 }
 
+/// Visitors and conversions of each arm of each draw.
+type ArmCounts = Vec<Vec<(u64, u64)>>;
+
+/// One segment before anything is computed of it.
+struct Counted {
+    value: Option<String>,
+    is_rest: bool,
+    counts: ArmCounts,
+}
+
+fn segments(experiment: &Experiment, counts: Vec<AssignmentCount>) -> Result<Segments, Error> {
+    // In the order of their values, so that segments of one size have an order, too.
+    let mut rows = BTreeMap::<Option<String>, Vec<AssignmentCount>>::new();
+    for count in counts {
+        rows.entry(count.segment.clone()).or_default().push(count);
+    }
+    let mut rows: Vec<_> = rows.into_iter().collect();
+    let visitors = |rows: &[AssignmentCount]| -> i64 { rows.iter().map(|r| r.assignments).sum() };
+    rows.sort_by_key(|(_, rows)| std::cmp::Reverse(visitors(rows)));
+    let rest = rows.split_off(rows.len().min(MAX_SEGMENTS));
+    let sets = arm_sets(experiment);
+    let mut counted = Vec::with_capacity(rows.len() + 1);
+    for (value, rows) in rows {
+        counted.push(Counted {
+            value,
+            is_rest: false,
+            counts: arm_counts(experiment, &sets, &rows)?,
+        });
+    }
+    if !rest.is_empty() {
+        let rows: Vec<_> = rest.into_iter().flat_map(|(_, rows)| rows).collect();
+        counted.push(Counted {
+            value: None,
+            is_rest: true,
+            counts: arm_counts(experiment, &sets, &rows)?,
+        });
+    }
+    let comparisons = counted
+        .iter()
+        .flat_map(|segment| sets.iter().zip(&segment.counts))
+        .map(|(set, counts)| {
+            (0..counts.len())
+                .filter(|&arm| is_compared(set, counts, arm))
+                .count()
+        })
+        .sum();
+    let level = 1.0 - bonferroni(0.05, std::cmp::max(comparisons, 1)).map_err(Error::internal)?;
+    let told = counted.into_iter().map(|segment| {
+        let draws = sets.iter().zip(&segment.counts);
+        let elements = draws.map(|(set, counts)| segment_arms(set, counts, level));
+        Ok(Segment {
+            value: segment.value,
+            is_rest: segment.is_rest,
+            elements: elements.collect::<Result<_, Error>>()?,
+        })
+    });
+    Ok(Segments {
+        comparisons,
+        data: told.collect::<Result<_, Error>>()?,
+    })
+}
+
+/// Adds rows up by what they were shown.
+fn arm_counts(
+    experiment: &Experiment,
+    sets: &[ArmSet],
+    rows: &[AssignmentCount],
+) -> Result<ArmCounts, Error> {
+    let mut counts: ArmCounts = sets
+        .iter()
+        .map(|set| vec![(0, 0); set.arms.len()])
+        .collect();
+    for row in rows {
+        let shown = visitor::stored_variants(experiment, row.variant_id, row.variants.as_ref());
+        for (counts, arm) in counts.iter_mut().zip(visitor::arms(sets, &shown)) {
+            let (n, s) = &mut counts[usize::from(arm)];
+            *n += unsigned(row.assignments)?;
+            *s += unsigned(row.conversions)?;
+        }
+    }
+    Ok(counts)
+}
+
+/// Whether there is something to compare an arm with, and something of it.
+fn is_compared(set: &ArmSet, counts: &[(u64, u64)], arm: usize) -> bool {
+    let control = set.control();
+    arm != control && counts[arm].0 > 0 && counts[control].0 > 0
+}
+
 fn posterior(n: u64, s: u64) -> Result<Beta, Error> {
     Prior::default()
         .posterior(Counts { n, s })
         .map_err(Error::internal)
 }
 
-fn segment_arms<'a>(
-    names: impl Iterator<Item = &'a str>,
-    counts: &[(u64, u64)],
-    active: &[bool],
-) -> Result<Vec<SegmentArm>, Error> {
+fn segment_arms(set: &ArmSet, counts: &[(u64, u64)], level: f64) -> Result<Vec<SegmentArm>, Error> {
+    let posteriors = counts.iter().map(|&(n, s)| posterior(n, s));
+    let posteriors = posteriors.collect::<Result<Vec<Beta>, Error>>()?;
+    let control = &posteriors[set.control()];
     let mut arms = Vec::with_capacity(counts.len());
-    let mut contenders = Vec::new();
-    for ((name, &(n, s)), &is_active) in names.zip(counts).zip(active) {
-        let posterior = posterior(n, s)?;
-        if is_active {
-            contenders.push(posterior);
-        }
+    for (index, (arm, &(n, s))) in set.arms.iter().zip(counts).enumerate() {
+        let posterior = &posteriors[index];
+        let lift = if is_compared(set, counts, index) {
+            Some(lift(posterior, control, level).map_err(Error::internal)?)
+        } else {
+            None
+        };
         arms.push(SegmentArm {
-            name: name.to_owned(),
+            name: arm.name.clone(),
             assignments: n,
             conversions: s,
             rate: (n > 0).then(|| count(s) / count(n)),
             credible_interval: posterior.interval(LEVEL).map_err(Error::internal)?.into(),
             p_best: 0.0,
+            lift: lift.map(|lift| LiftResults {
+                median: lift.median,
+                interval: [lift.low, lift.high],
+            }),
+            stands_out: lift.is_some_and(|lift| lift.low > 0.0 || lift.high < 0.0),
         });
     }
+    let playing: Vec<usize> = (0..arms.len())
+        .filter(|&arm| set.arms[arm].is_active)
+        .collect();
+    let contenders: Vec<Beta> = playing.iter().map(|&arm| posteriors[arm]).collect();
     let best = p_best(&contenders).map_err(Error::internal)?;
-    let playing = arms.iter_mut().zip(active).filter(|(_, active)| **active);
-    for ((arm, _), p) in playing.zip(best) {
-        arm.p_best = p;
+    for (arm, p) in playing.into_iter().zip(best) {
+        arms[arm].p_best = p;
     }
     Ok(arms)
 }

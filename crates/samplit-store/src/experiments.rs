@@ -187,6 +187,9 @@ pub async fn list(session: &Session<'_>, listing: &Listing) -> Result<Vec<Experi
         }
     };
     let experiments: Vec<Experiment> = rows.iter().map(from_row).collect::<Result<_, _>>()?;
+    if experiments.is_empty() {
+        return Ok(experiments);
+    }
     let ids: Vec<Uuid> = experiments
         .iter()
         .map(|experiment| experiment.id.0)

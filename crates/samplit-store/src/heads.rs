@@ -1,6 +1,6 @@
 //! `audit_heads`: one mutable row per experiment, the only serialisation point of the write path.
 
-use samplit_domain::ExperimentId;
+use samplit_domain::{ExperimentId, UserId};
 use uuid::Uuid;
 
 use crate::Error;
@@ -46,6 +46,10 @@ statements! {
     /// What moves when anything of a started experiment does: its version, and where its trail ends.
     READ_PULSE = "SELECT e.version, h.incarnation, h.size, h.hold IS NOT NULL FROM experiments e \
         JOIN audit_heads h ON h.experiment_id = e.id WHERE e.id = $1";
+    /// The same of many experiments; of one account, or of all.
+    READ_PULSES = "SELECT e.version, h.incarnation, h.size, h.hold IS NOT NULL, e.id \
+        FROM experiments e JOIN audit_heads h ON h.experiment_id = e.id \
+        WHERE e.id = ANY($1) AND ($2::uuid IS NULL OR e.user_id = $2)";
     /// How many trails are on hold.
     COUNT_ON_HOLD = "SELECT count(*) FROM audit_heads WHERE hold IS NOT NULL";
 }
@@ -141,16 +145,37 @@ pub async fn pulse(
     experiment: ExperimentId,
 ) -> Result<Option<Pulse>, Error> {
     let row = session.query_opt(READ_PULSE, &[&experiment.0]).await?;
-    let pulse = row.map(|row| {
-        let of = Columns::new(&row, "audit_heads");
-        Ok(Pulse {
+    row.as_ref().map(Pulse::from_row).transpose()
+}
+
+/// The same of those of `experiments` that have a trail, in no order; of one account only, if one is given.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn pulses(
+    session: &Session<'_>,
+    experiments: &[Uuid],
+    user_id: Option<UserId>,
+) -> Result<Vec<(ExperimentId, Pulse)>, Error> {
+    let user = user_id.map(|id| id.0);
+    let rows = session.query(READ_PULSES, &[&experiments, &user]).await?;
+    let read = |row| {
+        let id = Columns::new(row, "experiments").get(4, "id")?;
+        Ok((ExperimentId(id), Pulse::from_row(row)?))
+    };
+    rows.iter().map(read).collect()
+}
+
+impl Pulse {
+    fn from_row(row: &tokio_postgres::Row) -> Result<Self, Error> {
+        let of = Columns::new(row, "audit_heads");
+        Ok(Self {
             version: of.get(0, "version")?,
             incarnation: of.get(1, "incarnation")?,
             size: of.get(2, "size")?,
             is_held: of.get(3, "hold")?,
         })
-    });
-    pulse.transpose()
+    }
 }
 
 /// Inserts the head of an experiment that starts.

@@ -220,6 +220,7 @@ async fn without_the_right_to_make_roles_the_rest_works_and_grants_can_follow() 
         "V24__funnels_rights",
         "V28__leads_rights",
         "V30__plans_rights",
+        "V32__lists_rights",
     ] {
         let file = std::fs::read_to_string(file(&format!("migrations/{name}.sql"))).unwrap();
         client.batch_execute(&file).await.unwrap();

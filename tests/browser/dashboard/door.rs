@@ -4,8 +4,8 @@ use samplit_engine::{Principal, Role};
 
 use super::desk::{Desk, at_the_desk};
 
-const EMAIL: &str = "ana@example.org";
-const PASSWORD: &str = "a short sentence to keep";
+pub(super) const EMAIL: &str = "ana@example.org";
+pub(super) const PASSWORD: &str = "a short sentence to keep";
 
 /// From the link in the log to a signed-in admin.
 async fn set_up(desk: &Desk) {
@@ -18,7 +18,7 @@ async fn set_up(desk: &Desk) {
     desk.arrive("/").await;
 }
 
-async fn sign_out(desk: &Desk) {
+pub(super) async fn sign_out(desk: &Desk) {
     desk.run("document.querySelector('.side form').requestSubmit()")
         .await;
     desk.arrive("/login").await;

@@ -72,6 +72,36 @@ async fn every_page_is_for_everybody_and_fits() {
     .await;
 }
 
+/// The document of the API, folded and with every kind of operation open.
+#[tokio::test]
+async fn the_document_of_the_api_is_for_everybody_and_fits() {
+    at_the_desk(async |desk| {
+        look(desk, "docs", "/docs").await;
+        let sections = "return document.querySelectorAll('main > section[id]').length";
+        let linked = "return [...document.querySelectorAll('.contents a')].every((link) => \
+                      document.querySelector(link.hash))";
+        assert!(desk.run(sections).await.as_u64().unwrap() > 5);
+        assert_eq!(desk.run(linked).await, true);
+        // The first of each section, and by keyboard: the browser opens what has the focus.
+        desk.run(
+            "for (const section of document.querySelectorAll('main > section')) \
+             section.querySelector('details').open = true;",
+        )
+        .await;
+        for (width, scheme) in [(1280, "light"), (390, "dark")] {
+            emulate(&desk.page, width, 900, scheme).await;
+            assert_accessible(desk, &format!("docs, open, at {width}, {scheme}")).await;
+        }
+        desk.run("document.querySelector('main > section:nth-of-type(2) details:last-of-type summary').focus()")
+            .await;
+        desk.key("Enter").await;
+        let is_open = "return document.activeElement.closest('details').open";
+        assert_eq!(desk.run(is_open).await, true);
+        photograph_as(&desk.page, "docs-open").await;
+    })
+    .await;
+}
+
 /// What [`furnish`] made.
 struct Ids {
     experiment: String,

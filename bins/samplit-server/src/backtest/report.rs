@@ -16,7 +16,7 @@ pub(super) struct Row {
     pub(super) visitors: u64,
     /// Under Samplit.
     pub(super) conversions: u64,
-    /// What as many visitors would have done at the recorded rate of all arms together.
+    /// What as many visitors would have done under an even split: at the mean of the arms' recorded rates.
     pub(super) conversions_even_split: f64,
     /// What as many visitors would have done at the recorded rate of the best arm.
     pub(super) conversions_best_arm: f64,

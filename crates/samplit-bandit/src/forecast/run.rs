@@ -161,10 +161,11 @@ fn met(
         }
         StoppingRule::ProbabilityBest { at_least } => p[leader] >= at_least,
         StoppingRule::Visitors { total } => visitors >= total,
+        // As `Standing::proof` has it: a difference that is proven the other way proves nothing.
         StoppingRule::ConfidenceSequence if leader == 0 => {
-            (1..p.len()).all(|arm| sequences.exclude_zero(arm))
+            (1..p.len()).all(|arm| sequences.proof(arm) < -1.0)
         }
-        StoppingRule::ConfidenceSequence => sequences.exclude_zero(leader),
+        StoppingRule::ConfidenceSequence => sequences.proof(leader) > 1.0,
     }
 }
 
@@ -212,8 +213,10 @@ impl Sequences {
         }
     }
 
-    fn exclude_zero(&self, arm: usize) -> bool {
+    /// The difference of an arm from control in half-widths of its interval: proven better above 1,
+    /// proven worse below -1.
+    fn proof(&self, arm: usize) -> f64 {
         let variance = self.variance[arm] + self.heaviest[arm] * self.heaviest[arm];
-        self.total[arm].abs() > half_width(variance, self.eta, self.alpha)
+        self.total[arm] / half_width(variance, self.eta, self.alpha)
     }
 }

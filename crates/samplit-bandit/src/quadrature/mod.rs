@@ -10,12 +10,14 @@
 mod beta;
 mod cumulative;
 mod gauss;
+mod invert;
 mod race;
 mod student;
 
 pub(crate) use beta::BetaCurve;
 pub(crate) use cumulative::Cumulative;
 use gauss::{GAUSS, NODES};
+pub(crate) use invert::invert;
 pub(crate) use race::race;
 pub(crate) use student::StudentCurve;
 

@@ -61,11 +61,12 @@ impl OldArm {
 }
 
 impl OldTest {
-    /// Conversions per visitor under the even split: those of all arms together.
+    /// Conversions per visitor under the even split: the mean of the arms' rates. That of all visitors
+    /// together would be the rate of the split that was run, which favours the arms that were shown more.
     #[must_use]
     pub fn even_rate(&self) -> f64 {
-        let clicks: u64 = self.arms.iter().map(|arm| arm.clicks).sum();
-        count(clicks) / count(self.impressions())
+        let rates: f64 = self.arms.iter().map(OldArm::rate).sum();
+        rates / count(self.arms.len() as u64)
     }
 
     /// The arm with the best record, the first of them, and its rate.

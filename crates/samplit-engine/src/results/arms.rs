@@ -1,8 +1,8 @@
 //! The posterior of each arm: how good, how sure, how much better than control.
 
 use samplit_bandit::{
-    Beta, Counts, Prior, ValuePrior, ValueSums, expected_gain, expected_loss, expected_loss_value,
-    lift, p_best, p_best_value, prob_beats,
+    Beta, Counts, Prior, StudentT, ValuePrior, ValueSums, expected_gain, expected_loss,
+    expected_loss_value, lift, p_best, p_best_value, prob_beats, value_difference,
 };
 use samplit_domain::{ArmSet, GoalKind};
 use samplit_store::statistics::ArmStatistics;
@@ -37,6 +37,27 @@ pub struct ValueResults {
     pub p_best: f64,
     /// Value per visitor that is lost on average by choosing this arm for good.
     pub expected_loss: f64,
+    /// Value per conversion; `None` before the first.
+    pub per_conversion: Option<f64>,
+    /// Standard deviation of the visitors' values; `None` below two visitors.
+    pub deviation: Option<f64>,
+    /// How many conversions of one value would vary the sum as much, `(sum of v)^2 / sum of v^2`: as many
+    /// as there were if all brought the same, and few if few large ones carry the sum.
+    pub effective_conversions: f64,
+    /// The difference from control; `None` for control itself.
+    pub versus_control: Option<ValueDifferenceResults>,
+}
+
+/// Value per visitor of an arm minus that of control.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ValueDifferenceResults {
+    /// Mean of the posterior, which is also its median.
+    pub mean: f64,
+    /// Equal-tailed 95 % credible interval.
+    pub interval: [f64; 2],
+    /// Probability that the arm's value per visitor is the higher one.
+    pub p_above: f64,
 }
 
 /// What is stored of one arm, added up over snapshots.
@@ -123,7 +144,7 @@ pub(super) fn bayesian(
         .first()
         .is_some_and(|goal| goal.kind == GoalKind::Value);
     if measures_value {
-        add_values(&mut arms, &playing, &sums)?;
+        add_values(&mut arms, &playing, set.control(), &sums)?;
     }
     Ok(arms)
 }
@@ -155,7 +176,12 @@ fn lift_of(arm: &Beta, control: &Beta) -> Result<LiftResults, Error> {
     })
 }
 
-fn add_values(arms: &mut [ArmResults], playing: &[usize], sums: &[Sums]) -> Result<(), Error> {
+fn add_values(
+    arms: &mut [ArmResults],
+    playing: &[usize],
+    control: usize,
+    sums: &[Sums],
+) -> Result<(), Error> {
     let prior = ValuePrior::default();
     let mut posteriors = Vec::with_capacity(arms.len());
     for sums in sums {
@@ -169,12 +195,19 @@ fn add_values(arms: &mut [ArmResults], playing: &[usize], sums: &[Sums]) -> Resu
     let contenders: Vec<_> = playing.iter().map(|&index| posteriors[index]).collect();
     let best = p_best_value(&contenders).map_err(Error::internal)?;
     let loss = expected_loss_value(&contenders).map_err(Error::internal)?;
-    for (arm, posterior) in arms.iter_mut().zip(&posteriors) {
+    for (index, (arm, posterior)) in arms.iter_mut().zip(&posteriors).enumerate() {
+        let against = (index != control).then_some(&posteriors[control]);
         arm.value = Some(ValueResults {
             mean: posterior.mean(),
             credible_interval: posterior.interval(LEVEL).map_err(Error::internal)?.into(),
             p_best: 0.0,
             expected_loss: 0.0,
+            per_conversion: (sums[index].s > 0).then(|| sums[index].value / count(sums[index].s)),
+            deviation: sums[index].deviation(),
+            effective_conversions: sums[index].effective_conversions(),
+            versus_control: against
+                .map(|control| difference(posterior, control))
+                .transpose()?,
         });
     }
     for ((&index, p), loss) in playing.iter().zip(best).zip(loss) {
@@ -184,4 +217,32 @@ fn add_values(arms: &mut [ArmResults], playing: &[usize], sums: &[Sums]) -> Resu
         }
     }
     Ok(())
+}
+
+fn difference(arm: &StudentT, control: &StudentT) -> Result<ValueDifferenceResults, Error> {
+    let found = value_difference(arm, control, LEVEL).map_err(Error::internal)?;
+    Ok(ValueDifferenceResults {
+        mean: found.mean,
+        interval: [found.low, found.high],
+        p_above: found.p_above,
+    })
+}
+
+impl Sums {
+    /// Of the visitors' values, zero for those who did not convert.
+    fn deviation(&self) -> Option<f64> {
+        let n = count(self.n);
+        // The rounding of long sums must not make it negative.
+        let scatter = (self.value_squares - self.value * self.value / n).max(0.0);
+        (self.n > 1).then(|| (scatter / (n - 1.0)).sqrt())
+    }
+
+    fn effective_conversions(&self) -> f64 {
+        if self.value_squares > 0.0 {
+            // By Cauchy and Schwarz at most as many as there were, but for rounding.
+            (self.value * self.value / self.value_squares).min(count(self.s))
+        } else {
+            0.0
+        }
+    }
 }

@@ -4,16 +4,17 @@
 //! and its variance the sum of theirs: how often a combination was shown does not bias it. A main
 //! effect is averaged over all settings of the other elements, each counting the same; an
 //! interaction is the difference of differences. Intervals by normal approximation.
+//!
+//! There are many, so that at 95 % about one in twenty leaves zero out by chance. Which ones still do when
+//! all are held to it together is said beside each (Bonferroni).
 
+use samplit_bandit::{Estimate, bonferroni};
 use samplit_domain::{Experiment, VariantId};
 use serde::Serialize;
 
-use super::ArmResults;
+use super::{ArmResults, LEVEL};
 use crate::Error;
 use crate::reallocation::count;
-
-/// z of a 95 % interval.
-const Z: f64 = 1.959_963_984_540_054;
 
 /// What a variant, or a pair of variants of different elements, adds to the conversion rate.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,8 +27,17 @@ pub struct Effect {
     pub name: String,
     /// In conversions per visitor.
     pub effect: f64,
-    /// 95 % interval of the posterior.
+    /// 95 % interval of the posterior, of this effect alone.
     pub interval: [f64; 2],
+    /// Whether zero is left out also by the interval that is wide enough for all effects together.
+    pub stands_out: bool,
+}
+
+/// A contrast of posterior means, before it is known how many there are.
+struct Contrast {
+    variants: Vec<VariantId>,
+    name: String,
+    estimate: Estimate,
 }
 
 /// Main effects and interactions of pairs; empty unless the arms are combinations.
@@ -61,7 +71,28 @@ pub(super) fn effects(experiment: &Experiment, arms: &[ArmResults]) -> Result<Ve
             }
         }
     }
-    Ok(effects)
+    told(effects)
+}
+
+/// The effects with their intervals.
+fn told(contrasts: Vec<Contrast>) -> Result<Vec<Effect>, Error> {
+    if contrasts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let alpha = bonferroni(1.0 - LEVEL, contrasts.len()).map_err(Error::internal)?;
+    let told = contrasts.into_iter().map(|contrast| {
+        let estimate = contrast.estimate;
+        let (low, high) = estimate.interval(LEVEL).map_err(Error::internal)?;
+        let (least, most) = estimate.interval(1.0 - alpha).map_err(Error::internal)?;
+        Ok(Effect {
+            variants: contrast.variants,
+            name: contrast.name,
+            effect: estimate.value,
+            interval: [low, high],
+            stands_out: least > 0.0 || most < 0.0,
+        })
+    });
+    told.collect()
 }
 
 /// +1 for the variant, -1 for the control, 0 for any other.
@@ -81,7 +112,7 @@ fn contrast(
     arms: &[ArmResults],
     variants: &[(VariantId, &String)],
     signs: impl Fn(&[VariantId]) -> f64,
-) -> Result<Effect, Error> {
+) -> Result<Contrast, Error> {
     let signs: Vec<f64> = arms.iter().map(|arm| signs(&arm.variants)).collect();
     let used = signs.iter().filter(|sign| sign.abs() > 0.0).count() as u64;
     // 2 arms per setting of the others for a main effect, 4 for an interaction.
@@ -96,11 +127,12 @@ fn contrast(
         variance += (coefficient * arm.posterior_sd).powi(2);
     }
     let names: Vec<&str> = variants.iter().map(|(_, name)| name.as_str()).collect();
-    let half = Z * variance.sqrt();
-    Ok(Effect {
+    Ok(Contrast {
         variants: variants.iter().map(|(id, _)| *id).collect(),
         name: names.join(" x "),
-        effect,
-        interval: [effect - half, effect + half],
+        estimate: Estimate {
+            value: effect,
+            standard_error: variance.sqrt(),
+        },
     })
 }

@@ -20,7 +20,7 @@ use samplit_store::trail::EntryRow;
 use samplit_store::{Session, experiments, heads, trail};
 use time::OffsetDateTime;
 
-pub use arms::{LiftResults, ValueResults};
+pub use arms::{LiftResults, ValueDifferenceResults, ValueResults};
 pub use course::{Course, CourseArm, CoursePeriod, CoursePoint, DrawCourse};
 pub use evidence::{ArmEvidence, DifferenceEvidence, IntervalEstimate, SampleRatioEvidence};
 pub use factorial::Effect;

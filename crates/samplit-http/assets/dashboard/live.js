@@ -21,7 +21,7 @@ function place(root, element) {
 }
 
 /** The status that the experiment has, as the part says. */
-const status = () => part.querySelector("[data-status]")?.dataset.status;
+const status = () => part.querySelector(".figures")?.dataset.status;
 
 function swap(html) {
   const open = [...part.querySelectorAll("details[open][id]")].map((details) => details.id);

@@ -14,13 +14,16 @@ use crate::{
 /// Stands above every list of segments, so that nobody reads it without.
 const WARNING: &str = "Segments are chosen after the fact and there are many of them, so about one \
                        in twenty looks special at 95 % by chance alone: take what you see here as \
-                       an idea for the next experiment, not as a result of this one.";
+                       an idea for the next experiment, not as a result of this one. The intervals of \
+                       lift are wide enough for all comparisons of this answer together.";
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Segments)]
 pub(crate) struct SegmentsJson<'a> {
     warning: &'static str,
     key: &'a str,
+    /// Comparisons with control, of all segments and draws.
+    comparisons: usize,
     data: &'a [Segment],
 }
 
@@ -32,11 +35,12 @@ pub(crate) async fn segments(call: Call) -> Result<Reply, Problem> {
     let key = query.text("key").unwrap_or_default();
     query.finish()?;
     let (engine, id) = (&call.app.engine, call.experiment_id());
-    let data = engine.segments(&who, id, &key).await?;
+    let segments = engine.segments(&who, id, &key).await?;
     let body = SegmentsJson {
         warning: WARNING,
         key: &key,
-        data: &data,
+        comparisons: segments.comparisons,
+        data: &segments.data,
     };
     Ok(json(StatusCode::OK, &body))
 }

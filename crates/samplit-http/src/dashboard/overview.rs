@@ -1,14 +1,12 @@
 //! The overview: what runs, who leads and how sure that is, and what needs somebody to look at it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use askama::Template;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use hyper::StatusCode;
-use samplit_domain::{Experiment, Installation, InstallationStatus, Status};
+use samplit_domain::{Experiment, ExperimentId, Installation, InstallationStatus, Status};
 use samplit_engine::{
-    ArmResults, ElementResults, Engine, ErrorKind, ExperimentFilter, HeldTrail, Page, Principal,
-    Results,
+    ArmResults, ElementResults, Engine, ExperimentFilter, HeldTrail, Page, Principal, Results,
 };
 use time::Duration;
 
@@ -23,8 +21,6 @@ use crate::{call::Call, problem::Problem, response::Reply};
 
 /// So many running experiments are shown with their results; the rest is in the list.
 const RUNNING: usize = 12;
-/// Results that are computed at once for one page.
-const AT_ONCE: usize = 4;
 /// So many of the others are named.
 const OTHERS: usize = 5;
 /// A site that was silent for so long is asked about.
@@ -48,9 +44,9 @@ struct OverviewPage {
     limits: Warnings,
 }
 
-/// A running experiment.
+/// A running experiment, as it was a moment ago.
 struct Running {
-    results: Results,
+    results: Arc<Results>,
     draws: Vec<Draw>,
 }
 
@@ -147,25 +143,13 @@ async fn list(
 /// The running experiments with their results. One that is over by now is left out.
 async fn running(engine: &Engine, who: &Principal) -> Result<Vec<Running>, Problem> {
     let active = list(engine, who, Status::Active, RUNNING).await?;
-    let results = stream::iter(active)
-        .map(|experiment| async move {
-            match engine.results(who, experiment.id).await {
-                Ok(results) => Ok(Some(Running::new(results))),
-                Err(error) => match error.kind() {
-                    ErrorKind::NotRunning(_) | ErrorKind::NotFound(_) => Ok(None),
-                    _ => Err(Problem::from(error)),
-                },
-            }
-        })
-        .buffered(AT_ONCE);
-    results
-        .try_filter_map(|found| async move { Ok(found) })
-        .try_collect()
-        .await
+    let ids: Vec<ExperimentId> = active.iter().map(|experiment| experiment.id).collect();
+    let results = engine.glances(who, &ids).await?;
+    Ok(results.into_iter().map(Running::new).collect())
 }
 
 impl Running {
-    fn new(results: Results) -> Self {
+    fn new(results: Arc<Results>) -> Self {
         let draws = results.elements.iter();
         let warm_up = results.experiment.allocation.warm_up;
         let draws = draws.map(|draw| Draw::new(draw, warm_up)).collect();
@@ -241,13 +225,13 @@ impl OverviewPage {
     fn mismatched(&self) -> Vec<&Results> {
         let wrong = |one: &&Running| one.draws.iter().any(|draw| draw.mismatch);
         let running = self.running.iter().filter(wrong);
-        running.map(|one| &one.results).collect()
+        running.map(|one| &*one.results).collect()
     }
 
     /// Experiments that may be decided.
     fn decidable(&self) -> Vec<&Results> {
         let running = self.running.iter().filter(|one| is_decidable(&one.draws));
-        running.map(|one| &one.results).collect()
+        running.map(|one| &*one.results).collect()
     }
 
     fn needs_attention(&self) -> usize {

@@ -88,7 +88,8 @@ impl Desk {
     }
 }
 
-async fn sign_in(server: &Server, email: &str) -> String {
+/// The cookie of somebody with this email, signed in.
+pub(crate) async fn sign_in(server: &Server, email: &str) -> String {
     let system = Principal::system();
     let link = server.engine.sign_in_link(&system, email).await;
     let path = link.unwrap().path.unwrap();

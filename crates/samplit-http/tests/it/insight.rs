@@ -91,7 +91,16 @@ async fn results_say_all_that_is_known() {
     assert_eq!(names(&other["lift"]), ["interval", "median"]);
     assert_eq!(
         names(&other["value"]),
-        ["credible_interval", "expected_loss", "mean", "p_best"]
+        [
+            "credible_interval",
+            "deviation",
+            "effective_conversions",
+            "expected_loss",
+            "mean",
+            "p_best",
+            "per_conversion",
+            "versus_control"
+        ]
     );
     assert_eq!(
         names(&other["evidence"]),
@@ -190,6 +199,8 @@ async fn visitors_can_be_told_apart_afterwards() {
     let segments = get(&server, format!("{path}/segments?key=device")).await;
     assert_eq!(segments["key"], "device");
     assert!(segments["warning"].as_str().unwrap().ends_with('.'));
+    // Two segments, two draws, one variant beside control in each.
+    assert_eq!(segments["comparisons"], 4);
     let data = segments["data"].as_array().unwrap();
     let mut values: Vec<_> = data
         .iter()
@@ -227,7 +238,7 @@ async fn visitors_can_be_told_apart_afterwards() {
     assert_eq!(variants.collect::<Vec<_>>(), [1, 1, 2]);
     assert_eq!(
         names(&effects[0]),
-        ["effect", "interval", "name", "variants"]
+        ["effect", "interval", "name", "stands_out", "variants"]
     );
 }
 

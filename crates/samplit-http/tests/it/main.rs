@@ -27,6 +27,7 @@ mod live;
 mod ofrep;
 mod ofrep_providers;
 mod outage;
+mod overview;
 mod page_access;
 mod page_events;
 mod pages;

@@ -176,7 +176,7 @@ fn verdict(gained: f64, report: &BacktestReport) -> (&'static str, String, Strin
         (
             "good",
             verdict,
-            format!("Than the even split that was run, with the same visitors. {chance}"),
+            format!("Than an even split of the same visitors. {chance}"),
         )
     } else {
         let verdict = format!("{difference} less: {}", change(report.uplift()));
@@ -184,7 +184,7 @@ fn verdict(gained: f64, report: &BacktestReport) -> (&'static str, String, Strin
             "warn",
             verdict,
             format!(
-                "Than the even split that was run. {chance} Look at the tests \
+                "Than an even split of the same visitors. {chance} Look at the tests \
                  below: a prior that fits your rates helps where they are low."
             ),
         )

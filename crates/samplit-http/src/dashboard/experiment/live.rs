@@ -4,14 +4,15 @@
 use askama::Template;
 use bytes::Bytes;
 use samplit_engine::{
-    ArmResults, DrawCourse, Effect, ElementResults, Experiment, GoalKind, LiveResults,
-    StoppingCondition,
+    ArmResults, DrawCourse, ElementResults, Experiment, GoalKind, LiveResults, StoppingCondition,
 };
 use time::OffsetDateTime;
 
 use super::{
+    effects::{Effects, in_words},
     facts::Facts,
     moves::{Move, moves},
+    values::Values,
     verdict::{Verdict, verdict},
 };
 use crate::{
@@ -39,6 +40,13 @@ struct LivePart {
     draws: Vec<Draw>,
 }
 
+impl LivePart {
+    /// Whether there are several elements, each of them drawn and judged for itself.
+    fn has_several(&self) -> bool {
+        self.draws.len() > 1
+    }
+}
+
 /// One draw, ready to be shown.
 struct Draw {
     /// Its place, for ids.
@@ -47,18 +55,20 @@ struct Draw {
     name: Option<String>,
     verdict: Verdict,
     arms: Vec<Arm>,
-    has_values: bool,
     leader: usize,
     conditions: Vec<Condition>,
     charts: Vec<Chart>,
     ratio: Option<Ratio>,
-    effects: Vec<EffectRow>,
+    values: Option<Values>,
+    effects: Option<Effects>,
     moves: Vec<(Move, Moment)>,
 }
 
 struct Arm {
     colour: usize,
     name: String,
+    /// Of a combination, what it shows, element by element; else empty.
+    shows: Vec<String>,
     notes: Vec<&'static str>,
     visitors: String,
     exposures: String,
@@ -69,7 +79,6 @@ struct Arm {
     lift: String,
     best: String,
     loss: String,
-    value: String,
     weight: String,
     weight_percent: String,
 }
@@ -98,13 +107,6 @@ struct Ratio {
     said: String,
     p: String,
     rows: Vec<[String; 3]>,
-}
-
-struct EffectRow {
-    name: String,
-    kind: &'static str,
-    effect: String,
-    interval: String,
 }
 
 /// The HTML of the part.
@@ -175,8 +177,12 @@ impl Draw {
             index,
             name: (results.elements.len() > 1).then(|| draw.name.clone()),
             verdict: verdict(&facts),
-            arms: draw.arms.iter().enumerate().map(Arm::new).collect(),
-            has_values: draw.arms.iter().any(|arm| arm.value.is_some()),
+            arms: draw
+                .arms
+                .iter()
+                .enumerate()
+                .map(|arm| Arm::new(experiment, arm))
+                .collect(),
             leader: draw.stopping.leader,
             conditions: draw
                 .stopping
@@ -186,7 +192,8 @@ impl Draw {
                 .collect(),
             charts: charts(live, index, draw),
             ratio: Ratio::new(draw),
-            effects: draw.effects.iter().map(EffectRow::new).collect(),
+            values: Values::of(draw),
+            effects: Effects::of(experiment, &draw.effects),
             moves: moves.collect(),
         })
     }
@@ -197,7 +204,7 @@ impl Draw {
 }
 
 impl Arm {
-    fn new((index, arm): (usize, &ArmResults)) -> Self {
+    fn new(experiment: &Experiment, (index, arm): (usize, &ArmResults)) -> Self {
         let mut notes = Vec::new();
         if arm.is_control {
             notes.push("control");
@@ -209,6 +216,11 @@ impl Arm {
         Self {
             colour: index % 8,
             name: arm.name.clone(),
+            shows: if arm.variants.len() > 1 {
+                in_words(experiment, &arm.variants)
+            } else {
+                Vec::new()
+            },
             notes,
             visitors: count(arm.assignments),
             exposures: count(arm.exposures),
@@ -219,10 +231,6 @@ impl Arm {
             lift: arm.lift.map_or_else(nothing, |lift| change(lift.median)),
             best: chance(arm.p_best),
             loss: value(1_000.0 * arm.expected_loss),
-            value: arm.value.map_or_else(nothing, |known| {
-                let [low, high] = known.credible_interval;
-                format!("{} ({} to {})", value(known.mean), value(low), value(high))
-            }),
             weight: percent(arm.weight),
             weight_percent: format!("{:.2}", 100.0 * arm.weight),
         }
@@ -318,26 +326,6 @@ impl Ratio {
             p: small(ratio.always_valid_p),
             rows: rows.collect(),
         })
-    }
-}
-
-impl EffectRow {
-    fn new(effect: &Effect) -> Self {
-        let points = |number: f64| {
-            let sign = if number < 0.0 { "\u{2212}" } else { "+" };
-            format!("{sign}{}", percent(number.abs()).replace('%', "points"))
-        };
-        let [low, high] = effect.interval;
-        Self {
-            name: effect.name.clone(),
-            kind: if effect.variants.len() > 1 {
-                "together"
-            } else {
-                "alone"
-            },
-            effect: points(effect.effect),
-            interval: format!("{} to {}", points(low), points(high)),
-        }
     }
 }
 

@@ -1,10 +1,14 @@
 //! The page of one experiment: what it says, how it got there, and what can be done with it.
 
+mod effects;
 pub(crate) mod facts;
 mod live;
 mod moves;
+mod segments;
 mod trail;
+mod values;
 mod verdict;
+mod whisker;
 
 use std::borrow::Borrow;
 
@@ -12,11 +16,13 @@ use askama::Template;
 use hyper::StatusCode;
 use samplit_domain::Transition;
 use samplit_engine::{
-    Combination, ErrorKind, Experiment, Installation, LiveResults, Page, Segment, SignedIn, Status,
-    StoredCheckpoint,
+    Combination, ErrorKind, Experiment, GoalKind, Installation, LiveResults, Page, SignedIn,
+    Status, StoredCheckpoint,
 };
 use serde_json::{Map, Value as Json, json};
 
+pub(crate) use effects::product;
+use segments::Segments;
 pub(crate) use trail::show as show_trail;
 
 use super::{
@@ -67,14 +73,6 @@ struct Proof {
     entries: u64,
     is_sealed: bool,
     hold: Option<String>,
-}
-
-/// What was asked about a key of the context.
-struct Segments {
-    key: String,
-    /// Per draw: its name, and a row per segment and arm.
-    tables: Vec<(String, Vec<[String; 6]>)>,
-    error: Option<String>,
 }
 
 /// `GET /experiments/{id}?segment=`
@@ -200,7 +198,7 @@ async fn page(
             None
         },
         segments: match &live {
-            Some(live) => segments(call, who, live).await?,
+            Some(live) => segments::asked(call, who, live).await?,
             None => None,
         },
         combinations: if asks_combinations && call.query().is_given("combinations") {
@@ -249,59 +247,6 @@ async fn proof(call: &Call, who: &SignedIn) -> Result<Proof, Problem> {
             .is_some_and(|state| state.sealed_at.is_some()),
         hold: state.and_then(|state| state.hold),
     })
-}
-
-/// What was asked for with `?segment=`.
-async fn segments(
-    call: &Call,
-    who: &SignedIn,
-    live: &LiveResults,
-) -> Result<Option<Segments>, Problem> {
-    let Some(key) = call.query().text("segment") else {
-        return Ok(None);
-    };
-    let (engine, id) = (&call.app.engine, call.experiment_id());
-    let (found, error) = match engine.segments(&who.principal, id, &key).await {
-        Ok(found) => (found, None),
-        Err(error) if matches!(error.kind(), ErrorKind::Invalid(_)) => {
-            let problem = Problem::from(error);
-            let said = problem.errors.first().map(|error| error.detail.clone());
-            let said = super::form::sentence(&said.unwrap_or(problem.detail));
-            (Vec::new(), Some(said))
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let draws = live.results.elements.iter().enumerate();
-    let tables = draws.map(|(index, draw)| (draw.name.clone(), rows(&found, index)));
-    Ok(Some(Segments {
-        key,
-        tables: tables.collect(),
-        error,
-    }))
-}
-
-/// The arms of one draw by segment.
-fn rows(segments: &[Segment], draw: usize) -> Vec<[String; 6]> {
-    let mut rows = Vec::new();
-    for segment in segments {
-        let name = match (&segment.value, segment.is_rest) {
-            (_, true) => "All others",
-            (Some(value), _) => value.as_str(),
-            (None, _) => "not known",
-        };
-        for arm in segment.elements.get(draw).into_iter().flatten() {
-            let [low, high] = arm.credible_interval;
-            rows.push([
-                name.to_owned(),
-                arm.name.clone(),
-                format::count(arm.assignments),
-                format::count(arm.conversions),
-                format::percent_or_nothing(arm.rate),
-                format!("{} to {}", format::percent(low), format::percent(high)),
-            ]);
-        }
-    }
-    rows
 }
 
 /// What a draft has and lacks, as far as that can be seen from here.
@@ -411,6 +356,35 @@ impl ExperimentPage {
             Choice::new(variant.id.to_string(), variant.name.clone(), note)
         };
         element.variants.iter().map(choice).collect()
+    }
+
+    /// How the elements are drawn, where there are several.
+    fn draws(&self) -> Option<String> {
+        let elements = &self.experiment.elements;
+        let sizes: Vec<usize> = elements
+            .iter()
+            .map(|element| element.variants.len())
+            .collect();
+        if elements.len() < 2 {
+            return None;
+        }
+        Some(if self.experiment.is_factorial() {
+            format!("Every combination is a variant: {}", product(&sizes))
+        } else {
+            "Each element is drawn for itself and judged for itself".to_owned()
+        })
+    }
+
+    /// What counts as success, in words.
+    fn goal(&self) -> Option<String> {
+        let goal = self.experiment.goals.first()?;
+        let measured = match goal.kind {
+            GoalKind::Value => {
+                "conversions decide, and the value per visitor is measured beside them"
+            }
+            GoalKind::Conversion => "each visitor counts once",
+        };
+        Some(format!("“{}”: {measured}", goal.name))
     }
 
     /// What the stopping rule is, in words.

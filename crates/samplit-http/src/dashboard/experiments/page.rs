@@ -1,10 +1,11 @@
 //! The form of an experiment as a page: three steps, which are one long page without scripts.
 
 use askama::Template;
-use samplit_domain::{Experiment, Status};
+use samplit_domain::{Experiment, MAX_ARMS, Status};
 
 use super::fields::variant_name;
 use crate::dashboard::{
+    experiment::product,
     field::{Choice, Field},
     form::Form,
     layout::Frame,
@@ -214,7 +215,8 @@ impl FormPage<'_> {
             Self::choice(
                 "value",
                 "What a visitor is worth",
-                "Conversions bring a value, such as the amount of an order.",
+                "Conversions bring a value, such as the amount of an order. Who converts still decides about \
+                 traffic and stopping rule; the results show the value per visitor beside it.",
             ),
         ]
     }
@@ -266,11 +268,43 @@ impl FormPage<'_> {
         ]
     }
 
-    fn modes() -> Vec<Choice> {
+    fn modes(&self) -> Vec<Choice> {
+        let factorial = format!(
+            "Tells what each change adds, and whether two of them need or disturb each other. Every combination \
+             needs visitors of its own: {} now, at most {MAX_ARMS}.",
+            self.combinations()
+        );
         vec![
-            Self::choice("independent", "Each element by itself", ""),
-            Self::choice("factorial", "Every combination is a variant", ""),
+            Self::choice(
+                "independent",
+                "A variant of each element, drawn for itself",
+                "Elements are judged one by one, with no more visitors than the largest of them needs alone. \
+                 Whether they get along is not tested.",
+            ),
+            Self::choice(
+                "factorial",
+                "A combination, drawn as one variant",
+                &factorial,
+            ),
         ]
+    }
+
+    /// How many variants the elements have.
+    fn sizes(&self) -> Vec<usize> {
+        (0..self.elements())
+            .map(|element| self.variants(&element))
+            .collect()
+    }
+
+    /// `2 × 3 = 6`.
+    fn combinations(&self) -> String {
+        product(&self.sizes())
+    }
+
+    /// Whether there are more combinations than one draw may have arms, and they are to be drawn.
+    fn has_too_many(&self) -> bool {
+        let all = self.sizes().into_iter().fold(1, usize::saturating_mul);
+        all > MAX_ARMS && self.form.is("/allocation/mode", "factorial")
     }
 
     fn title(&self) -> &str {

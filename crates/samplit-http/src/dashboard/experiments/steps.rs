@@ -111,6 +111,7 @@ pub(super) fn step_of(violation: &Violation) -> usize {
     let mut tokens = violation.pointer.split('/').skip(1);
     match tokens.next().unwrap_or_default() {
         "elements" if tokens.nth(1) == Some("variants") => 2,
+        "allocation" if tokens.next() == Some("mode") => 2,
         "elements" | "name" | "key" | "description" | "target_url" | "traffic_allocation"
         | "metadata" => 1,
         _ => 3,
@@ -193,6 +194,8 @@ mod tests {
             ("/elements/0/selector/value", 1),
             ("/elements/12/variants", 2),
             ("/elements/0/variants/1/content/text", 2),
+            ("/allocation/mode", 2),
+            ("/allocation/floor", 3),
             ("/goals/0/name", 3),
             ("/stopping/threshold", 3),
         ] {
