@@ -29,11 +29,17 @@ pub enum GoalTrigger {
         /// What it calls it, 1 to 255 characters.
         name: String,
     },
+    /// The visitor leaves contact details. The server sees it, and the page watches for nothing.
+    Lead {
+        /// In which form, 1 to 255 characters; none: in any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        form: Option<String>,
+    },
 }
 
 impl GoalTrigger {
     /// Every word that `type` may be, for messages.
-    pub const TYPES: &'static str = "`click` `submit` `page_view` `event`";
+    pub const TYPES: &'static str = "`click` `submit` `page_view` `event` `lead`";
 
     pub(crate) fn check(&self, pointer: &str, violations: &mut Violations) {
         match self {
@@ -45,6 +51,10 @@ impl GoalTrigger {
             Self::Event { name } => {
                 violations.text(&format!("{pointer}/name"), name, MAX_IDENTIFIER);
             }
+            Self::Lead { form: Some(form) } => {
+                violations.text(&format!("{pointer}/form"), form, MAX_IDENTIFIER);
+            }
+            Self::Lead { form: None } => {}
         }
     }
 }
