@@ -23,6 +23,10 @@ statements! {
     ERASE_LEADS = "UPDATE leads SET email = NULL, name = NULL, company = NULL, phone = NULL, \
         message = NULL, user_identifier = NULL, page_url = NULL, metadata = '{}', updated_at = now() \
         WHERE user_identifier = $1 AND ($2::uuid IS NULL OR user_id = $2)";
+    /// The journeys of a visitor through funnels of one account, or of all. Their steps are counted on.
+    ERASE_FUNNEL_VISITS = "UPDATE funnel_visits v SET user_identifier = NULL, context = '{}' \
+        FROM funnels f WHERE f.id = v.funnel_id AND v.user_identifier = $1 \
+        AND ($2::uuid IS NULL OR f.user_id = $2)";
     /// Remembers the pseudonym of an erased visitor.
     INSERT_ERASURE = "INSERT INTO erasures (experiment_id, pseudonym) VALUES ($1, $2) \
         ON CONFLICT DO NOTHING";
@@ -84,7 +88,10 @@ pub async fn erase_elsewhere(
     let owner: Option<Uuid> = owner.map(|id| id.0);
     let excluded = session.execute(ERASE_EXCLUDED, &[&visitor, &owner]).await?;
     let leads = session.execute(ERASE_LEADS, &[&visitor, &owner]).await?;
-    Ok(excluded + leads)
+    let journeys = session
+        .execute(ERASE_FUNNEL_VISITS, &[&visitor, &owner])
+        .await?;
+    Ok(excluded + leads + journeys)
 }
 
 /// The pseudonyms of the erased visitors of an experiment, 64 hex digits each.

@@ -74,6 +74,10 @@ async fn the_server_writes_but_only_appends_to_the_trail() {
         "UPDATE webhook_messages SET event = ''",
         "UPDATE webhook_deliveries SET endpoint_id = gen_random_uuid()",
         "DELETE FROM webhook_deliveries",
+        "UPDATE funnel_visits SET entered_at = now()",
+        "DELETE FROM funnel_visits",
+        "UPDATE funnel_steps SET reached_at = now()",
+        "DELETE FROM funnel_steps",
         "UPDATE funnels SET user_id = NULL",
         "DELETE FROM funnels",
         "UPDATE funnel_nodes SET funnel_id = NULL",
@@ -207,6 +211,7 @@ async fn without_the_right_to_make_roles_the_rest_works_and_grants_can_follow() 
         "V20__webhooks_rights",
         "V22__exports_rights",
         "V24__funnels_rights",
+        "V26__funnel_visits_rights",
     ] {
         let file = std::fs::read_to_string(file(&format!("migrations/{name}.sql"))).unwrap();
         client.batch_execute(&file).await.unwrap();
