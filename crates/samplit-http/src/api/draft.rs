@@ -229,6 +229,9 @@ pub(super) fn trigger(fields: &mut Fields<'_>) -> Option<GoalTrigger> {
         "event" => GoalTrigger::Event {
             name: fields.required("name"),
         },
+        "lead" => GoalTrigger::Lead {
+            form: fields.optional("form"),
+        },
         "" => return None,
         _ => {
             let detail = format!("`{kind}` is not one of {}", GoalTrigger::TYPES);
