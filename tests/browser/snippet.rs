@@ -4,6 +4,7 @@ mod content;
 mod counting;
 mod customer;
 mod flicker;
+mod funnel;
 mod patterns;
 mod privacy;
 mod real;

@@ -12,6 +12,8 @@ mod exclusions;
 mod exports;
 mod faults;
 mod foreign;
+mod funnel_crowd;
+mod funnel_journeys;
 mod funnels;
 mod guard;
 mod hot_statements;

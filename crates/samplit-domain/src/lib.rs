@@ -42,9 +42,10 @@ pub use exclusion::{ExclusionKind, ExclusionMatch, ExclusionRule, MAX_EXCLUSION_
 pub use experiment::{Element, Experiment, ExperimentType, Goal, GoalKind, Variant};
 pub use facts::Visit;
 pub use funnel::{
-    DEFAULT_FUNNEL_HOURS, Funnel, FunnelCanvas, FunnelCondition, FunnelEdge, FunnelExperiment,
-    FunnelFault, FunnelNode, FunnelNodeType, FunnelStatus, FunnelStep, FunnelTransition,
-    MAX_FUNNEL_EDGES, MAX_FUNNEL_HOURS, MAX_FUNNEL_NODES, Viewport,
+    DEFAULT_FUNNEL_HOURS, Funnel, FunnelCanvas, FunnelCondition, FunnelDeed, FunnelEdge,
+    FunnelExperiment, FunnelFacts, FunnelFault, FunnelMove, FunnelNode, FunnelNodeType, FunnelPlan,
+    FunnelStatus, FunnelStep, FunnelTransition, FunnelWatch, MAX_FUNNEL_EDGES, MAX_FUNNEL_HOURS,
+    MAX_FUNNEL_NODES, Viewport,
 };
 pub use hypothesis::Hypothesis;
 pub use ids::{

@@ -15,6 +15,7 @@ use crate::checkpoints::{Directory, Rounds, Sinks, Turns, Unfiled, turns};
 use crate::excluded::Excluded;
 use crate::exclusions::Rules;
 use crate::flags::Flags;
+use crate::funnels::{Recorder, RunningFunnels};
 use crate::glance::{self, Glance};
 use crate::installations::SEEN_FOR;
 use crate::live::Registry;
@@ -58,6 +59,10 @@ pub(crate) struct Core {
     pub(crate) rules: Cache<UserId, Arc<Remembered<Rules>>>,
     /// What programs of an account may ask for by name.
     pub(crate) flags: Cache<UserId, Arc<Remembered<Flags>>>,
+    /// The funnels that visitors of an account move through.
+    pub(crate) running_funnels: Cache<UserId, Arc<Remembered<RunningFunnels>>>,
+    /// Visitors who wait for their steps to be written.
+    pub(crate) recorder: Recorder,
     pub(crate) excluded: Excluded,
     /// Installations of which a page was seen within the last minute, and whether it was one of the
     /// domain itself.
@@ -94,6 +99,8 @@ impl Core {
             sites: remembering(REMEMBERED_FOR),
             rules: remembering(REMEMBERED_FOR),
             flags: remembering(REMEMBERED_FOR),
+            running_funnels: remembering(REMEMBERED_FOR),
+            recorder: Recorder::default(),
             excluded: Excluded::default(),
             seen: remembering(SEEN_FOR),
             misses: misses::counted(),

@@ -28,7 +28,8 @@ use crate::{Engine, Error, ErrorKind, Principal, Role, Scope};
 pub struct Erasure {
     /// The experiments in which the visitor had a row.
     pub experiments: usize,
-    /// The rows that were erased: of those experiments, of leads and of sessions left out.
+    /// The rows that were erased: of those experiments, of leads, of journeys through funnels and of
+    /// sessions left out.
     pub rows: usize,
 }
 

@@ -66,6 +66,12 @@ impl Rules {
         };
         rules.find(excludes).map(|rule| rule.by)
     }
+
+    /// Whether a rule keeps a visit out of everything that the account has.
+    pub(crate) fn exclude_from_all(&self, visit: &Visit<'_>) -> bool {
+        let mut rules = self.0.iter();
+        rules.any(|rule| rule.experiment.is_none() && rule.means.matches(visit))
+    }
 }
 
 impl OfAccount for Rules {

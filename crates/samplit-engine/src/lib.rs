@@ -86,7 +86,10 @@ pub use experiments::{ExperimentChange, ExperimentFilter};
 pub use exports::{Cell, Export, Row};
 #[cfg(feature = "failpoints")]
 pub use failpoint::{Failpoint, FailpointHook, on_failpoint};
-pub use funnels::{FunnelChange, FunnelSummary, NewFunnel};
+pub use funnels::{
+    FunnelChange, FunnelExperimentResults, FunnelFlow, FunnelResults, FunnelStepResults,
+    FunnelSummary, FunnelVariantReach, FunnelVariantResults, NewFunnel,
+};
 pub use health::{CheckpointerStatus, Health};
 pub use idempotency::{Answer, IdempotencyKey, Made, Once};
 pub use installations::InstallationChange;

@@ -29,6 +29,9 @@ pub(crate) struct Meter {
     pub(crate) splits: Counter,
     pub(crate) lost_commits: Counter,
     pub(crate) reallocations: Counter,
+    pub(crate) funnels_steps: Counter,
+    pub(crate) funnels_batch: Histogram,
+    pub(crate) funnels_refused: Counter,
     queue: Gauge,
     queue_longest: Gauge,
     snapshot_age: Gauge,
@@ -97,6 +100,9 @@ impl Meter {
             splits: counter!("samplit_writer_splits_total"),
             lost_commits: counter!("samplit_writer_lost_commits_total"),
             reallocations: counter!("samplit_reallocations_total"),
+            funnels_steps: counter!("samplit_funnel_steps_total"),
+            funnels_batch: histogram!("samplit_funnel_batch_seconds"),
+            funnels_refused: counter!("samplit_funnel_refused_total"),
             queue: gauge!("samplit_writer_queue_requests"),
             queue_longest: gauge!("samplit_writer_queue_longest_requests"),
             snapshot_age: gauge!("samplit_snapshot_age_seconds"),
@@ -287,6 +293,19 @@ fn describe() {
     describe_counter!(
         "samplit_reallocations_total",
         "New weights that were recorded"
+    );
+    describe_counter!(
+        "samplit_funnel_steps_total",
+        "Steps of visitors through funnels that were recorded"
+    );
+    describe_histogram!(
+        "samplit_funnel_batch_seconds",
+        Unit::Seconds,
+        "Time to look where visitors are in funnels and to write down where they went, per batch"
+    );
+    describe_counter!(
+        "samplit_funnel_refused_total",
+        "Visits of which no step was recorded because too many were waiting"
     );
     describe_counter!(
         "samplit_checkpoints_total",

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use samplit_domain::{Assign, Installation, SelectorType, Status, Violations, Visit};
+use samplit_domain::{
+    Assign, FunnelDeed, FunnelWatch, Installation, SelectorType, Status, Violations, Visit,
+};
 use serde_json::{Map, Value as Json};
 use tokio::time::Instant;
 
@@ -22,6 +24,8 @@ pub struct PageView {
     pub experiments: Vec<Assigned>,
     /// What pages of the site have under test.
     pub selectors: Vec<SelectorHint>,
+    /// What this page and those after it watch for, because steps of funnels wait for it.
+    pub steps: Vec<FunnelWatch>,
 }
 
 /// What pages have under test, for the next page, which can hide it before it asks.
@@ -72,10 +76,40 @@ impl Engine {
         let here = running.iter().filter(|live| is_meant(live, url));
         let asking = Asking::new(&request, *visit);
         let decided = here.map(|live| self.decide_on_page(&who, live, &asking, is_private));
+        let experiments = join_all(decided).await.into_iter().flatten().collect();
+        // Behind the experiments, as a way of a funnel may be open to a variant only.
+        let steps = if is_private || asking.is_bot {
+            Vec::new()
+        } else {
+            self.step_on_page(installation, visit, context, url).await
+        };
         Ok(PageView {
-            experiments: join_all(decided).await.into_iter().flatten().collect(),
+            experiments,
             selectors: hints(&running),
+            steps,
         })
+    }
+
+    /// Moves a visitor who sees a page through the funnels of the installation's account. A page shows what
+    /// it shows also where that cannot be recorded.
+    async fn step_on_page(
+        &self,
+        installation: &Installation,
+        visit: &Visit<'_>,
+        context: &Map<String, Json>,
+        url: &str,
+    ) -> Vec<FunnelWatch> {
+        let Some(owner) = installation.user_id else {
+            return Vec::new();
+        };
+        let seen = vec![FunnelDeed::Page(url.to_owned())];
+        match self.core.move_visitor(owner, visit, context, seen).await {
+            Ok(walked) => walked.map_or_else(Vec::new, |walked| walked.watched),
+            Err(error) => {
+                tracing::warn!(installation = %installation.id, error = ?error, "a page is no step of a funnel");
+                Vec::new()
+            }
+        }
     }
 
     /// What pages of an installation have under test.

@@ -10,13 +10,17 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use samplit_domain::{
-    Convert, ExperimentId, Happened, Installation, PageEvent, Status, Violations, Visit, page_name,
+    Convert, ExperimentId, FunnelDeed, Happened, Installation, PageEvent, Status, Violations,
+    Visit, page_name,
 };
 use samplit_store::exposures::{self, NewExposure};
 pub use samplit_store::selector_misses::SelectorMiss;
 use samplit_store::selector_misses::{self, NewMiss};
+use serde_json::Map;
+use uuid::Uuid;
 
 use crate::bots::is_bot;
+use crate::funnels::{RunningFunnels, StepOutcome};
 use crate::misses::MissDigest;
 use crate::page::owner_of;
 use crate::visitor::{self, Digest};
@@ -29,6 +33,8 @@ pub enum EventOutcome {
     Recorded,
     /// Another one was counted already.
     Duplicate,
+    /// A step of a funnel that is none yet: another one comes before it, or the time for it is over.
+    NotReached,
     /// It does not count, because the visit does not.
     NotRecorded(NotRecorded),
     /// It does not count, and would not if it came again.
@@ -38,6 +44,7 @@ pub enum EventOutcome {
 /// An event that is about to be stored.
 enum Found {
     Exposure(NewExposure),
+    Step(FunnelDeed),
     Miss(NewMiss, MissDigest),
     Done(EventOutcome),
 }
@@ -72,7 +79,7 @@ impl Engine {
         let found = events.iter().map(|event| self.look(&who, visit, event));
         let mut outcomes = Vec::with_capacity(events.len());
         let (mut exposures, mut misses) = (Vec::new(), Vec::new());
-        let mut digests = HashSet::new();
+        let (mut digests, mut deeds) = (HashSet::new(), Vec::new());
         let mut passing = None;
         for found in join_all(found).await {
             outcomes.push(match found {
@@ -87,6 +94,10 @@ impl Engine {
                     } else {
                         EventOutcome::Duplicate
                     }
+                }
+                Ok(Found::Step(deed)) => {
+                    deeds.push((outcomes.len(), deed));
+                    EventOutcome::NotReached
                 }
                 Ok(Found::Exposure(exposure)) => {
                     exposures.push((outcomes.len(), exposure));
@@ -115,7 +126,37 @@ impl Engine {
                 outcomes[place] = EventOutcome::Duplicate;
             }
         }
+        self.step_by_events(installation, visit, deeds, &mut outcomes)
+            .await?;
         Ok(outcomes)
+    }
+
+    /// Moves a visitor through funnels by what a page reports, in its order, and notes what became of it.
+    async fn step_by_events(
+        &self,
+        installation: &Installation,
+        visit: &Visit<'_>,
+        deeds: Vec<(usize, FunnelDeed)>,
+        outcomes: &mut [EventOutcome],
+    ) -> Result<(), Error> {
+        let (places, deeds): (Vec<usize>, Vec<_>) = deeds.into_iter().unzip();
+        let Some(owner) = installation.user_id.filter(|_| !deeds.is_empty()) else {
+            return Ok(());
+        };
+        let nothing = Map::new();
+        let walk = self.core.move_visitor(owner, visit, &nothing, deeds);
+        let walked = walk.await?;
+        for (at, place) in places.into_iter().enumerate() {
+            outcomes[place] = match &walked {
+                None => EventOutcome::NotRecorded(NotRecorded::Excluded),
+                Some(walked) => match walked.outcomes[at] {
+                    StepOutcome::New => EventOutcome::Recorded,
+                    StepOutcome::Known => EventOutcome::Duplicate,
+                    StepOutcome::Early => EventOutcome::NotReached,
+                },
+            };
+        }
+        Ok(())
     }
 
     /// The elements that pages did not have, and how often.
@@ -146,6 +187,10 @@ impl Engine {
         let found = match &event.what {
             Happened::Exposure => self.look_exposure(who, visit, event.experiment_id).await,
             Happened::Conversion { goal, value } => {
+                let deed = self.funnel_deed(who, event.experiment_id.0).await;
+                if let Ok(Some(deed)) = deed {
+                    return Ok(Found::Step(deed));
+                }
                 let request = Convert {
                     visitor: visit.visitor.to_owned(),
                     goal: goal.clone(),
@@ -153,13 +198,18 @@ impl Engine {
                     event_id: Some(event.id.clone()),
                 };
                 let converted = self.convert(who, event.experiment_id, request).await;
-                converted.map(|converted| {
-                    Found::Done(if converted.duplicate {
+                match (converted, deed) {
+                    (Ok(converted), _) => Ok(Found::Done(if converted.duplicate {
                         EventOutcome::Duplicate
                     } else {
                         EventOutcome::Recorded
-                    })
-                })
+                    })),
+                    // What is no experiment may be a step of a funnel that could not be read.
+                    (Err(error), Err(unread)) if matches!(error.kind(), ErrorKind::NotFound(_)) => {
+                        Err(unread)
+                    }
+                    (Err(error), _) => Err(error),
+                }
             }
             Happened::NoMatch { element_id, url } => {
                 let live = self.visible_live(who, event.experiment_id).await;
@@ -184,6 +234,15 @@ impl Engine {
                 Ok(Found::Done(EventOutcome::Refused(error)))
             }
         })
+    }
+
+    /// What it means for funnels that a page reports `id`; `None` where it is no step of one.
+    async fn funnel_deed(&self, who: &Principal, id: Uuid) -> Result<Option<FunnelDeed>, Error> {
+        let Some(owner) = who.user_id else {
+            return Ok(None);
+        };
+        let running = self.core.recall::<RunningFunnels>(owner).await?;
+        Ok(running.value.deed(id))
     }
 
     async fn look_exposure(

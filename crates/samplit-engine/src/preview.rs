@@ -83,6 +83,7 @@ impl Engine {
         Ok(PageView {
             experiments: is_shown.then_some(assigned).into_iter().collect(),
             selectors: Vec::new(),
+            steps: Vec::new(),
         })
     }
 }

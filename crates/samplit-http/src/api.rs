@@ -11,6 +11,7 @@ pub(crate) mod experiment_json;
 pub(crate) mod experiments;
 pub(crate) mod exports;
 pub(crate) mod forecast;
+pub(crate) mod funnel_results;
 pub(crate) mod funnels;
 pub(crate) mod installations;
 pub(crate) mod keys;

@@ -7,9 +7,9 @@ use samplit_engine::Export;
 use crate::{
     api::{
         account, activity, audit, custody, editor, exclusions, experiments, exports, forecast,
-        funnels, installations, keys, lead_capture, leads, ofrep, onboarding, pages, plans,
-        preview, proofs, registration, results, segments, selector_misses, session, shops,
-        timeline, users, visits, webhooks, what_if,
+        funnel_results, funnels, installations, keys, lead_capture, leads, ofrep, onboarding,
+        pages, plans, preview, proofs, registration, results, segments, selector_misses, session,
+        shops, timeline, users, visits, webhooks, what_if,
     },
     cors,
     dashboard::{self, assets},
@@ -300,6 +300,9 @@ fn api_table() -> Vec<Route> {
         }),
         get("/v1/funnels/{funnel_id}/check", |call| {
             Box::pin(funnels::check(call))
+        }),
+        get("/v1/funnels/{funnel_id}/results", |call| {
+            Box::pin(funnel_results::results(call))
         }),
         post("/v1/funnels/{funnel_id}/activate", |call| {
             Box::pin(funnels::transition(call, FunnelTransition::Activate))

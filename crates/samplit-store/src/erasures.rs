@@ -24,6 +24,10 @@ statements! {
         message = NULL, user_identifier = NULL, page_url = NULL, metadata = '{}', note = NULL, \
         version = version + 1, updated_at = now() \
         WHERE user_identifier = $1 AND ($2::uuid IS NULL OR user_id = $2)";
+    /// The journeys of a visitor through funnels of one account, or of all. Their steps are counted on.
+    ERASE_FUNNEL_VISITS = "UPDATE funnel_visits v SET user_identifier = NULL, context = '{}' \
+        FROM funnels f WHERE f.id = v.funnel_id AND v.user_identifier = $1 \
+        AND ($2::uuid IS NULL OR f.user_id = $2)";
     /// Remembers the pseudonym of an erased visitor.
     INSERT_ERASURE = "INSERT INTO erasures (experiment_id, pseudonym) VALUES ($1, $2) \
         ON CONFLICT DO NOTHING";
@@ -85,7 +89,10 @@ pub async fn erase_elsewhere(
     let owner: Option<Uuid> = owner.map(|id| id.0);
     let excluded = session.execute(ERASE_EXCLUDED, &[&visitor, &owner]).await?;
     let leads = session.execute(ERASE_LEADS, &[&visitor, &owner]).await?;
-    Ok(excluded + leads)
+    let journeys = session
+        .execute(ERASE_FUNNEL_VISITS, &[&visitor, &owner])
+        .await?;
+    Ok(excluded + leads + journeys)
 }
 
 /// The pseudonyms of the erased visitors of an experiment, 64 hex digits each.

@@ -17,6 +17,8 @@ pub mod exclusions;
 pub mod experiments;
 pub mod exports;
 pub mod exposures;
+pub mod funnel_results;
+pub mod funnel_visits;
 pub mod funnels;
 pub mod heads;
 pub mod idempotency;
@@ -69,6 +71,8 @@ pub fn statements() -> Vec<Statement> {
         experiments::STATEMENTS,
         exports::STATEMENTS,
         exposures::STATEMENTS,
+        funnel_results::STATEMENTS,
+        funnel_visits::STATEMENTS,
         funnels::STATEMENTS,
         heads::STATEMENTS,
         idempotency::STATEMENTS,

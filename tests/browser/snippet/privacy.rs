@@ -129,9 +129,11 @@ async fn a_preview_is_shown_leaves_no_trace_and_counts_for_nothing() {
         let preview = || {
             let mut preview = experiment("e", &["css:h1"], json!({"text": "Preview"}));
             preview["reason"] = json!("preview");
+            preview["in_experiment"] = json!(false);
             let click = json!({"type": "click", "selector": {"type": "css", "value": "button"}});
             let mut other = with_trigger(experiment("f", &["css:h1"], json!({})), click);
             other["reason"] = json!("preview");
+            other["in_experiment"] = json!(false);
             [preview, other]
         };
         let visit = async || {

@@ -15,8 +15,10 @@ use crate::chromium::clear_cache;
 
 use super::site::{PATIENT, Site, on_a_site, open, until, value};
 
-/// A browser, a site with `head` and the snippet on its pages, and the experiment that runs on it.
-async fn with_server(head: &str, test: impl AsyncFnOnce(&Client, &Site, &Engine, &Experiment)) {
+/// A browser, a site, an account on a real server, and the stub for pages of that site.
+pub(super) async fn with_account(
+    test: impl AsyncFnOnce(&Client, &Site, &Engine, &Principal, &str),
+) {
     let database = samplit_tests::database().await;
     let engine = samplit_tests::engine(database.url(), 1).await;
     let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -42,6 +44,16 @@ async fn with_server(head: &str, test: impl AsyncFnOnce(&Client, &Site, &Engine,
             .unwrap();
         let script = format!("{api}/s/{}.js", installation.token);
         let stub = snippet_source::stub(&script, installation.hide_timeout_ms);
+        test(page, site, &engine, &owner, &stub).await;
+    })
+    .await;
+    drop(stop);
+    assert_eq!(served.await.unwrap(), Drain::Complete);
+}
+
+/// A browser, a site with `head` and the snippet on its pages, and the experiment that runs on it.
+async fn with_server(head: &str, test: impl AsyncFnOnce(&Client, &Site, &Engine, &Experiment)) {
+    with_account(async |page, site, engine, owner, stub| {
         let body = "<h1>Control</h1><a id=buy href=/thanks>Buy</a>";
         site.plain_page(
             "/",
@@ -51,12 +63,10 @@ async fn with_server(head: &str, test: impl AsyncFnOnce(&Client, &Site, &Engine,
             "/thanks",
             format!("<!doctype html><head>{head}{LISTEN}{stub}</head><body>Thanks</body>"),
         );
-        let experiment = run(&engine, &owner, site).await;
-        test(page, site, &engine, &experiment).await;
+        let experiment = run(engine, owner, site).await;
+        test(page, site, engine, &experiment).await;
     })
     .await;
-    drop(stop);
-    assert_eq!(served.await.unwrap(), Drain::Complete);
 }
 
 const LISTEN: &str = "<script>

@@ -3,6 +3,7 @@
 mod canvas;
 mod check;
 mod lifecycle;
+mod progress;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -10,6 +11,7 @@ use time::OffsetDateTime;
 pub use canvas::{FunnelCanvas, MAX_FUNNEL_EDGES, MAX_FUNNEL_NODES};
 pub use check::{FunnelExperiment, FunnelFault};
 pub use lifecycle::{FunnelStatus, FunnelTransition};
+pub use progress::{FunnelDeed, FunnelFacts, FunnelMove, FunnelPlan, FunnelWatch};
 
 use crate::{
     ExperimentId, FunnelEdgeId, FunnelId, FunnelNodeId, GoalTrigger, UserId, VariantId, Violations,

@@ -1,6 +1,10 @@
 //! Funnels: drawn, read, listed, checked, changed, and moved through their lifecycle.
 
+mod journeys;
 mod lifecycle;
+mod recorder;
+mod results;
+mod running;
 mod save;
 
 use std::collections::BTreeMap;
@@ -15,6 +19,13 @@ use samplit_store::{Session, activity, funnels};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+pub(crate) use journeys::StepOutcome;
+pub(crate) use recorder::Recorder;
+pub use results::{
+    FunnelExperimentResults, FunnelFlow, FunnelResults, FunnelStepResults, FunnelVariantReach,
+    FunnelVariantResults,
+};
+pub(crate) use running::RunningFunnels;
 pub use save::FunnelChange;
 
 use crate::idempotency::{Made, Once};

@@ -143,7 +143,11 @@ impl Engine {
                 Ok::<_, Error>(next)
             })
         });
-        edited.await
+        let edited = edited.await?;
+        if let Some(owner) = edited.user_id {
+            core.running_funnels.invalidate(&owner);
+        }
+        Ok(edited)
     }
 }
 

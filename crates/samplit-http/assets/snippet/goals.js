@@ -46,7 +46,10 @@ const noteResults = (events, results) => {
     const goal = type === "conversion" && known.find(({ id }) => id === experiment_id);
     if (!goal) return;
     goal.isDone = true;
-    if (results[at].status === "ignored") known.splice(known.indexOf(goal), 1);
+    if (results[at].status === "ignored") {
+      known.splice(known.indexOf(goal), 1);
+      underWay.delete(experiment_id);
+    }
   });
   keep("goals", known);
 };

@@ -29,7 +29,7 @@ const post = (path, what, options) =>
     ...options,
   });
 
-const retryAfter = ({ headers }) => (Number(headers.get("Retry-After")) || 0) * 1000;
+const retryAfter = ({ headers }) => (+headers.get("Retry-After") || 0) * 1000;
 
 const report = (type, experiment_id, more) => {
   if (preview) return;

@@ -20,8 +20,8 @@ const variants = () =>
     elements.map(({ variant, ...element }) => ({ experiment, element, variant })),
   );
 
-const see = ({ id, name, in_experiment, reason, elements }) => {
-  if (reason || !in_experiment || seen.has(id)) return;
+const see = ({ id, name, in_experiment, elements }) => {
+  if (!in_experiment || seen.has(id)) return;
   seen.add(id);
   report("exposure", id);
   const chosen = elements.map(({ variant }) => variant);
@@ -46,7 +46,7 @@ const ask = async (url) => {
 let askNotBefore = 0;
 let asking = Promise.resolve();
 
-const learn = ({ visitor_id, experiments, selectors }) => {
+const learn = ({ visitor_id, experiments, selectors, steps = [] }) => {
   const known = recall("visitor");
   if (known && visitor_id && visitor_id !== known) {
     keep("goals");
@@ -54,7 +54,7 @@ const learn = ({ visitor_id, experiments, selectors }) => {
   }
   keep("visitor", visitor_id ?? known);
   hints = selectors;
-  rememberGoals(experiments.filter(({ reason }) => !reason));
+  rememberGoals([...steps, ...experiments]);
 };
 
 // Elements whose variant stays from one view to the next stay as they are.

@@ -8,13 +8,14 @@ use hyper::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use samplit_domain::{
-    AssignmentId, Element, ElementId, ElementType, ExperimentId, Goal, GoalKind, GoalTrigger,
-    Installation, Selector, VariantId, Violations, Visit,
+    AssignmentId, Element, ElementId, ElementType, ExperimentId, FunnelWatch, Goal, GoalKind,
+    GoalTrigger, Installation, Selector, VariantId, Violations, Visit,
 };
 use samplit_engine::{Assigned, EventOutcome, NotRecorded, PageView, SelectorHint};
 use serde::Serialize;
 use serde_json::Value as Json;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::page_body::{Asker, read_events, read_page};
 use crate::{
@@ -205,8 +206,26 @@ pub(crate) struct PageReply<'a> {
     visitor_id: Option<&'a str>,
     experiments: Vec<OnPage<'a>>,
     selectors: &'a [SelectorHint],
+    /// What funnels wait for: the snippet remembers it as it does the goal of an experiment, and reports it as a
+    /// conversion with this id.
+    steps: Vec<StepOnPage<'a>>,
     hide_ms: u32,
     raw_html: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StepOnPage<'a> {
+    /// Of the node or the edge.
+    id: Uuid,
+    /// Always `true`.
+    in_experiment: bool,
+    goal: StepGoal<'a>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StepGoal<'a> {
+    name: &'a str,
+    trigger: &'a GoalTrigger,
 }
 
 impl<'a> PageReply<'a> {
@@ -215,8 +234,22 @@ impl<'a> PageReply<'a> {
             visitor_id,
             experiments: view.experiments.iter().map(OnPage::new).collect(),
             selectors: &view.selectors,
+            steps: view.steps.iter().map(StepOnPage::new).collect(),
             hide_ms: installation.hide_timeout_ms,
             raw_html: installation.allow_raw_html,
+        }
+    }
+}
+
+impl<'a> StepOnPage<'a> {
+    fn new(watch: &'a FunnelWatch) -> Self {
+        Self {
+            id: watch.id,
+            in_experiment: true,
+            goal: StepGoal {
+                name: &watch.name,
+                trigger: &watch.trigger,
+            },
         }
     }
 }
@@ -335,6 +368,7 @@ impl<'a> EventReply<'a> {
         let (status, code) = match outcome {
             EventOutcome::Recorded => ("recorded", None),
             EventOutcome::Duplicate => ("duplicate", None),
+            EventOutcome::NotReached => ("ignored", Some("not_reached")),
             EventOutcome::NotRecorded(reason) => ("ignored", Some(reason.as_str())),
             EventOutcome::Refused(error) => ("ignored", Some(Problem::from(error).code)),
         };

@@ -1,6 +1,8 @@
 //! Funnels.
 
 use samplit_domain::FunnelStatus;
+use samplit_engine::FunnelResults;
+use serde_json::json;
 use utoipa::PartialSchema as _;
 use uuid::Uuid;
 
@@ -15,6 +17,7 @@ use crate::{
 
 pub(super) fn operations() -> Vec<Operation> {
     let section = Section(FUNNELS);
+    let experiment = json!({"type": "string", "format": "uuid"});
     let status = serde_json::to_value(FunnelStatus::schema()).unwrap_or_default();
     let mut all = vec![
         section
@@ -51,6 +54,18 @@ pub(super) fn operations() -> Vec<Operation> {
             )
             .account()
             .gives::<CheckJson>(200),
+        section
+            .get(
+                "/v1/funnels/{funnel_id}/results",
+                "Who came to which step, and where the others were lost",
+            )
+            .account()
+            .query(
+                "by",
+                "an experiment on its way, whose variants are told apart at every step",
+                &experiment,
+            )
+            .gives::<FunnelResults>(200),
         section
             .post(
                 "/v1/funnels/{funnel_id}/duplicate",

@@ -1,0 +1,276 @@
+//! The journeys of one batch: who is where, and where that leads. Decides in memory; the recorder reads and
+//! writes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use samplit_domain::{ExperimentId, FunnelDeed, FunnelId, FunnelPlan, FunnelWatch, VariantId};
+use samplit_store::assignments::AssignmentRow;
+use samplit_store::funnel_visits::{FunnelVisit, NewFunnelStep, NewFunnelVisit};
+use serde_json::{Map, Value as Json};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// The most that one page watches for. The snippet remembers 50 goals, those of experiments among them.
+const MAX_WATCHED: usize = 24;
+
+/// What one visitor did, in order, and by which funnels that may be a step.
+#[derive(Clone, Debug)]
+pub(super) struct Walk {
+    pub(super) plans: Arc<[Arc<FunnelPlan>]>,
+    pub(super) visitor: String,
+    pub(super) context: Map<String, Json>,
+    pub(super) deeds: Vec<FunnelDeed>,
+    pub(super) at: OffsetDateTime,
+}
+
+/// What became of one deed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum StepOutcome {
+    /// It is no step now: another one comes before it, or the time for it is over.
+    Early,
+    /// It was a step already.
+    Known,
+    /// It is a step that is new.
+    New,
+}
+
+/// What became of a walk.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Walked {
+    /// Of each deed.
+    pub(crate) outcomes: Vec<StepOutcome>,
+    /// What the visitor's pages watch for from now on.
+    pub(crate) watched: Vec<FunnelWatch>,
+}
+
+/// A journey, by its funnel and its visitor. In the order in which all writers lock them.
+pub(super) type Key<'a> = (FunnelId, &'a str);
+
+/// A journey under way.
+#[derive(Clone, Debug)]
+struct Journey {
+    visit: FunnelVisit,
+    steps: Vec<NewFunnelStep>,
+    is_changed: bool,
+}
+
+/// The journeys of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Journeys<'a>(BTreeMap<Key<'a>, Journey>);
+
+/// The journeys that walks may be about, each once, in order.
+pub(super) fn keys(walks: &[Walk]) -> Vec<Key<'_>> {
+    let keys = walks.iter().flat_map(|walk| {
+        let plans = walk.plans.iter();
+        plans.map(|plan| (plan.id(), walk.visitor.as_str()))
+    });
+    let mut keys: Vec<_> = keys.collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// The assignments that the plans of walks ask for, each once: experiments and visitors.
+pub(super) fn assignments_asked(walks: &[Walk]) -> (Vec<Uuid>, Vec<&str>) {
+    let asked = walks.iter().flat_map(|walk| {
+        let experiments = walk.plans.iter().flat_map(|plan| plan.experiments());
+        experiments.map(|experiment| (experiment.0, walk.visitor.as_str()))
+    });
+    let mut asked: Vec<_> = asked.collect();
+    asked.sort_unstable();
+    asked.dedup();
+    asked.into_iter().unzip()
+}
+
+/// The variants of visitors, by experiment.
+pub(super) type Assigned = BTreeMap<(ExperimentId, String), Vec<VariantId>>;
+
+/// The variants that rows show, the first element's first, each once.
+pub(super) fn assigned(rows: Vec<AssignmentRow>) -> Assigned {
+    let rows = rows.into_iter().map(|row| {
+        let of_elements = row.variants.as_ref().and_then(Json::as_object);
+        let of_elements = of_elements.into_iter().flat_map(Map::values);
+        let of_elements = of_elements.filter_map(|id| id.as_str()?.parse().ok());
+        let mut variants: Vec<VariantId> = row.variant_id.into_iter().collect();
+        for variant in of_elements {
+            if !variants.contains(&variant) {
+                variants.push(variant);
+            }
+        }
+        ((row.experiment_id, row.visitor), variants)
+    });
+    rows.collect()
+}
+
+impl<'a> Journeys<'a> {
+    /// Takes in journeys as they are stored; those that walks are not about are left out.
+    pub(super) fn know(&mut self, keys: &[Key<'a>], stored: Vec<FunnelVisit>) {
+        for visit in stored {
+            let key = (visit.funnel_id, visit.visitor.as_str());
+            if let Ok(at) = keys.binary_search(&key) {
+                let journey = Journey {
+                    visit,
+                    steps: Vec::new(),
+                    is_changed: false,
+                };
+                self.0.insert(keys[at], journey);
+            }
+        }
+    }
+
+    /// Those that stayed as they were stored.
+    pub(super) fn unchanged(&self) -> Self {
+        let same = self.0.iter().filter(|(_, journey)| !journey.is_changed);
+        Self(same.map(|(key, one)| (*key, one.clone())).collect())
+    }
+
+    /// Follows a visitor through all the funnels. A journey that is not known may begin where `id_for`
+    /// gives an id for it.
+    pub(super) fn follow(
+        &mut self,
+        walk: &'a Walk,
+        assigned: &Assigned,
+        mut id_for: impl FnMut(Key<'_>) -> Option<Uuid>,
+    ) -> Walked {
+        let mut outcomes = vec![StepOutcome::Early; walk.deeds.len()];
+        let mut watched = Vec::new();
+        let share = (MAX_WATCHED / walk.plans.len().max(1)).max(1);
+        for plan in walk.plans.iter() {
+            let key = (plan.id(), walk.visitor.as_str());
+            let journey = self.0.remove(&key);
+            let begin = |id| Journey::new(plan.id(), &walk.visitor, id);
+            let Some(mut journey) = journey.or_else(|| id_for(key).map(begin)) else {
+                continue;
+            };
+            if !plan.is_over(&journey.visit.reached, walk.at) {
+                journey.learn(plan, &walk.visitor, assigned);
+            }
+            for (deed, outcome) in walk.deeds.iter().zip(&mut outcomes) {
+                *outcome = (*outcome).max(journey.go(plan, walk, deed));
+            }
+            let FunnelVisit { reached, facts, .. } = &journey.visit;
+            watched.extend(plan.watched(reached, facts, walk.at, share));
+            if !journey.visit.reached.is_empty() {
+                self.0.insert(key, journey);
+            }
+        }
+        watched.truncate(MAX_WATCHED);
+        Walked { outcomes, watched }
+    }
+
+    /// Those that went on, in order.
+    pub(super) fn changed(&self) -> Vec<Key<'a>> {
+        let changed = self.0.iter().filter(|(_, journey)| journey.is_changed);
+        changed.map(|(key, _)| *key).collect()
+    }
+
+    /// The beginnings of those that were not known, in order.
+    pub(super) fn begun(&self) -> Vec<NewFunnelVisit> {
+        let begun = self.0.iter().filter_map(|((funnel, visitor), journey)| {
+            let first = journey.steps.first().filter(|step| step.position == 0)?;
+            Some(NewFunnelVisit {
+                funnel_id: *funnel,
+                id: journey.visit.id,
+                visitor: (*visitor).to_owned(),
+                entered_at: first.reached_at,
+                node: first.node,
+            })
+        });
+        begun.collect()
+    }
+
+    /// What is to be stored of those that went on.
+    pub(super) fn moved(&self) -> Vec<(&FunnelVisit, &[NewFunnelStep])> {
+        let changed = self.0.values().filter(|journey| journey.is_changed);
+        changed
+            .map(|journey| (&journey.visit, journey.steps.as_slice()))
+            .collect()
+    }
+}
+
+impl Journey {
+    /// One that has not begun.
+    fn new(funnel_id: FunnelId, visitor: &str, id: Uuid) -> Self {
+        Self {
+            visit: FunnelVisit {
+                funnel_id,
+                id,
+                visitor: visitor.to_owned(),
+                converted_at: None,
+                facts: Default::default(),
+                reached: Vec::new(),
+            },
+            steps: Vec::new(),
+            is_changed: false,
+        }
+    }
+
+    /// Takes in the variants that the visitor was assigned by now.
+    fn learn(&mut self, plan: &FunnelPlan, visitor: &str, assigned: &Assigned) {
+        for experiment in plan.experiments() {
+            let Some(variants) = assigned.get(&(*experiment, visitor.to_owned())) else {
+                continue;
+            };
+            let known = &mut self.visit.facts.variants;
+            if known.get(experiment) != Some(variants) {
+                known.insert(*experiment, variants.clone());
+                self.is_changed = true;
+            }
+        }
+    }
+
+    /// Goes where a deed leads.
+    fn go(&mut self, plan: &FunnelPlan, walk: &Walk, deed: &FunnelDeed) -> StepOutcome {
+        let visit = &mut self.visit;
+        let was_reached = match deed {
+            FunnelDeed::Did(node) => visit.reached.iter().any(|(known, _)| known == node),
+            FunnelDeed::Event(name) => visit.facts.events.contains(name),
+            FunnelDeed::Page(_) | FunnelDeed::Lead(_) => false,
+        };
+        if was_reached {
+            return StepOutcome::Known;
+        }
+        // Another server's clock may be ahead; nobody goes back in time.
+        let last = visit.reached.last().map_or(walk.at, |(_, at)| *at);
+        let now = walk.at.max(last);
+        if plan.is_over(&visit.reached, now) {
+            return StepOutcome::Early;
+        }
+        let mut facts = visit.facts.clone();
+        plan.note(&mut facts, &walk.context, deed);
+        let moves = plan.advance(&visit.reached, &facts, deed, now);
+        if visit.reached.is_empty() && moves.is_empty() {
+            // What comes before the entry is not kept.
+            return StepOutcome::Early;
+        }
+        let is_new = match deed {
+            FunnelDeed::Did(node) => moves.iter().any(|one| one.node == *node),
+            FunnelDeed::Event(name) => facts.events.contains(name),
+            FunnelDeed::Page(_) | FunnelDeed::Lead(_) => !moves.is_empty(),
+        };
+        if facts != visit.facts {
+            visit.facts = facts;
+            self.is_changed = true;
+        }
+        for one in moves {
+            let position = i16::try_from(visit.reached.len()).unwrap_or(i16::MAX);
+            visit.reached.push((one.node, now));
+            if one.is_conversion {
+                visit.converted_at.get_or_insert(now);
+            }
+            self.steps.push(NewFunnelStep {
+                node: one.node,
+                position,
+                reached_at: now,
+                from: one.from,
+            });
+            self.is_changed = true;
+        }
+        if is_new {
+            StepOutcome::New
+        } else {
+            StepOutcome::Early
+        }
+    }
+}
