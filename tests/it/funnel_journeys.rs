@@ -12,7 +12,8 @@ use samplit_domain::{
 };
 use samplit_engine::{
     Engine, EngineConfig, ErrorKind, EventOutcome, ExperimentId, Funnel, FunnelResults,
-    FunnelTransition, NewExclusion, NewFunnel, NotRecorded, PageView, Principal,
+    FunnelTransition, LeadDraft, LeadSubmission, NewExclusion, NewFunnel, NotRecorded, PageView,
+    Principal,
 };
 use samplit_store::{Database, Settings};
 use samplit_tests::{Client, config, connect, database, engine, engine_with, settings};
@@ -425,6 +426,20 @@ async fn a_lead_is_a_conversion_of_the_account_that_it_is_left_with() {
         engine.lead_captured(mine, "a", Some("demo")).await.unwrap();
         assert_eq!(converted().await, 1);
     }
+    // Somebody else sends the form.
+    see(&engine, &site, "b", "/").await;
+    let draft = LeadDraft {
+        email: Some("b@example.org".to_owned()),
+        form: Some("demo".to_owned()),
+        ..LeadDraft::default()
+    };
+    let sent = LeadSubmission {
+        draft,
+        is_trapped: false,
+    };
+    let captured = engine.capture_lead(&site, &visit("b", ""), sent).await;
+    captured.unwrap();
+    assert_eq!(converted().await, 2);
     engine.shutdown().await;
 }
 

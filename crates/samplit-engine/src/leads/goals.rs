@@ -1,4 +1,4 @@
-//! A lead is what some experiments are about.
+//! A lead is what some experiments are about, and a step of some funnels.
 
 use futures_util::future::join_all;
 use samplit_domain::{Convert, ExperimentId, GoalTrigger, Installation, LeadId};
@@ -8,9 +8,10 @@ use crate::page::owner_of;
 use crate::{Engine, Error};
 
 impl Engine {
-    /// What follows from a lead: it converts its visitor in every experiment whose goal is one. That a trail
-    /// is on hold, or the line of an experiment full, is nothing that somebody who sends a form should
-    /// hear of: the lead is there, and the log says what did not count.
+    /// What follows from a lead: it converts its visitor in every experiment whose goal is one, and is a step
+    /// of every funnel that waits for one. That a trail is on hold, or the line of an experiment full, is
+    /// nothing that somebody who sends a form should hear of: the lead is there, and the log says what did
+    /// not count.
     pub(super) async fn on_lead(
         &self,
         installation: &Installation,
@@ -24,7 +25,11 @@ impl Engine {
         let found = self.core.database.run(|session| {
             Box::pin(async move { shops::participations(session, owner, visitor).await })
         });
-        let experiments = match found.await {
+        let (found, moved) = tokio::join!(found, self.lead_captured(owner, visitor, form));
+        if let Err(error) = moved {
+            tracing::warn!(%lead, error = ?error, "a lead is no step of a funnel");
+        }
+        let experiments = match found {
             Ok(experiments) => experiments,
             Err(error) => {
                 tracing::warn!(%lead, error = ?error, "a lead counts in no experiment");

@@ -125,6 +125,7 @@ fn body(pattern: &str) -> Option<Json> {
         "/v1/installations" => json!({"name": "Site", "domain": "new.example"}),
         "/integrations/shopify/install" => json!({"shop": "some.myshopify.com"}),
         "/ofrep/v1/evaluate/flags" => json!({"context": {"targetingKey": "v"}}),
+        "/v1/funnels" => json!({"name": "Another"}),
         "/v1/account" => json!({"name": "Somebody"}),
         "/v1/account/password" => json!({"current": "not this one", "new": "but this one"}),
         "/v1/keys" => json!({"name": "another", "scopes": ["read"]}),

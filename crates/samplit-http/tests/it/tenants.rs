@@ -73,6 +73,25 @@ async fn made(browser: &Browser<'_>, path: &str, body: &Json) -> Json {
     answer.json()
 }
 
+/// A funnel that could be started.
+async fn their_funnel(browser: &Browser<'_>) -> Json {
+    let nodes = json!([
+        {"type": "page", "name": "Offer", "config": {"url": "https://their.example/*"}},
+        {"type": "conversion", "name": "Sale",
+         "config": {"trigger": {"type": "event", "name": "sale"}}},
+    ]);
+    let drawn = json!({"name": "their-funnel", "nodes": nodes});
+    let drawn = made(browser, "/v1/funnels", &drawn).await;
+    let nodes = &drawn["nodes"];
+    let edges = json!([{"source": nodes[0]["id"], "target": nodes[1]["id"],
+        "condition": {"type": "always"}}]);
+    let path = format!("/v1/funnels/{}", drawn["id"].as_str().unwrap());
+    let whole = json!({"nodes": nodes, "edges": edges});
+    let answer = browser.ask(Method::PATCH, &path, &whole).await;
+    assert_eq!(answer.summary(), "200", "{}", answer.text());
+    answer.json()
+}
+
 impl Tenant {
     /// An account that has one of everything.
     async fn new(admin: &Browser<'_>, email: &str) -> Self {
@@ -104,8 +123,7 @@ impl Tenant {
         let lead = browser.get(path).await.json();
         let rule = json!({"kind": "ip", "value": "192.0.2.77"});
         let rule = made(browser, "/v1/exclusions", &rule).await;
-        let funnel = json!({"name": "their-funnel", "nodes": [{"type": "page"}]});
-        let funnel = made(browser, "/v1/funnels", &funnel).await;
+        let funnel = their_funnel(browser).await;
         let key = json!({"name": "their-key", "scopes": ["read"]});
         let key = made(browser, "/v1/keys", &key).await;
         let session = browser.get("/v1/session").await.json();

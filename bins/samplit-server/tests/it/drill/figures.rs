@@ -27,24 +27,32 @@ const OF_EXPERIMENT: [&str; 13] = [
 ];
 
 /// What it says of the account and of the server.
-const OF_ACCOUNT: [&str; 9] = [
+const OF_ACCOUNT: [&str; 14] = [
     "/v1/experiments",
     "/v1/installations",
     "/v1/exclusions",
     "/v1/webhooks",
+    "/v1/funnels",
+    "/v1/leads",
     "/v1/keys",
     "/v1/users",
     "/v1/account",
     "/v1/activity",
     "/v1/audit/keys",
+    "/v1/plans",
+    "/v1/subscriptions",
+    "/v1/onboarding",
 ];
 
 /// Pages of the dashboard without an id. But for `/`, which adds up all experiments.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 11] = [
     "/experiments",
     "/installations",
     "/exclusions",
     "/webhooks",
+    "/funnels",
+    "/leads",
+    "/plans",
     "/keys",
     "/users",
     "/settings",

@@ -16,33 +16,16 @@ const BY_HAND: &[(&str, &str)] = &[
         "INSERT INTO oauth_tokens (user_id, installation_id, provider, access_token) \
          SELECT user_id, id, 'custom', 'sealed' FROM platform_installations LIMIT 1",
     ),
+    // Found a minute into a month, and written by a look that comes by itself.
     (
-        "funnels",
-        "INSERT INTO funnels (user_id, name) SELECT id, 'Checkout' FROM users LIMIT 1",
+        "usage_baselines",
+        "INSERT INTO usage_baselines (experiment_id, month, visitors_before) \
+         SELECT id, '2026-01-01', 7 FROM experiments LIMIT 1",
     ),
     (
-        "funnel_nodes",
-        "INSERT INTO funnel_nodes (funnel_id, name) SELECT f.id, n FROM funnels f, \
-         unnest(ARRAY['Cart', 'Paid']) AS n",
-    ),
-    (
-        "funnel_edges",
-        "INSERT INTO funnel_edges (funnel_id, source_node_id, target_node_id) \
-         SELECT a.funnel_id, a.id, b.id FROM funnel_nodes a JOIN funnel_nodes b USING (funnel_id) \
-         WHERE a.name = 'Cart' AND b.name = 'Paid'",
-    ),
-    (
-        "leads",
-        "INSERT INTO leads (user_id, email, message) SELECT id, 'ann@example.com', 'call me' \
-         FROM users LIMIT 1",
-    ),
-    (
-        "user_onboarding",
-        "INSERT INTO user_onboarding (user_id) SELECT id FROM users LIMIT 1",
-    ),
-    (
-        "subscriptions",
-        "INSERT INTO subscriptions (user_id, max_seats) SELECT id, 5 FROM users LIMIT 1",
+        "plan_warnings",
+        "INSERT INTO plan_warnings (user_id, month, resource, level) \
+         SELECT id, '2026-01-01', 'seats', 80 FROM users LIMIT 1",
     ),
     (
         "user_roles",

@@ -24,6 +24,9 @@ const SECRET: &str = "ISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+P0A=";
 /// What somebody starts the server with who has lost a key.
 pub(super) const OTHER_KEY: &str = "//79/Pv6+fj39vX08/Lx8O/u7ezr6uno5+bl5OPi4eA=";
 
+/// By which Stripe signs.
+const STRIPE: &str = "whsec_drill";
+
 const ORIGIN: &str = "https://shop.example";
 
 /// What is kept beside the dump, as `docs/DRILL.md` lists it.
@@ -45,6 +48,7 @@ impl Kept {
             .env("SAMPLIT_PUBLIC_URL", "https://ab.example.org")
             .env("SAMPLIT_SHOPIFY_CLIENT_ID", "drill")
             .env("SAMPLIT_SHOPIFY_CLIENT_SECRET", "hush")
+            .env("SAMPLIT_STRIPE_WEBHOOK_SECRET", STRIPE)
             .env("SAMPLIT_WEBHOOK_ALLOW_PRIVATE", "true");
     }
 }
@@ -153,15 +157,48 @@ impl Scene {
         }
     }
 
-    /// Somebody is invited, and has not come yet; somebody else has, and signed in twice.
+    /// Somebody is invited, and has not come yet; somebody else has, and signed in twice. One is on a plan, by
+    /// hand and then by what Stripe tells.
     fn people(&self) {
-        self.done(
-            "POST",
-            "/v1/users",
-            &json!({"email": "bob@example.org", "role": "client"}),
-        );
+        let bob = json!({"email": "bob@example.org", "role": "client"});
+        let (status, bob) = self.as_me("POST", "/v1/users", &bob);
+        assert_eq!(status, 201, "{bob}");
+        let bob = text(&bob["user"], "id");
+        let plan = json!({"title": "Team", "max_active_experiments": 50,
+            "provider_price_id": "price_drill"});
+        self.done("PUT", "/v1/plans/team", &plan);
+        let path = format!("/v1/users/{bob}/subscription");
+        self.done("PUT", &path, &json!({"plan": "team"}));
+        self.paid(&bob);
+        self.done("GET", "/v1/onboarding", &Json::Null);
         let me = json!({"email": "me@example.org", "password": crate::accounts::PASSWORD});
         session_of(&ask(self.api, ("POST", "/v1/session"), None, &me));
+    }
+
+    /// Does something as somebody who is signed in.
+    fn as_me(&self, method: &str, path: &str, body: &Json) -> (u16, Json) {
+        let (status, _, answer) = ask(self.api, (method, path), Some(&self.session), body);
+        (status, serde_json::from_str(&answer).unwrap_or(Json::Null))
+    }
+
+    /// Stripe tells that a subscription of `user` has begun.
+    fn paid(&self, user: &str) {
+        let at = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        let event = json!({"id": "evt_drill", "object": "event", "created": at,
+        "type": "customer.subscription.created", "data": {"object": {
+            "id": "sub_drill", "object": "subscription", "customer": "cus_drill",
+            "status": "active", "metadata": {"user_id": user},
+            "items": {"data": [{"price": {"id": "price_drill"},
+                "current_period_start": at, "current_period_end": at + 2_592_000}]},
+        }}});
+        let body = event.to_string();
+        let signature = mac(STRIPE, &format!("{at}.{body}"));
+        let headers = format!(
+            "Content-Type: application/json\r\nStripe-Signature: t={at},v1={signature}\r\n"
+        );
+        let path = "/integrations/stripe/webhooks";
+        let (status, told) = with_headers(self.api, "POST", path, &headers, &body);
+        assert!((200..300).contains(&status), "{told}");
     }
 
     /// A receiver of webhooks, which takes everything.
@@ -236,8 +273,8 @@ impl Scene {
         self.runs(id);
     }
 
-    /// A site that shows one, tells what it has shown and what it lacks, and sells something; and a shop that
-    /// is about to let the app in.
+    /// A site that shows one, tells what it has shown and what it lacks, and sells something; visitors who go
+    /// through a funnel, of whom one becomes a lead; and a shop that is about to let the app in.
     fn pages(&mut self) {
         let site = json!({"name": "Shop", "domain": "shop.example", "platform": "wordpress"});
         let site = self.done("POST", "/v1/installations", &site);
@@ -248,6 +285,7 @@ impl Scene {
         let made = self.done("POST", "/v1/experiments", &plan);
         let id = text(&made, "id");
         self.api_of(&id).done("start", &json!({}));
+        self.funnel();
         let from = |path: &str, body: &Json| {
             let (status, answer) = from_page(self.api, path, (ORIGIN, "192.0.2.1"), body);
             assert_eq!(status, 200, "{answer}");
@@ -270,6 +308,10 @@ impl Scene {
                 &json!({"token": token, "visitor_id": visitor, "events": events}),
             );
         }
+        let form = json!({"token": token, "url": format!("{ORIGIN}/pricing"), "visitor_id": "guest-1",
+            "email": "ann@example.com", "message": "call me"});
+        let (status, told) = from_page(self.api, "/v1/leads", (ORIGIN, "192.0.2.1"), &form);
+        assert!((200..300).contains(&status), "{told}");
         let path = format!("/v1/installations/{installation}/signing-secret");
         let secret = text(&self.done("POST", &path, &json!({})), "secret");
         self.order(&token, &secret);
@@ -282,14 +324,31 @@ impl Scene {
         self.runs(id);
     }
 
+    /// From the prices to a lead.
+    fn funnel(&self) {
+        let nodes = json!([
+            {"type": "page", "name": "Prices", "config": {"url": format!("{ORIGIN}/pricing")}},
+            {"type": "conversion", "name": "Lead", "config": {"trigger": {"type": "lead"}}},
+        ]);
+        let drawn = json!({"name": "Contact", "nodes": nodes});
+        let drawn = self.done("POST", "/v1/funnels", &drawn);
+        let path = format!("/v1/funnels/{}", text(&drawn, "id"));
+        let ends = json!([{"source": drawn["nodes"][0]["id"], "target": drawn["nodes"][1]["id"],
+            "condition": {"type": "always"}}]);
+        self.done(
+            "PATCH",
+            &path,
+            &json!({"nodes": drawn["nodes"], "edges": ends}),
+        );
+        self.done("POST", &format!("{path}/activate"), &json!({}));
+    }
+
     /// An order of the site, signed by its plugin.
     fn order(&self, token: &str, secret: &str) {
         let body =
             json!({"order_id": 42, "visitor_id": "guest-1", "total": "19.90", "currency": "EUR"});
         let at = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-        let mac = hmac::sign(&key, format!("{at}.{body}").as_bytes());
-        let mac: String = mac.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+        let mac = mac(secret, &format!("{at}.{body}"));
         let headers = format!(
             "Content-Type: application/json\r\nSamplit-Installation: {token}\r\n\
              Samplit-Timestamp: {at}\r\nSamplit-Delivery: 1\r\nSamplit-Signature: {mac}\r\n"
@@ -345,6 +404,13 @@ impl Scene {
             sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// HMAC-SHA-256 in hex.
+fn mac(secret: &str, text: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let mac = hmac::sign(&key, text.as_bytes());
+    mac.as_ref().iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// A plan with one element and two variants.
