@@ -26,6 +26,7 @@ const OPENER: HeaderName = HeaderName::from_static("cross-origin-opener-policy")
 pub(crate) enum Section {
     Overview,
     Experiments,
+    Funnels,
     Forecast,
     Backtest,
     Installations,
@@ -40,7 +41,10 @@ pub(crate) enum Section {
 
 /// What stands together in the navigation. The first group needs no heading.
 const GROUPS: [(&str, &[Section]); 4] = [
-    ("", &[Section::Overview, Section::Experiments]),
+    (
+        "",
+        &[Section::Overview, Section::Experiments, Section::Funnels],
+    ),
     ("Plan", &[Section::Forecast, Section::Backtest]),
     (
         "Traffic",
@@ -67,6 +71,7 @@ impl Section {
         match self {
             Self::Overview => "Overview",
             Self::Experiments => "Experiments",
+            Self::Funnels => "Funnels",
             Self::Forecast => "Forecast",
             Self::Backtest => "Back-test",
             Self::Installations => "Installations",
@@ -85,6 +90,7 @@ impl Section {
         match self {
             Self::Overview => "/",
             Self::Experiments => "/experiments",
+            Self::Funnels => "/funnels",
             Self::Forecast => "/forecast",
             Self::Backtest => "/backtest",
             Self::Installations => "/installations",
