@@ -88,7 +88,7 @@ pub use exports::{Cell, Export, Row};
 pub use failpoint::{Failpoint, FailpointHook, on_failpoint};
 pub use funnels::{
     FunnelChange, FunnelExperimentResults, FunnelFlow, FunnelResults, FunnelStepResults,
-    FunnelSummary, FunnelVariantReach, FunnelVariantResults, NewFunnel,
+    FunnelSummary, FunnelTotals, FunnelVariantReach, FunnelVariantResults, NewFunnel,
 };
 pub use health::{CheckpointerStatus, Health};
 pub use idempotency::{Answer, IdempotencyKey, Made, Once};

@@ -466,6 +466,9 @@ fn api_table() -> Vec<Route> {
         get("/assets/dashboard.css", |_call| {
             Box::pin(async { Ok(assets::stylesheet()) })
         }),
+        get("/assets/dashboard/canvas/{asset}", |call| {
+            Box::pin(async move { assets::canvas_script(&call) })
+        }),
         get("/assets/dashboard/{asset}", |call| {
             Box::pin(async move { assets::script(&call) })
         }),

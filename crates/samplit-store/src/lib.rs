@@ -18,6 +18,7 @@ pub mod experiments;
 pub mod exports;
 pub mod exposures;
 pub mod funnel_results;
+pub mod funnel_totals;
 pub mod funnel_visits;
 pub mod funnels;
 pub mod heads;
@@ -72,6 +73,7 @@ pub fn statements() -> Vec<Statement> {
         exports::STATEMENTS,
         exposures::STATEMENTS,
         funnel_results::STATEMENTS,
+        funnel_totals::STATEMENTS,
         funnel_visits::STATEMENTS,
         funnels::STATEMENTS,
         heads::STATEMENTS,

@@ -10,12 +10,13 @@ use samplit_engine::{
 
 use super::{
     axe::assert_accessible,
+    crowd::busy_funnel,
     desk::{Desk, at_the_desk},
 };
 use crate::{chromium::emulate, page::photograph_as};
 
-/// Name and path of each page of somebody who is signed in; `{experiment}`, `{installation}`, `{webhook}`,
-/// `{lead}` and `{user}` stand for ids of what [`furnish`] makes.
+/// Name and path of each page of somebody who is signed in; `{experiment}`, `{funnel}`, `{installation}`,
+/// `{webhook}`, `{lead}` and `{user}` stand for ids of what [`furnish`] makes.
 const PAGES: &[(&str, &str)] = &[
     ("overview", "/"),
     ("settings", "/settings"),
@@ -39,6 +40,10 @@ const PAGES: &[(&str, &str)] = &[
     ("experiment-new", "/experiments/new"),
     ("experiment-like", "/experiments/new?like={experiment}"),
     ("experiment-started", "/experiments/{experiment}/edit"),
+    ("funnels", "/funnels"),
+    ("funnel-new", "/funnels/new"),
+    ("funnel", "/funnels/{funnel}"),
+    ("funnel-canvas", "/funnels/{funnel}/edit"),
     ("installations", "/installations"),
     ("installation", "/installations/{installation}"),
     ("exclusions", "/exclusions?experiment={experiment}"),
@@ -62,6 +67,7 @@ async fn every_page_is_for_everybody_and_fits() {
         for (name, path) in PAGES {
             let path = path
                 .replace("{experiment}", &ids.experiment)
+                .replace("{funnel}", &ids.funnel)
                 .replace("{installation}", &ids.installation)
                 .replace("{webhook}", &ids.webhook)
                 .replace("{lead}", &ids.lead)
@@ -105,6 +111,7 @@ async fn the_document_of_the_api_is_for_everybody_and_fits() {
 /// What [`furnish`] made.
 struct Ids {
     experiment: String,
+    funnel: String,
     installation: String,
     webhook: String,
     lead: String,
@@ -164,8 +171,11 @@ async fn furnish(desk: &Desk, who: &Principal) -> Ids {
             engine.convert(who, running, convert).await.unwrap();
         }
     }
+    let running = engine.experiment(who, running).await.unwrap();
+    let funnel = busy_funnel(desk, who, &running).await;
     Ids {
-        experiment: running.to_string(),
+        experiment: running.id.to_string(),
+        funnel: funnel.id.to_string(),
         installation: site.id.to_string(),
         webhook: hook.webhook.id.to_string(),
         lead: leads(engine, &site).await,

@@ -6,6 +6,7 @@ mod recorder;
 mod results;
 mod running;
 mod save;
+mod totals;
 
 use std::collections::BTreeMap;
 
@@ -27,6 +28,7 @@ pub use results::{
 };
 pub(crate) use running::RunningFunnels;
 pub use save::FunnelChange;
+pub use totals::FunnelTotals;
 
 use crate::idempotency::{Made, Once};
 use crate::page_of::{Page, PageOf};

@@ -13,6 +13,7 @@ const STYLE: &str = concat!(
     include_str!("../../assets/dashboard/css/components.css"),
     include_str!("../../assets/dashboard/css/forms.css"),
     include_str!("../../assets/dashboard/css/experiment.css"),
+    include_str!("../../assets/dashboard/css/funnels.css"),
 );
 
 /// Modules by the name that pages and other modules know them by.
@@ -29,6 +30,66 @@ const SCRIPTS: &[(&str, &str)] = &[
         "wizard.js",
         include_str!("../../assets/dashboard/wizard.js"),
     ),
+    (
+        "canvas/controls.js",
+        include_str!("../../assets/dashboard/canvas/controls.js"),
+    ),
+    (
+        "canvas/dom.js",
+        include_str!("../../assets/dashboard/canvas/dom.js"),
+    ),
+    (
+        "canvas/editor.js",
+        include_str!("../../assets/dashboard/canvas/editor.js"),
+    ),
+    (
+        "canvas/faults.js",
+        include_str!("../../assets/dashboard/canvas/faults.js"),
+    ),
+    (
+        "canvas/geometry.js",
+        include_str!("../../assets/dashboard/canvas/geometry.js"),
+    ),
+    (
+        "canvas/keys.js",
+        include_str!("../../assets/dashboard/canvas/keys.js"),
+    ),
+    (
+        "canvas/model.js",
+        include_str!("../../assets/dashboard/canvas/model.js"),
+    ),
+    (
+        "canvas/panel.js",
+        include_str!("../../assets/dashboard/canvas/panel.js"),
+    ),
+    (
+        "canvas/pointer.js",
+        include_str!("../../assets/dashboard/canvas/pointer.js"),
+    ),
+    (
+        "canvas/saving.js",
+        include_str!("../../assets/dashboard/canvas/saving.js"),
+    ),
+    (
+        "canvas/scene.js",
+        include_str!("../../assets/dashboard/canvas/scene.js"),
+    ),
+    (
+        "canvas/start.js",
+        include_str!("../../assets/dashboard/canvas/start.js"),
+    ),
+    (
+        "canvas/waiting.js",
+        include_str!("../../assets/dashboard/canvas/waiting.js"),
+    ),
+    (
+        "canvas/ways.js",
+        include_str!("../../assets/dashboard/canvas/ways.js"),
+    ),
+    (
+        "canvas/words.js",
+        include_str!("../../assets/dashboard/canvas/words.js"),
+    ),
 ];
 
 /// `GET /assets/dashboard.css`
@@ -38,8 +99,17 @@ pub(crate) fn stylesheet() -> Reply {
 
 /// `GET /assets/dashboard/{asset}`
 pub(crate) fn script(call: &Call) -> Result<Reply, Problem> {
+    named(call.asset())
+}
+
+/// `GET /assets/dashboard/canvas/{asset}`
+pub(crate) fn canvas_script(call: &Call) -> Result<Reply, Problem> {
+    named(&format!("canvas/{}", call.asset()))
+}
+
+fn named(wanted: &str) -> Result<Reply, Problem> {
     let mut scripts = SCRIPTS.iter();
-    let found = scripts.find(|(name, _)| *name == call.asset());
+    let found = scripts.find(|(name, _)| *name == wanted);
     let (_, text) = found.ok_or_else(|| Problem::not_found("file"))?;
     Ok(asset("text/javascript; charset=utf-8", text))
 }
@@ -78,6 +148,8 @@ mod tests {
         for (name, text) in SCRIPTS {
             for line in text.lines().filter(|line| line.starts_with("import ")) {
                 let from = line.split('"').nth(1).unwrap().trim_start_matches("./");
+                let folder = name.rfind('/').map_or("", |at| &name[..=at]);
+                let from = format!("{folder}{from}");
                 let served = SCRIPTS.iter().any(|(other, _)| *other == from);
                 assert!(served, "{name}: {from}");
             }

@@ -26,6 +26,7 @@ const OPENER: HeaderName = HeaderName::from_static("cross-origin-opener-policy")
 pub(crate) enum Section {
     Overview,
     Experiments,
+    Funnels,
     Leads,
     Forecast,
     Backtest,
@@ -45,7 +46,12 @@ pub(crate) enum Section {
 const GROUPS: [(&str, &[Section]); 4] = [
     (
         "",
-        &[Section::Overview, Section::Experiments, Section::Leads],
+        &[
+            Section::Overview,
+            Section::Experiments,
+            Section::Funnels,
+            Section::Leads,
+        ],
     ),
     ("Plan", &[Section::Forecast, Section::Backtest]),
     (
@@ -75,6 +81,7 @@ impl Section {
         match self {
             Self::Overview => "Overview",
             Self::Experiments => "Experiments",
+            Self::Funnels => "Funnels",
             Self::Leads => "Leads",
             Self::Forecast => "Forecast",
             Self::Backtest => "Back-test",
@@ -96,6 +103,7 @@ impl Section {
         match self {
             Self::Overview => "/",
             Self::Experiments => "/experiments",
+            Self::Funnels => "/funnels",
             Self::Leads => "/leads",
             Self::Forecast => "/forecast",
             Self::Backtest => "/backtest",

@@ -13,6 +13,7 @@ mod experiments;
 pub(crate) mod field;
 pub(crate) mod form;
 pub(crate) mod format;
+mod funnels;
 mod installations;
 mod join;
 mod keys;

@@ -44,6 +44,23 @@ const TEXTS: &[(&str, &str)] = &[
         "The experiment is completed: everybody gets the winner.",
     ),
     ("experiment_archived", "The experiment is archived."),
+    // Funnels.
+    (
+        "funnel_created",
+        "The draft is there. Draw its steps, then activate it.",
+    ),
+    ("funnel_saved", "The settings are saved."),
+    (
+        "funnel_activated",
+        "The funnel is active: visitors are counted from now on.",
+    ),
+    ("funnel_paused", "The funnel is paused: nobody is counted."),
+    ("funnel_resumed", "The funnel is active again."),
+    ("funnel_archived", "The funnel is archived."),
+    (
+        "funnel_duplicated",
+        "This is a copy, and a draft. The other one stays as it is.",
+    ),
     // People and keys.
     ("user_saved", "The account was changed."),
     (

@@ -1,11 +1,11 @@
 //! The routes of the dashboard. A refusal of theirs is a page as well.
 
 use hyper::Method;
-use samplit_domain::Transition;
+use samplit_domain::{FunnelTransition, Transition};
 
 use super::{
-    activity, backtest, door, exclusions, experiment, experiments, installations, join, keys,
-    leads, onboarding, overview, planner, plans, settings, users, visitors, webhooks,
+    activity, backtest, door, exclusions, experiment, experiments, funnels, installations, join,
+    keys, leads, onboarding, overview, planner, plans, settings, users, visitors, webhooks,
 };
 use crate::router::{Handler, Route};
 
@@ -129,6 +129,31 @@ pub(crate) fn table() -> Vec<Route> {
         }),
         sent("/experiments/{id}/edit", |call| {
             Box::pin(experiments::save(call))
+        }),
+        shown("/funnels", |call| Box::pin(funnels::list(call))),
+        shown("/funnels/new", |call| Box::pin(funnels::new(call))),
+        sent("/funnels/new", |call| Box::pin(funnels::create(call))),
+        shown("/funnels/{funnel_id}", |call| Box::pin(funnels::show(call))),
+        shown("/funnels/{funnel_id}/edit", |call| {
+            Box::pin(funnels::edit(call))
+        }),
+        sent("/funnels/{funnel_id}/edit", |call| {
+            Box::pin(funnels::save(call))
+        }),
+        sent("/funnels/{funnel_id}/activate", |call| {
+            Box::pin(funnels::change(call, FunnelTransition::Activate))
+        }),
+        sent("/funnels/{funnel_id}/pause", |call| {
+            Box::pin(funnels::change(call, FunnelTransition::Pause))
+        }),
+        sent("/funnels/{funnel_id}/resume", |call| {
+            Box::pin(funnels::change(call, FunnelTransition::Resume))
+        }),
+        sent("/funnels/{funnel_id}/archive", |call| {
+            Box::pin(funnels::change(call, FunnelTransition::Archive))
+        }),
+        sent("/funnels/{funnel_id}/duplicate", |call| {
+            Box::pin(funnels::duplicate(call))
         }),
         shown("/installations", |call| Box::pin(installations::list(call))),
         sent("/installations", |call| {

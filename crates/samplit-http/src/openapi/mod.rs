@@ -22,7 +22,7 @@ use crate::{
     response::{Reply, content_tag},
 };
 
-const SECTIONS: [(&str, &str); 11] = [
+const SECTIONS: [(&str, &str); 12] = [
     (
         operations::EXPERIMENTS,
         "Make experiments, start and end them.",

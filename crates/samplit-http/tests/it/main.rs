@@ -16,6 +16,7 @@ mod editor;
 mod exclusions;
 mod experiment_form;
 mod exports;
+mod funnel_pages;
 mod funnel_steps;
 mod funnels;
 mod fuzz;

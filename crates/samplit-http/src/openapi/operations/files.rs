@@ -38,6 +38,12 @@ pub(super) fn operations() -> Vec<Operation> {
             .get("/assets/dashboard/{asset}", "Its scripts")
             .gives_text(200, "text/javascript"),
         section
+            .get(
+                "/assets/dashboard/canvas/{asset}",
+                "Those of the canvas of funnels",
+            )
+            .gives_text(200, "text/javascript"),
+        section
             .get("/assets/icon.svg", "Its icon")
             .gives_text(200, "image/svg+xml"),
         section
