@@ -51,6 +51,8 @@ fn told(trigger: &GoalTrigger) -> String {
         GoalTrigger::Submit { selector } => format!("Sends {}", selector.value),
         GoalTrigger::PageView { url } => format!("Sees {}", shortened(url)),
         GoalTrigger::Event { name } => format!("Event “{name}”"),
+        GoalTrigger::Lead { form: Some(form) } => format!("Lead by “{form}”"),
+        GoalTrigger::Lead { form: None } => "Becomes a lead".to_owned(),
     }
 }
 
