@@ -92,13 +92,20 @@ fn experiments() -> Vec<Operation> {
             "New visitors may get the variant",
         ))
         .no_fields()
-        .refuses(409, &["already_so"]),
+        .refuses(409, &["already_so", "experiment_not_running"]),
         change(section.post(
             "/v1/experiments/{id}/variants/{variant_id}/deactivate",
             "New visitors do not get the variant any more",
         ))
         .no_fields()
-        .refuses(409, &["already_so", "last_active_variant"]),
+        .refuses(
+            409,
+            &[
+                "already_so",
+                "last_active_variant",
+                "experiment_not_running",
+            ],
+        ),
         section
             .post(
                 "/v1/experiments/{id}/preview",
