@@ -133,7 +133,7 @@ async fn an_admin_lets_in_as_many_as_the_plan_has_seats() {
             role: None,
             disabled: Some(disabled),
         };
-        word(&engine.update_user(admin, invited.id, change).await)
+        word(&engine.update_user(admin, invited.id, change, None).await)
     };
     assert_eq!(change(true).await, "done");
     let dora = engine.invite(admin, new("dora@example.org")).await;

@@ -23,7 +23,7 @@ use crate::browser::{Browser, PASSWORD, setup_token, token_of};
 use crate::support::{Server, draft, signer};
 
 /// Routes that take something in and change nothing that is managed.
-const NO_CHANGE: [(&str, &str); 16] = [
+const NO_CHANGE: [(&str, &str); 17] = [
     // Traffic: the trail says what was decided.
     ("POST", "/v1/experiments/{id}/assign"),
     ("POST", "/v1/experiments/{id}/assign/batch"),
