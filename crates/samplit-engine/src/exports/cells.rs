@@ -30,7 +30,7 @@ pub enum Cell {
     Json(String),
 }
 
-/// A row, in the order of [`Export::columns`]; the first cell is its cursor.
+/// A row, in the order of [`Export::columns`](super::Export::columns); the first cell is its cursor.
 pub type Row = Vec<Cell>;
 
 /// The variants that a visitor was shown, by name and by id.
