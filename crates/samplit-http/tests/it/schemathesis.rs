@@ -19,6 +19,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::browser::{Browser, PASSWORD, set_up};
 use crate::ofrep_providers::{folder, installed, run};
 use crate::support::{Server, draft, signer};
+use crate::tenants::their_funnel;
 
 /// What is wanted of the registry.
 const WANTED: &str = concat!(
@@ -93,6 +94,8 @@ impl<'s> Facts<'s> {
         facts.experiments().await;
         facts.site().await;
         facts.things().await;
+        facts.funnels().await;
+        facts.leads().await;
         facts.people(server).await;
         facts.good_bodies();
         facts
@@ -268,6 +271,60 @@ impl<'s> Facts<'s> {
         let told = self.admin.get(&told).await.json();
         self.ids
             .insert("delivery_id".into(), json!(id(&told["data"][0])));
+    }
+
+    /// Funnels that could be started, and some that may be ended.
+    async fn funnels(&mut self) {
+        let main = their_funnel(&self.admin).await;
+        self.ids.insert("funnel_id".into(), json!(id(&main)));
+        let mut spare = Vec::new();
+        for _ in 0..SPARE {
+            spare.push(id(&their_funnel(&self.admin).await));
+        }
+        for step in ["activate", "pause", "resume", "archive"] {
+            let operation = format!("POST /v1/funnels/{{funnel_id}}/{step}");
+            self.tell(&operation, json!({"ids": {"funnel_id": spare}}));
+        }
+        let operation = "PATCH /v1/funnels/{funnel_id}";
+        let name = json!({"ids": {"funnel_id": spare}, "body": {"name": "Another"}});
+        self.tell(operation, name);
+        self.tell("POST /v1/funnels", json!({"body": {"name": "Another"}}));
+    }
+
+    /// People who have written to the site, and plans.
+    async fn leads(&mut self) {
+        let page = [("origin", ORIGIN)];
+        let form = |number: usize| {
+            json!({"token": self.ids["token"], "url": format!("{ORIGIN}/contact"),
+                "email": format!("lead-{number}@example.org")})
+        };
+        let mut ids = Vec::new();
+        for number in 0..=SPARE {
+            let path = "/v1/leads";
+            let form = form(number);
+            let sent = self.admin.ask_with(Method::POST, path, &form, &page).await;
+            assert!(sent.status.is_success(), "{}", sent.text());
+            let leads = self.admin.get(path).await.json();
+            ids.push(id(&leads["data"][0]));
+        }
+        let another = form(SPARE + 1);
+        let headers = json!({"Origin": ORIGIN, "User-Agent": "Mozilla/5.0"});
+        let told = json!({"headers": headers, "body": another});
+        self.tell("POST /v1/leads", told);
+        self.ids.insert("lead_id".into(), json!(ids.remove(0)));
+        self.tell(
+            "DELETE /v1/leads/{lead_id}",
+            json!({"ids": {"lead_id": ids}}),
+        );
+        self.tell(
+            "PATCH /v1/leads/{lead_id}",
+            json!({"body": {"note": "called"}}),
+        );
+        self.ids.insert("name".into(), json!("team"));
+        let plan = json!({"body": {"title": "Team"}});
+        self.tell("PUT /v1/plans/{name}", plan);
+        let plan = json!({"body": {"plan": "self_hosted"}});
+        self.tell("PUT /v1/users/{user_id}/subscription", plan);
     }
 
     /// Several of a kind, of which all but the first may be deleted.

@@ -74,7 +74,7 @@ async fn made(browser: &Browser<'_>, path: &str, body: &Json) -> Json {
 }
 
 /// A funnel that could be started.
-async fn their_funnel(browser: &Browser<'_>) -> Json {
+pub(crate) async fn their_funnel(browser: &Browser<'_>) -> Json {
     let nodes = json!([
         {"type": "page", "name": "Offer", "config": {"url": "https://their.example/*"}},
         {"type": "conversion", "name": "Sale",
