@@ -18,7 +18,7 @@ use crate::pages::{account, install, on_page, run};
 const VISITORS: usize = 100_000;
 
 /// How long a tick is, in minutes.
-const TICK: i64 = 20;
+const TICK: u32 = 20;
 
 /// Ticks in the window of the funnel.
 const WINDOW: usize = 168 * 3;
@@ -99,7 +99,8 @@ fn median(mut pauses: Vec<usize>) -> Option<f64> {
         pauses.get((pauses.len().max(1) - 1) / 2)?,
         pauses[pauses.len() / 2],
     );
-    Some((low + high) as f64 / 2.0 * (TICK * 60) as f64)
+    let both = u32::try_from(low + high).unwrap();
+    Some(f64::from(both) / 2.0 * f64::from(TICK * 60))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -170,7 +171,7 @@ async fn a_hundred_thousand_visitors_are_counted_as_they_went() {
                 }
             }
         }
-        clock.advance(Duration::minutes(TICK));
+        clock.advance(Duration::minutes(TICK.into()));
     }
 
     let results = engine

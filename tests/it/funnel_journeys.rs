@@ -1,10 +1,8 @@
-//! Visitors move through funnels: what pages tell, in which order, who is left out, and what holds when
-//! servers race or connections break.
+//! Visitors move through funnels: what pages tell, in which order, and who is left out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
 use samplit_domain::{
     ExclusionKind, FunnelCanvas, FunnelCondition, FunnelEdge, FunnelNode, FunnelNodeId, FunnelStep,
     GoalTrigger, Happened, Installation, ManualClock, PageEvent, Selector, SelectorType, Visit,
@@ -14,8 +12,7 @@ use samplit_engine::{
     Engine, EngineConfig, ErrorKind, EventOutcome, ExperimentId, Funnel, FunnelResults,
     FunnelTransition, NewExclusion, NewFunnel, NotRecorded, PageView, Principal,
 };
-use samplit_store::{Database, Settings};
-use samplit_tests::{Client, config, connect, database, engine, engine_with, settings};
+use samplit_tests::{Client, config, connect, database, engine, engine_with};
 use serde_json::{Map, json};
 use time::Duration;
 use uuid::Uuid;
@@ -180,7 +177,7 @@ fn watched(view: &PageView) -> Vec<u64> {
 }
 
 /// Per visitor the numbers of the nodes in order, erased ones as `?`.
-async fn journeys(client: &Client) -> BTreeMap<String, Vec<u64>> {
+pub(crate) async fn journeys(client: &Client) -> BTreeMap<String, Vec<u64>> {
     let rows = "SELECT coalesce(v.user_identifier, '?'), array_agg(s.node_id::text ORDER BY s.position), \
         bool_and(v.last_step_at >= s.reached_at), count(*) = count(DISTINCT s.position) \
         FROM funnel_visits v LEFT JOIN funnel_steps s ON (s.funnel_id, s.visit_id) = (v.funnel_id, v.id) \
@@ -197,7 +194,7 @@ async fn journeys(client: &Client) -> BTreeMap<String, Vec<u64>> {
     journeys.collect()
 }
 
-async fn results(engine: &Engine, owner: &Principal, funnel: &Funnel) -> FunnelResults {
+pub(crate) async fn results(engine: &Engine, owner: &Principal, funnel: &Funnel) -> FunnelResults {
     engine.funnel_results(owner, funnel.id, None).await.unwrap()
 }
 
@@ -584,157 +581,4 @@ async fn a_page_shows_what_it_shows_also_where_its_step_cannot_be_recorded() {
         .unwrap();
     assert_eq!(report(&engine, &site, "a", &[id(5, 2).0]).await, "recorded");
     engine.shutdown().await;
-}
-
-/// One visitor, whose browser tells two servers everything at the same moment and again until it is heard.
-async fn wander(engines: [Engine; 2], site: Arc<Installation>, visitor: String) {
-    let both = async |path: Option<&str>, number: u128| {
-        let told = engines.iter().map(async |engine| match path {
-            Some(path) => {
-                see(engine, &site, &visitor, path).await;
-                true
-            }
-            None => {
-                let event = [did(id(6, number).0)];
-                let visit = visit(&visitor, "https://shop.test/");
-                let report = engine.page_events(&site, &visit, &event).await;
-                report.is_ok_and(|outcomes| {
-                    assert!(
-                        matches!(
-                            outcomes[0],
-                            EventOutcome::Recorded | EventOutcome::Duplicate
-                        ),
-                        "{outcomes:?}"
-                    );
-                    true
-                })
-            }
-        });
-        join_all(told).await
-    };
-    for (path, number) in [
-        (Some("/"), 1),
-        (None, 2),
-        (Some("/pricing"), 3),
-        (None, 4),
-        (None, 5),
-    ] {
-        while !both(path, number).await.contains(&true) {}
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_servers_that_hear_of_one_visitor_at_once_make_one_journey() {
-    let database = database().await;
-    let engines = [
-        engine(database.url(), 1).await,
-        engine(database.url(), 2).await,
-    ];
-    let owner = account(&engines[0], "owner@example.org").await;
-    let site = Arc::new(install(&engines[0], &owner).await);
-    let funnel = activate(&engines[0], &owner, shop(6)).await;
-    let visitors = (0..200).map(|number| {
-        tokio::spawn(wander(
-            engines.clone(),
-            Arc::clone(&site),
-            format!("visitor-{number}"),
-        ))
-    });
-    for visitor in visitors.collect::<Vec<_>>() {
-        visitor.await.unwrap();
-    }
-    let client = connect(database.url()).await;
-    let journeys = journeys(&client).await;
-    assert_eq!(journeys.len(), 200);
-    assert!(
-        journeys.values().all(|steps| *steps == [1, 2, 3, 4, 5]),
-        "{journeys:?}"
-    );
-    let results = results(&engines[1], &owner, &funnel).await;
-    assert_eq!((results.entered, results.converted), (200, 200));
-    for engine in engines {
-        engine.shutdown().await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_that_are_cut_lose_no_step_and_count_none_twice() {
-    let database = database().await;
-    let start = async |seed| {
-        let settings = Settings {
-            recovery_timeout: std::time::Duration::from_millis(20),
-            ..settings(database.url())
-        };
-        let database = Database::connect(settings).await.unwrap();
-        Engine::start(database, config(seed)).await.unwrap()
-    };
-    let engines = [start(1).await, start(2).await];
-    let owner = account(&engines[0], "owner@example.org").await;
-    let site = Arc::new(install(&engines[0], &owner).await);
-    let funnel = activate(&engines[0], &owner, shop(6)).await;
-    let client = connect(database.url()).await;
-    let mut cut = 0;
-    for round in 0..10 {
-        let visitors = (0..20).map(|number| {
-            let name = format!("visitor-{round}-{number}");
-            tokio::spawn(persist(engines.clone(), Arc::clone(&site), name))
-        });
-        let visitors: Vec<_> = visitors.collect();
-        while !visitors.iter().all(tokio::task::JoinHandle::is_finished) {
-            let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
-                WHERE datname = current_database() AND pid <> pg_backend_pid() \
-                AND (query LIKE '%FUNNEL%' OR query LIKE 'COMMIT%')";
-            if cut < 60 {
-                cut += client.query_one(kill, &[]).await.unwrap().get::<_, i64>(0);
-            }
-            tokio::task::yield_now().await;
-        }
-        for visitor in visitors {
-            visitor.await.unwrap();
-        }
-    }
-    assert!(cut > 10, "{cut}");
-    let journeys = journeys(&client).await;
-    assert_eq!(journeys.len(), 200);
-    assert!(
-        journeys.values().all(|steps| *steps == [1, 2, 3, 4, 5]),
-        "{journeys:?}"
-    );
-    let results = results(&engines[1], &owner, &funnel).await;
-    assert_eq!((results.entered, results.converted), (200, 200));
-    for engine in engines {
-        engine.shutdown().await;
-    }
-}
-
-/// One visitor, whose browser tells a server, and another one where that fails, until each step is heard.
-async fn persist(engines: [Engine; 2], site: Arc<Installation>, visitor: String) {
-    for (path, number) in [("/", 2), ("/pricing", 4), ("/pricing", 5)] {
-        for engine in engines.iter().cycle() {
-            // Whether this was recorded, the page does not say; the next step does.
-            see(engine, &site, &visitor, path).await;
-            let event = [did(id(6, number).0)];
-            let visit = visit(&visitor, "https://shop.test/");
-            match engine.page_events(&site, &visit, &event).await {
-                Ok(outcomes) if matches!(outcomes[0], EventOutcome::NotReached) => {}
-                Ok(outcomes) => {
-                    let is_heard = matches!(
-                        outcomes[0],
-                        EventOutcome::Recorded | EventOutcome::Duplicate
-                    );
-                    assert!(is_heard, "{outcomes:?}");
-                    break;
-                }
-                Err(error) => assert!(
-                    matches!(
-                        error.kind(),
-                        ErrorKind::Unavailable { .. }
-                            | ErrorKind::OutcomeUnknown
-                            | ErrorKind::Overloaded
-                    ),
-                    "{error:?}"
-                ),
-            }
-        }
-    }
 }

@@ -497,9 +497,8 @@ async fn doctor_finds_what_is_not_drawn_as_its_row_says() {
             format!("edge {edge} is drawn and has no row"),
         ),
         (
-            format!(
-                "UPDATE funnels SET canvas_data = jsonb_set(canvas_data, '{{nodes,0,name}}', '\"x\"')"
-            ),
+            "UPDATE funnels SET canvas_data = jsonb_set(canvas_data, '{nodes,0,name}', '\"x\"')"
+                .to_owned(),
             format!("node {node} is not drawn as its row says"),
         ),
         (

@@ -14,6 +14,7 @@ mod faults;
 mod foreign;
 mod funnel_crowd;
 mod funnel_journeys;
+mod funnel_races;
 mod funnels;
 mod guard;
 mod hot_statements;

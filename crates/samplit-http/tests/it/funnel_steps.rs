@@ -1,7 +1,5 @@
 //! How a page learns what steps of funnels wait for, tells what was done, and what comes of it.
 
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the answer")]
-
 use hyper::Method;
 use samplit_http::HttpConfig;
 use serde_json::{Value as Json, json};
