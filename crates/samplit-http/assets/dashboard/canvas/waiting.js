@@ -5,7 +5,11 @@ import { TRIGGERS, nameOf } from "./words.js";
 
 const SELECTORS = { css: "CSS", xpath: "XPath", id: "Id", class: "Class" };
 const OF_ACTIONS = ["click", "submit", "event"];
-const ADDRESS = { maxlength: 2048, spellcheck: "false" };
+/** An address; the page has the site that stands for any other one. */
+const address = (path) => {
+  const { example } = document.getElementById("editor").dataset;
+  return { maxlength: 2048, spellcheck: "false", placeholder: example + path };
+};
 
 /** The fields of a node. Each change is one of its `config`. */
 export function waitingFields(editor, node) {
@@ -29,9 +33,8 @@ export function waitingFields(editor, node) {
 }
 
 function pageField(editor, node, put) {
-  const more = { ...ADDRESS, placeholder: "https://www.example.com/pricing*" };
-  const address = text(editor, "n-page", node.config.url, (url) => put(filled({ url }), "url"), more);
-  return field("Address", address, "* stands for anything.");
+  const url = text(editor, "n-page", node.config.url, (url) => put(filled({ url }), "url"), address("/pricing*"));
+  return field("Address", url, "* stands for anything.");
 }
 
 function hoursField(editor, node, put) {
@@ -64,12 +67,12 @@ function partsOf(editor, trigger, selector, put) {
     case "submit":
       return [selectorFields(editor, type, selector, put)];
     case "page_view": {
-      const more = { ...ADDRESS, placeholder: "https://www.example.com/thanks*" };
-      return [field("Page that is seen", text(editor, "n-url", trigger.url, typed("url"), more), "* stands for anything.")];
+      const url = text(editor, "n-url", trigger.url, typed("url"), address("/thanks*"));
+      return [field("Page that is seen", url, "* stands for anything.")];
     }
     case "event": {
       const event = text(editor, "n-event", trigger.name, typed("name"), { placeholder: "signed up" });
-      return [field("Event", event, "What the page says by samplit.convert(…).")];
+      return [field("Event", event, "What the page says by samplit.event(…).")];
     }
     case "lead": {
       const form = text(editor, "n-form", trigger.form, (form) => put({ trigger: filled({ type, form }) }, "form"));
