@@ -133,6 +133,9 @@ async fn every_statement_of_assign_convert_and_pages_names_the_experiment() {
     let config = EngineConfig {
         refresh_every: NEVER,
         complete_every: NEVER,
+        checkpoint_every: NEVER,
+        plans_every: NEVER,
+        webhook_every: NEVER,
         ..samplit_tests::config(2)
     };
     let engine = engine_with(&url, config).await;
