@@ -170,7 +170,7 @@ pub async fn begin_snapshot(session: &Session<'_>) -> Result<(), Error> {
 }
 
 /// Lets the rest of the transaction scan tables, which transactions of ours else avoid: for the
-/// comparisons of whole experiments, and not for [`rows`], which reads a page by keys.
+/// comparisons of whole experiments, and not for [`rows_along_trail`], which reads a page by keys.
 ///
 /// # Errors
 /// When PostgreSQL fails.

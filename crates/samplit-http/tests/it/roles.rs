@@ -234,7 +234,8 @@ impl<'s> Person<'s> {
 impl Walk<'_> {
     async fn ask(&self, by: Entrance<'_>, asked: &Asked, things: &Tenant) -> Answer {
         // Files are everybody's. Of the visitor here nobody knows, as an admin erases everywhere.
-        let pattern = asked.pattern.replace("{asset}", "frame.js");
+        let pattern = asked.pattern.replace("canvas/{asset}", "canvas/editor.js");
+        let pattern = pattern.replace("{asset}", "frame.js");
         let pattern = pattern.replace("{visitor}", "nobody");
         let path = things.path(&pattern) + Tenant::query(&pattern);
         let body = asked.body(things);

@@ -136,6 +136,10 @@ impl<'s> Facts<'s> {
         // Whoever is erased is nobody who is asked for.
         self.ids.insert("visitor".into(), json!("bob"));
         self.ids.insert("asset".into(), json!("frame.js"));
+        self.tell(
+            "GET /assets/dashboard/canvas/{asset}",
+            json!({"ids": {"asset": "editor.js"}}),
+        );
         let variant = |of: &Json| id(&of["elements"][0]["variants"][1]);
         self.ids.insert("variant_id".into(), json!(variant(&main)));
         let visit = json!({"body": {"visitor_id": "ada"}});
