@@ -1,7 +1,7 @@
 //! The checklist of a new account, on the overview until everything is done or it is put away.
 
 use askama::{Template, filters::HtmlSafe};
-use samplit_domain::{Onboarding, OnboardingStep};
+use samplit_domain::{Onboarding, OnboardingStep, Violations};
 use time::OffsetDateTime;
 
 use super::{form::Form, format::Moment, notice::done};
@@ -99,7 +99,11 @@ pub(crate) async fn change(mut call: Call) -> Result<Reply, Problem> {
     let is_dismissed = match form.extra("do") {
         Some("dismiss") => true,
         Some("reopen") => false,
-        _ => return Err(Problem::not_found("change of the checklist")),
+        _ => {
+            let mut violations = Violations::default();
+            violations.add("/do", "unknown_value", "must be `dismiss` or `reopen`");
+            return Err(Problem::invalid(violations));
+        }
     };
     let engine = &call.app.engine;
     engine

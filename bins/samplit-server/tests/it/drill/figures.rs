@@ -59,8 +59,15 @@ const PAGES: [&str; 10] = [
     "/activity",
 ];
 
-/// Fields that say when somebody looked.
-const MOVES: [&str; 4] = ["as_of", "days", "last_used_at", "last_seen_at"];
+/// Fields that say when somebody looked, or how much time has passed by then.
+const MOVES: [&str; 6] = [
+    "as_of",
+    "days",
+    "now",
+    "progress",
+    "last_used_at",
+    "last_seen_at",
+];
 
 /// How a row of a table by time begins; the last one is of now.
 const BY_TIME: &str = "<th scope=\"row\">20";

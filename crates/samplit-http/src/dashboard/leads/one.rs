@@ -2,7 +2,7 @@
 
 use askama::Template;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use samplit_domain::{Lead, LeadStatus, Utm};
+use samplit_domain::{Lead, LeadStatus, Utm, Violations};
 use samplit_engine::{LeadChange, SignedIn};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -88,9 +88,11 @@ async fn perform(call: &Call, signed_in: &SignedIn, form: &Form) -> Result<&'sta
         }
         wish => {
             let status = wish.strip_prefix("move ").unwrap_or_default();
-            let status: LeadStatus = status
-                .parse()
-                .map_err(|_| Problem::not_found("change of a lead"))?;
+            let status: LeadStatus = status.parse().map_err(|_| {
+                let mut violations = Violations::default();
+                violations.add("/do", "unknown_value", "is no change of a lead");
+                Problem::invalid(violations)
+            })?;
             let change = LeadChange {
                 status: Some(status),
                 ..LeadChange::default()
