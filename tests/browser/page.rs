@@ -69,8 +69,14 @@ pub(crate) async fn wait_for(page: &Client, selector: &str) {
 }
 
 pub(crate) async fn text(page: &Client, selector: &str) -> String {
-    let found = element(page, selector).await;
-    found.text().await.expect("elements have text")
+    loop {
+        let found = element(page, selector).await;
+        match found.text().await {
+            // A live page has put another one in its place meanwhile.
+            Err(error) if error.is_stale_element_reference() => {}
+            text => return text.expect("elements have text"),
+        }
+    }
 }
 
 async fn attribute(page: &Client, selector: &str, name: &str) -> String {

@@ -135,7 +135,12 @@ async fn furnish(desk: &Desk, who: &Principal) -> Ids {
         name: Some("Guest of the house".to_owned()),
         role: Role::Client,
     };
-    let (guest, _) = engine.invite(who, guest).await.unwrap();
+    // People let people in, and programs do not.
+    let person = Principal {
+        key: None,
+        ..who.clone()
+    };
+    let (guest, _) = engine.invite(&person, guest).await.unwrap();
     let mut ids = Vec::new();
     for (name, elements) in [
         ("Words on the button", &[3][..]),
