@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use samplit_domain::Installation;
-use samplit_engine::{Engine, ErrorKind, EventOutcome};
+use samplit_engine::{Engine, EngineConfig, ErrorKind, EventOutcome};
+use samplit_store::funnel_visits::{self, NewFunnelVisit};
 use samplit_store::{Database, Settings};
-use samplit_tests::{config, connect, database, engine, settings};
+use samplit_tests::{config, connect, database, engine, engine_with, settings};
 
 use crate::funnel_journeys::{activate, did, id, journeys, results, see, shop, visit};
 use crate::pages::{account, install};
@@ -162,4 +163,63 @@ async fn persist(engines: [Engine; 2], site: Arc<Installation>, visitor: String)
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_page_does_not_wait_for_its_step_which_is_recorded_all_the_same() {
+    let database = database().await;
+    let impatient = EngineConfig {
+        step_patience: std::time::Duration::ZERO,
+        ..config(1)
+    };
+    let engine = engine_with(database.url(), impatient).await;
+    let owner = account(&engine, "owner@example.org").await;
+    let site = install(&engine, &owner).await;
+    activate(&engine, &owner, shop(6)).await;
+    let client = connect(database.url()).await;
+    let lock = "BEGIN; LOCK TABLE funnel_visits IN ACCESS EXCLUSIVE MODE";
+    client.batch_execute(lock).await.unwrap();
+    // Nothing can be read of journeys now.
+    assert_eq!(see(&engine, &site, "a", "/").await.steps, []);
+    let (owner, form) = (owner.user_id.unwrap(), Some("demo"));
+    engine.lead_captured(owner, "a", form).await.unwrap();
+    client.batch_execute("COMMIT").await.unwrap();
+    // What is reported waits, and comes behind the page.
+    let event = [did(id(6, 2).0)];
+    let visit = visit("a", "https://shop.test/");
+    let outcomes = engine.page_events(&site, &visit, &event).await.unwrap();
+    assert!(
+        matches!(outcomes[0], EventOutcome::Recorded),
+        "{outcomes:?}"
+    );
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn nobody_pauses_a_funnel_in_the_middle_of_a_beginning() {
+    let database = database().await;
+    let engine = engine(database.url(), 1).await;
+    let owner = account(&engine, "owner@example.org").await;
+    let funnel = activate(&engine, &owner, shop(6)).await;
+    let client = connect(database.url()).await;
+    let begun = [NewFunnelVisit {
+        funnel_id: funnel.id,
+        id: engine.new_id(),
+        visitor: "a".to_owned(),
+        entered_at: time::OffsetDateTime::UNIX_EPOCH,
+        node: id(6, 1),
+    }];
+    let pool = Database::connect(settings(database.url())).await.unwrap();
+    let (begun, client, funnel) = (&begun, &client, &funnel);
+    let refused: Result<bool, samplit_store::Error> = pool
+        .run_tx("test", |session| {
+            Box::pin(async move {
+                funnel_visits::enter(session, begun).await?;
+                let pause = "SELECT FROM funnels WHERE id = $1 FOR NO KEY UPDATE NOWAIT";
+                Ok(client.query(pause, &[&funnel.id.0]).await.is_err())
+            })
+        })
+        .await;
+    assert!(refused.unwrap());
+    engine.shutdown().await;
 }

@@ -10,6 +10,8 @@ use samplit_engine::{
 use samplit_tests::{Client, connect, database, draft, engine, eventually, start, step};
 use uuid::Uuid;
 
+use crate::pages::account;
+
 fn node(engine: &Engine, name: &str, step: FunnelStep) -> FunnelNode {
     FunnelNode {
         id: engine.new_id().into(),
@@ -536,5 +538,41 @@ async fn doctor_finds_what_is_not_drawn_as_its_row_says() {
         .unwrap();
     let found = findings(&engine).await;
     assert!(found[0].contains("canvas_data"), "{found:?}");
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn as_many_funnels_of_an_account_are_active_as_pages_look_at() {
+    let database = database().await;
+    let engine = engine(database.url(), 1).await;
+    let owner = account(&engine, "owner@example.org").await;
+    let client = connect(database.url()).await;
+    let many = "INSERT INTO funnels (id, user_id, name, status) \
+        SELECT gen_random_uuid(), $1, 'Another', 'active' FROM generate_series(1, 98)";
+    let id = owner.user_id.unwrap().0;
+    client.execute(many, &[&id]).await.unwrap();
+    let mut funnels = Vec::new();
+    for _ in 0..4 {
+        let made = engine.create_funnel(&owner, checkout(&engine)).await;
+        funnels.push(made.unwrap().id);
+    }
+    let advance = async |at: usize, transition| {
+        let moved = engine.move_funnel(&owner, funnels[at], transition, None);
+        moved.await.map(drop).map_err(|error| codes(error.kind()))
+    };
+    let full = Err(vec!["too_many_funnels".to_owned()]);
+    // Of all that are activated at once, as many are as there is room for.
+    let together = (0..4).map(|at| advance(at, FunnelTransition::Activate));
+    let together = futures_util::future::join_all(together).await;
+    let refused: Vec<_> = (0..4).filter(|at| together[*at] == full).collect();
+    let active: Vec<_> = (0..4).filter(|at| together[*at].is_ok()).collect();
+    assert_eq!((refused.len(), active.len()), (2, 2), "{together:?}");
+    // Somebody else's are not counted.
+    made(&engine, checkout(&engine)).await;
+    advance(active[0], FunnelTransition::Pause).await.unwrap();
+    advance(refused[0], FunnelTransition::Activate)
+        .await
+        .unwrap();
+    assert_eq!(advance(active[0], FunnelTransition::Resume).await, full);
     engine.shutdown().await;
 }

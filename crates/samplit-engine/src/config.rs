@@ -37,6 +37,9 @@ pub struct EngineConfig {
     pub complete_every: Duration,
     /// The least time between two reallocations of one experiment; zero: before every batch.
     pub reallocate_every: Duration,
+    /// How long a page and a form wait until their steps of funnels are written, which they are all the
+    /// same. A page that does not wait for it is not told what to watch for.
+    pub step_patience: Duration,
     /// How often an experiment is looked at while somebody watches its results; less often where a look
     /// takes longer than a tenth of that.
     pub watch_every: Duration,
@@ -86,6 +89,7 @@ impl EngineConfig {
             refresh_every: Duration::from_secs(5),
             complete_every: Duration::from_secs(60),
             reallocate_every: Duration::from_secs(1),
+            step_patience: Duration::from_millis(200),
             watch_every: Duration::from_secs(1),
             signers: Arc::from([]),
             checkpoint_every: Duration::from_secs(30),

@@ -91,7 +91,7 @@ impl Engine {
     }
 
     /// Moves a visitor who sees a page through the funnels of the installation's account. A page shows what
-    /// it shows also where that cannot be recorded.
+    /// it shows also where that cannot be recorded, or takes long.
     async fn step_on_page(
         &self,
         installation: &Installation,
@@ -103,7 +103,11 @@ impl Engine {
             return Vec::new();
         };
         let seen = vec![FunnelDeed::Page(url.to_owned())];
-        match self.core.move_visitor(owner, visit, context, seen).await {
+        match self
+            .core
+            .move_visitor_soon(owner, visit, context, seen)
+            .await
+        {
             Ok(walked) => walked.map_or_else(Vec::new, |walked| walked.watched),
             Err(error) => {
                 tracing::warn!(installation = %installation.id, error = ?error, "a page is no step of a funnel");

@@ -224,7 +224,7 @@ impl Database {
     /// Runs `work` on a connection outside a transaction, once.
     ///
     /// # Errors
-    /// Whatever `work` returns, or that no connection was to be had.
+    /// Whatever `work` returns, that no connection was to be had, or that PostgreSQL fell silent.
     pub async fn run<'env, T, E, F>(&self, work: F) -> Result<T, E>
     where
         E: TxError,
@@ -234,15 +234,16 @@ impl Database {
         let outcome = match self.inner.lend().await {
             Ok(connection) => {
                 let session = Session::new(connection);
-                let outcome = work(&session).await;
-                if outcome.is_ok() {
-                    session.give_back();
-                } else {
+                // Where the deadline passes the session is dropped, and its connection with it.
+                let outcome = within(self.inner.deadline(), work(&session)).await;
+                match &outcome {
+                    Some(Ok(_)) => session.give_back(),
                     // One of several statements failed: the empty one waits for the others. The
                     // caller is told of the first failure whatever comes of it.
-                    let _ = session.end("").await;
+                    Some(Err(_)) => drop(within(self.inner.deadline(), session.end("")).await),
+                    None => drop(session),
                 }
-                outcome
+                outcome.unwrap_or_else(|| Err(Error::silence("a read").into()))
             }
             Err(error) => Err(error.into()),
         };
@@ -395,7 +396,7 @@ impl Inner {
         lent
     }
 
-    /// How long the statements of a transaction may take together, and its COMMIT. PostgreSQL itself
+    /// How long the statements of a unit of work may take together, and a COMMIT. PostgreSQL itself
     /// ends what takes longer; but a network that swallows everything, or a host that is gone, never
     /// says so, and whoever waits for the answer would wait for ever.
     fn deadline(&self) -> Option<Duration> {

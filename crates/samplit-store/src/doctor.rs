@@ -169,8 +169,8 @@ pub async fn begin_snapshot(session: &Session<'_>) -> Result<(), Error> {
     session.execute(BEGIN_SNAPSHOT, &[]).await.map(drop)
 }
 
-/// Lets the rest of the transaction scan tables, which transactions of ours else avoid: for the
-/// comparisons of whole experiments, and not for [`rows_along_trail`], which reads a page by keys.
+/// Lets the rest of the transaction scan tables, which transactions of ours else avoid: for what reads
+/// whole experiments or counts whole funnels, and not for [`rows_along_trail`], which reads a page by keys.
 ///
 /// # Errors
 /// When PostgreSQL fails.

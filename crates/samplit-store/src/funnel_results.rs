@@ -103,9 +103,10 @@ pub async fn count(
     let (one, ends): (Params<'_>, Params<'_>) = (&[&id], &[&id, &over_before]);
     let step_variants: Params<'_> = &[&id, &nodes, &of_nodes];
     let variants: Params<'_> = &[&id, &experiments];
-    let ((), visits, ends, steps, medians, step_variants, variants) = tokio::try_join!(
+    let ((), (), visits, ends, steps, medians, step_variants, variants) = tokio::try_join!(
         biased;
         doctor::begin_snapshot(session),
+        doctor::plan_for_scans(session),
         session.query_one(COUNT_FUNNEL_VISITS, one),
         session.query(COUNT_FUNNEL_ENDS, ends),
         session.query(COUNT_FUNNEL_STEPS, one),

@@ -40,12 +40,13 @@ statements! {
         AND v.user_identifier = q.user_identifier LIMIT 1) AS v \
         CROSS JOIN LATERAL (SELECT * FROM funnel_steps s WHERE s.funnel_id = q.funnel_id \
         AND s.visit_id = v.id ORDER BY s.position LIMIT 100) AS s";
-    /// New journeys. Waits for a transaction in flight that begins the same one, and then does nothing.
+    /// New journeys. Waits for a transaction in flight that begins the same one, and then does nothing. Nobody
+    /// pauses these funnels until the end of the transaction, so that no journey begins without a step.
     INSERT_FUNNEL_VISITS = "INSERT INTO funnel_visits (funnel_id, id, user_identifier, entered_at, \
         last_step_at, last_node_id) SELECT d.funnel_id, d.id, d.user_identifier, d.entered_at, \
         d.entered_at, d.node_id FROM unnest($1::uuid[], $2::uuid[], $3::varchar[], $4::timestamptz[], \
         $5::uuid[]) AS d(funnel_id, id, user_identifier, entered_at, node_id) \
-        JOIN funnels f ON f.id = d.funnel_id AND f.status = 'active' \
+        JOIN funnels f ON f.id = d.funnel_id AND f.status = 'active' FOR SHARE OF f \
         ON CONFLICT (funnel_id, user_identifier) DO NOTHING";
     /// Nodes that were reached.
     INSERT_FUNNEL_STEPS = "INSERT INTO funnel_steps (funnel_id, visit_id, node_id, position, \

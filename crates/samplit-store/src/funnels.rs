@@ -34,6 +34,10 @@ statements! {
     READ_FUNNEL = concat!("SELECT ", columns!(), " FROM funnels WHERE id = $1");
     /// One funnel, locked against other changes of it.
     LOCK_FUNNEL = concat!("SELECT ", columns!(), " FROM funnels WHERE id = $1 FOR NO KEY UPDATE");
+    /// Lets one funnel of an account be activated at a time.
+    LOCK_ACTIVE_FUNNELS = "SELECT pg_advisory_xact_lock(hashtextextended('funnels:' || $1, 0))";
+    /// How many funnels of an account are active.
+    COUNT_ACTIVE_FUNNELS = "SELECT count(*) FROM funnels WHERE user_id = $1 AND status = 'active'";
     /// A page of funnels without their drawings, newest first. Null parameters do not filter.
     LIST_FUNNELS = "SELECT f.id, f.name, f.description, f.status, f.window_hours, \
         (SELECT count(*) FROM funnel_nodes n WHERE n.funnel_id = f.id), \
@@ -137,6 +141,18 @@ pub async fn read(session: &Session<'_>, id: FunnelId) -> Result<Option<Funnel>,
 pub async fn lock(session: &Session<'_>, id: FunnelId) -> Result<Option<Funnel>, Error> {
     let row = session.query_opt(LOCK_FUNNEL, &[&id.0]).await?;
     row.as_ref().map(from_row).transpose()
+}
+
+/// How many funnels of an account are active. Until the end of the transaction nobody else counts them.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn count_active(session: &Session<'_>, owner: UserId) -> Result<i64, Error> {
+    let name = owner.to_string();
+    // One after the other: what is counted has to be seen once the lock is there.
+    session.execute(LOCK_ACTIVE_FUNNELS, &[&name]).await?;
+    let row = session.query_one(COUNT_ACTIVE_FUNNELS, &[&owner.0]).await?;
+    Columns::new(&row, "funnels").get(0, "id")
 }
 
 /// At most `limit` funnels of `owner`, or of everybody, newest first, that were made before `before`.

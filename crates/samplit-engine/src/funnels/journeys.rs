@@ -21,7 +21,10 @@ pub(super) struct Walk {
     pub(super) visitor: String,
     pub(super) context: Map<String, Json>,
     pub(super) deeds: Vec<FunnelDeed>,
+    /// In whole microseconds, as it is stored.
     pub(super) at: OffsetDateTime,
+    /// It may be stored already, as the outcome of a COMMIT is not known.
+    pub(super) is_again: bool,
 }
 
 /// What became of one deed.
@@ -226,7 +229,12 @@ impl Journey {
         let was_reached = match deed {
             FunnelDeed::Did(node) => visit.reached.iter().any(|(known, _)| known == node),
             FunnelDeed::Event(name) => visit.facts.events.contains(name),
-            FunnelDeed::Page(_) | FunnelDeed::Lead(_) => false,
+            // They name no node, and would reach the next one that waits for such a thing.
+            FunnelDeed::Page(_) | FunnelDeed::Lead(_) => {
+                let stored = visit.reached.len().saturating_sub(self.steps.len());
+                let mut stored = visit.reached[..stored].iter();
+                walk.is_again && stored.any(|(_, at)| *at == walk.at)
+            }
         };
         if was_reached {
             return StepOutcome::Known;
@@ -272,5 +280,78 @@ impl Journey {
         } else {
             StepOutcome::Early
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use samplit_domain::{
+        FunnelCanvas, FunnelCondition, FunnelEdge, FunnelNode, FunnelStep, from_micros,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_page_that_is_stored_is_no_second_step_when_it_is_written_again() {
+        let id = |number| Uuid::from_u128(number);
+        let node = |number| FunnelNode {
+            id: id(number).into(),
+            step: FunnelStep::Page {
+                url: Some("https://shop.test/*".to_owned()),
+            },
+            name: "Any page".to_owned(),
+            x: 0.0,
+            y: 0.0,
+            experiment_id: None,
+        };
+        let edge = |number, ends: (u128, u128)| FunnelEdge {
+            id: id(number).into(),
+            source: id(ends.0).into(),
+            target: id(ends.1).into(),
+            condition: FunnelCondition::Always,
+        };
+        let canvas = FunnelCanvas {
+            nodes: vec![node(1), node(2), node(3)],
+            edges: vec![edge(11, (1, 2)), edge(12, (2, 3))],
+            ..FunnelCanvas::default()
+        };
+        let funnel = FunnelId(id(9));
+        let plans = Arc::from([Arc::new(FunnelPlan::new(funnel, 168, &canvas))]);
+        let walk = Walk {
+            plans,
+            visitor: "a".to_owned(),
+            context: Map::new(),
+            deeds: vec![FunnelDeed::Page("https://shop.test/".to_owned())],
+            at: from_micros(1_767_323_045_000_000),
+            is_again: false,
+        };
+        let follow = |walk: &Walk, reached: usize| {
+            let mut visit = Journey::new(funnel, "a", id(8)).visit;
+            let nodes = (1_u128..).take(reached);
+            visit.reached = nodes.map(|number| (id(number).into(), walk.at)).collect();
+            let mut journeys = Journeys::default();
+            journeys.know(&[(funnel, "a")], vec![visit]);
+            let walked = journeys.follow(walk, &Assigned::new(), |_| None);
+            let steps: usize = journeys.moved().iter().map(|(_, steps)| steps.len()).sum();
+            (walked.outcomes, steps)
+        };
+        assert_eq!(follow(&walk, 1), (vec![StepOutcome::New], 1));
+        let again = Walk {
+            is_again: true,
+            ..walk.clone()
+        };
+        assert_eq!(follow(&again, 1), (vec![StepOutcome::Known], 0));
+        // Where nothing was stored of it, it still counts, also behind what was done before.
+        assert_eq!(follow(&again, 0), (vec![StepOutcome::New], 1));
+        let later = Walk {
+            at: again.at + time::Duration::SECOND,
+            ..again
+        };
+        let mut visit = Journey::new(funnel, "a", id(8)).visit;
+        visit.reached = vec![(id(1).into(), walk.at)];
+        let mut journeys = Journeys::default();
+        journeys.know(&[(funnel, "a")], vec![visit]);
+        let walked = journeys.follow(&later, &Assigned::new(), |_| None);
+        assert_eq!(walked.outcomes, [StepOutcome::New]);
     }
 }

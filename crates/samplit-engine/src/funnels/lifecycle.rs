@@ -15,7 +15,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) `illegal_transition` when the lifecycle has no
-    /// such step, [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) with everything that keeps it from
+    /// such step, and `too_many_funnels` when as many are active as can be,
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) with everything that keeps it from
     /// being activated, [`ErrorKind::VersionMismatch`](crate::ErrorKind::VersionMismatch).
     pub async fn move_funnel(
         &self,

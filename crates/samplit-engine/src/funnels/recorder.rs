@@ -15,7 +15,7 @@ use samplit_domain::{FunnelDeed, UserId, Visit};
 use samplit_store::{assignments, funnel_visits};
 use serde_json::{Map, Value as Json};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::journeys::{self, Assigned, Journeys, Key, StepOutcome, Walk, Walked};
@@ -32,6 +32,9 @@ const MAX_BATCH: usize = 1_000;
 
 /// How often a batch is run again after a COMMIT whose outcome is not known.
 const MAX_LOST_COMMITS: u32 = 3;
+
+/// The least that anybody waits to hear which funnels there are.
+const MIN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Those who wait for their steps to be written.
 #[derive(Debug, Default)]
@@ -50,9 +53,21 @@ struct Waiting {
     reply: oneshot::Sender<Result<Walked, Error>>,
 }
 
+/// Where the answer comes.
+type Answer = oneshot::Receiver<Result<Walked, Error>>;
+
+/// What was done about a walk.
+enum Sent {
+    /// There is nothing to write; `None` where a rule keeps the visit out.
+    Known(Option<Walked>),
+    /// It waits to be written.
+    Waiting(Answer),
+}
+
 impl Engine {
     /// A visitor of sites of `owner` has left contact details, by the form of this name: a step of those
-    /// funnels that wait for it.
+    /// funnels that wait for it. Returns after [`EngineConfig::step_patience`](crate::EngineConfig::step_patience)
+    /// at the latest; what is not written by then is written later.
     ///
     /// # Errors
     /// Those of the database; the same again does nothing twice.
@@ -67,7 +82,9 @@ impl Engine {
             ..Visit::default()
         };
         let (nothing, lead) = (Map::new(), FunnelDeed::Lead(form.map(str::to_owned)));
-        let walk = self.core.move_visitor(owner, &visit, &nothing, vec![lead]);
+        let walk = self
+            .core
+            .move_visitor_soon(owner, &visit, &nothing, vec![lead]);
         walk.await.map(drop)
     }
 }
@@ -86,16 +103,55 @@ impl Core {
         context: &Map<String, Json>,
         deeds: Vec<FunnelDeed>,
     ) -> Result<Option<Walked>, Error> {
+        match self.send_visitor(owner, visit, context, deeds).await? {
+            Sent::Known(walked) => Ok(walked),
+            Sent::Waiting(answer) => written(answer).await,
+        }
+    }
+
+    /// As [`Self::move_visitor`], for those who cannot wait: `None` also where it is not written within
+    /// [`EngineConfig::step_patience`](crate::EngineConfig::step_patience). It is written later then.
+    ///
+    /// # Errors
+    /// As [`Self::move_visitor`].
+    pub(crate) async fn move_visitor_soon(
+        self: &Arc<Self>,
+        owner: UserId,
+        visit: &Visit<'_>,
+        context: &Map<String, Json>,
+        deeds: Vec<FunnelDeed>,
+    ) -> Result<Option<Walked>, Error> {
+        let patience = self.config.step_patience;
+        let sent = self.send_visitor(owner, visit, context, deeds);
+        // Which funnels there are is asked for once; whoever did not wait for it would be lost.
+        let sent = timeout(patience.max(MIN_PATIENCE), sent).await;
+        match sent.unwrap_or(Ok(Sent::Known(None)))? {
+            Sent::Known(walked) => Ok(walked),
+            Sent::Waiting(answer) => {
+                let walked = timeout(patience, written(answer)).await;
+                walked.unwrap_or(Ok(None))
+            }
+        }
+    }
+
+    /// Hands on what a visitor did to be written, if it can be a step of a funnel.
+    async fn send_visitor(
+        self: &Arc<Self>,
+        owner: UserId,
+        visit: &Visit<'_>,
+        context: &Map<String, Json>,
+        deeds: Vec<FunnelDeed>,
+    ) -> Result<Sent, Error> {
         let running = self.recall::<RunningFunnels>(owner).await?;
         let plans = running.value.plans();
         if plans.is_empty() {
             let outcomes = vec![StepOutcome::Early; deeds.len()];
             let watched = Vec::new();
-            return Ok(Some(Walked { outcomes, watched }));
+            return Ok(Sent::Known(Some(Walked { outcomes, watched })));
         }
         let rules = self.recall::<Rules>(owner).await?;
         if rules.value.exclude_from_all(visit) {
-            return Ok(None);
+            return Ok(Sent::Known(None));
         }
         let walk = Walk {
             plans,
@@ -103,16 +159,12 @@ impl Core {
             context: context.clone(),
             deeds,
             at: self.config.clock.now(),
+            is_again: false,
         };
-        let answer = self.wait_for_record(walk)?;
-        let answer = answer.await.map_err(Error::internal)?;
-        answer.map(Some)
+        self.wait_for_record(walk).map(Sent::Waiting)
     }
 
-    fn wait_for_record(
-        self: &Arc<Self>,
-        walk: Walk,
-    ) -> Result<oneshot::Receiver<Result<Walked, Error>>, Error> {
+    fn wait_for_record(self: &Arc<Self>, walk: Walk) -> Result<Answer, Error> {
         let (reply, answer) = oneshot::channel();
         let mut line = self.recorder.0.lock();
         if line.waiting.len() >= MAX_WAITING {
@@ -149,10 +201,10 @@ impl Core {
         let mut parts = vec![waiting];
         while let Some(part) = parts.pop() {
             let part = part.into_iter().map(|one| (one.walk, one.reply));
-            let (walks, replies): (Vec<_>, Vec<_>) = part.unzip();
+            let (mut walks, replies): (Vec<_>, Vec<_>) = part.unzip();
             let started = Instant::now();
             // A panic costs whoever caused it, and not those who come later.
-            let written = AssertUnwindSafe(self.record_durably(&walks)).catch_unwind();
+            let written = AssertUnwindSafe(self.record_durably(&mut walks)).catch_unwind();
             let written = written.await;
             let written = written.unwrap_or_else(|_| Err(Error::internal("a batch panicked")));
             let elapsed = started.elapsed().as_secs_f64();
@@ -184,7 +236,7 @@ impl Core {
     }
 
     /// Writes a batch; where the outcome of a COMMIT is not known, finds out by doing it again.
-    async fn record_durably(&self, walks: &[Walk]) -> Result<Vec<Walked>, Error> {
+    async fn record_durably(&self, walks: &mut [Walk]) -> Result<Vec<Walked>, Error> {
         let mut lost = 0;
         loop {
             match self.record(walks).await {
@@ -192,6 +244,7 @@ impl Core {
                     if *error.kind() == ErrorKind::OutcomeUnknown && lost < MAX_LOST_COMMITS =>
                 {
                     lost += 1;
+                    walks.iter_mut().for_each(|walk| walk.is_again = true);
                     tokio::time::sleep(Duration::from_millis(100 << lost)).await;
                 }
                 Err(_) if lost > 0 => return Err(ErrorKind::OutcomeUnknown.into()),
@@ -271,6 +324,11 @@ impl Core {
         });
         store.await
     }
+}
+
+/// What became of a walk, once it is written.
+async fn written(answer: Answer) -> Result<Option<Walked>, Error> {
+    answer.await.map_err(Error::internal)?.map(Some)
 }
 
 /// Keys as parallel arrays.

@@ -13,7 +13,7 @@ use crate::of_account::OfAccount;
 use crate::remembered::Remembered;
 
 /// The most funnels of an account that visitors move through at once: every page looks at all of them.
-const MAX_RUNNING: i64 = 100;
+pub(super) const MAX_RUNNING: i64 = 100;
 
 /// The active funnels of an account, the oldest first.
 #[derive(Debug)]

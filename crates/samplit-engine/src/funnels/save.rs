@@ -7,6 +7,7 @@ use samplit_domain::{
 use samplit_store::{Session, activity, funnels};
 use serde_json::{Value as Json, json};
 
+use super::running::MAX_RUNNING;
 use super::{check_experiments, known_experiments, refuse_taken, visible};
 use crate::{Engine, Error, ErrorKind, Principal, Scope};
 
@@ -132,6 +133,13 @@ impl Engine {
                 if current.status == FunnelStatus::Draft && next.status == FunnelStatus::Active {
                     fit_to_activate(next.canvas.faults(&experiments))?;
                 }
+                let is_started =
+                    current.status != FunnelStatus::Active && next.status == FunnelStatus::Active;
+                if let Some(owner) = next.user_id.filter(|_| is_started)
+                    && funnels::count_active(session, owner).await? >= MAX_RUNNING
+                {
+                    return Err(too_many());
+                }
                 if next.canvas != current.canvas {
                     check_experiments(&next, &experiments)?;
                 }
@@ -167,6 +175,13 @@ async fn lock(session: &Session<'_>, who: &Principal, edit: &Edit) -> Result<Fun
 fn fit_to_activate(faults: Vec<FunnelFault>) -> Result<(), Violations> {
     let violations = faults.into_iter().map(Violation::from);
     Violations(violations.collect()).into_result(())
+}
+
+fn too_many() -> Error {
+    let detail = format!(
+        "{MAX_RUNNING} funnels of this account are active, and no more can be; pause or archive one"
+    );
+    Error::conflict("too_many_funnels", detail)
 }
 
 fn not_a_draft(status: FunnelStatus) -> Error {

@@ -21,10 +21,11 @@ pub struct FunnelTotals {
 
 impl Engine {
     /// What came of `funnels`, which `who` has listed; nothing of those into which nobody came. Counts
-    /// journeys, which takes the longer the more there are.
+    /// journeys, which takes the longer the more there are, and is given up after two seconds.
     ///
     /// # Errors
-    /// [`ErrorKind::Forbidden`](crate::ErrorKind::Forbidden) without the scope `read`.
+    /// [`ErrorKind::Forbidden`](crate::ErrorKind::Forbidden) without the scope `read`, and where it takes
+    /// too long.
     pub async fn funnel_totals(
         &self,
         who: &Principal,
@@ -36,10 +37,9 @@ impl Engine {
             .filter(|funnel| funnel.activated_at.is_some());
         let ids: Vec<Uuid> = started.map(|funnel| funnel.id.0).collect();
         let ids = &ids;
-        let count = self
-            .core
-            .database
-            .run(|session| Box::pin(funnel_totals::count(session, ids)));
+        let count = self.core.database.run_tx("count_funnels", |session| {
+            Box::pin(funnel_totals::count(session, ids))
+        });
         let counts = count.await?.into_iter();
         let totals = counts.map(|(id, entered, converted)| {
             let totals = FunnelTotals {

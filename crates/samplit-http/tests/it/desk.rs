@@ -14,10 +14,16 @@ use crate::support::{Answer, Server};
 pub(crate) struct Desk {
     pub(crate) server: Server,
     cookie: String,
-    _database: samplit_devpg::TestDatabase,
+    database: samplit_devpg::TestDatabase,
 }
 
 impl Desk {
+    /// Does something to the database behind the server's back.
+    pub(crate) async fn sabotage(&self, sql: &str) {
+        let client = samplit_tests::connect(self.database.url()).await;
+        client.batch_execute(sql).await.unwrap();
+    }
+
     /// The owner of the key of the server, signed in.
     pub(crate) async fn open() -> Self {
         let config = EngineConfig {
@@ -36,7 +42,7 @@ impl Desk {
         Self {
             server,
             cookie,
-            _database: database,
+            database,
         }
     }
 

@@ -125,3 +125,30 @@ async fn what_keeps_a_draft_from_starting_stands_on_its_page_once() {
     refused.has(&["It cannot start yet"]);
     assert_eq!(refused.text().matches("Needs a conversion").count(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_funnel_whose_visitors_cannot_be_counted_is_listed_and_paused_all_the_same() {
+    let desk = Desk::open().await;
+    let made = desk
+        .send(
+            "/funnels/new",
+            &[("/name", "Checkout"), ("template", "shop")],
+        )
+        .await;
+    let path = path(made.goes());
+    desk.send(&format!("{path}/activate"), &[]).await.goes();
+    let counted = "<td class=\"number\">0</td>";
+    desk.get("/funnels").await.has(&["Checkout", counted]);
+    desk.get(&path).await.has(&["Step by step"]);
+    desk.sabotage("ALTER TABLE funnel_visits RENAME TO lost")
+        .await;
+    let list = desk.get("/funnels").await;
+    list.has(&["Checkout", "data-status=\"active\""]);
+    assert!(!list.text().contains(counted));
+    let pause = format!("action=\"{path}/pause\"");
+    desk.get(&path)
+        .await
+        .has(&["What came of this funnel cannot be shown now", &pause]);
+    let paused = desk.send(&format!("{path}/pause"), &[]).await;
+    assert!(paused.goes().ends_with("funnel_paused"));
+}

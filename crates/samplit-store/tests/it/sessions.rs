@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use samplit_domain::ExperimentId;
 use samplit_store::heads::{self, HeadRow};
-use samplit_store::{Database, Error, assignments};
+use samplit_store::{Database, Error, Settings, assignments};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -238,4 +238,18 @@ async fn a_transaction_left_open_is_not_lent_again() {
     let count = "SELECT count(*) FROM experiments";
     let count: i64 = observer.query_one(count, &[]).await.unwrap().get(0);
     assert_eq!(count, 0, "rolled back");
+}
+
+#[tokio::test]
+async fn work_that_hears_nothing_is_given_up_and_its_connection_is_closed() {
+    let database = migrated().await;
+    let settings = Settings {
+        statement_timeout: Duration::from_millis(10),
+        ..one_connection(database.url())
+    };
+    let pool = Database::connect(settings).await.unwrap();
+    let first = backend(&pool).await;
+    let silent: Result<(), Error> = pool.run(|_| Box::pin(std::future::pending())).await;
+    assert!(silent.unwrap_err().is_unavailable());
+    assert_ne!(backend(&pool).await, first);
 }

@@ -34,7 +34,7 @@ struct Row {
     description: Option<String>,
     status: (&'static str, &'static str),
     steps: String,
-    /// Empty before it was active.
+    /// Empty before it was active, and where counting takes too long.
     entered: String,
     converted: String,
     rate: String,
@@ -53,10 +53,15 @@ pub(crate) async fn list(call: Call) -> Result<Reply, Problem> {
     query.text("done");
     query.finish()?;
     let found = engine.funnels(who, None, &page).await?;
-    let totals = engine.funnel_totals(who, &found.data).await?;
+    let totals = engine.funnel_totals(who, &found.data).await;
+    let totals = totals.inspect_err(
+        |error| tracing::warn!(error = ?error, "funnels are listed without their counts"),
+    );
+    let totals = totals.ok();
     let rows = found.data.into_iter().map(|funnel| {
-        let started = funnel.activated_at.is_some();
-        let totals = totals.get(&funnel.id).copied().unwrap_or_default();
+        let started = funnel.activated_at.is_some() && totals.is_some();
+        let totals = totals.as_ref().and_then(|all| all.get(&funnel.id).copied());
+        let totals = totals.unwrap_or_default();
         let shown = |number: u64| {
             if started {
                 count(number)

@@ -1,8 +1,11 @@
 //! `/funnels/{funnel_id}`: what came of a funnel, or what a draft lacks, and its lifecycle.
 
+use std::time::Duration;
+
 use askama::Template;
 use samplit_domain::{ExperimentId, Funnel, FunnelStatus, FunnelTransition};
-use samplit_engine::SignedIn;
+use samplit_engine::{FunnelResults, SignedIn};
+use tokio::time::timeout;
 
 use super::{
     experiments, names,
@@ -21,6 +24,9 @@ use crate::{
     response::Reply,
 };
 
+/// How long the page waits for the results.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 #[derive(Template)]
 #[template(path = "dashboard/funnels/one.html")]
 struct OnePage<'f> {
@@ -30,8 +36,10 @@ struct OnePage<'f> {
     is_draft: bool,
     /// The window, in words.
     window: String,
-    /// What came of it; `None` before it was active.
+    /// What came of it; `None` before it was active, and where that cannot be had now.
     told: Option<Told>,
+    /// It was active, and what came of it cannot be had now.
+    is_untold: bool,
     faults: Vec<(String, String)>,
     steps: Vec<StepRow>,
     is_archive_refused: bool,
@@ -127,8 +135,8 @@ async fn page(
         let by = by
             .or_else(first)
             .or_else(|| funnel.canvas.experiments().into_iter().next());
-        let results = engine.funnel_results(who, funnel.id, by).await?;
-        Some(told(&funnel, &results, by, &names))
+        let results = results(call, signed_in, &funnel, by).await?;
+        results.map(|results| told(&funnel, &results, by, &names))
     } else {
         None
     };
@@ -146,6 +154,7 @@ async fn page(
         status: words::status(funnel.status),
         is_draft,
         window: window(funnel.window_hours),
+        is_untold: told.is_none() && funnel.activated_at.is_some(),
         told,
         faults: faults
             .iter()
@@ -156,6 +165,32 @@ async fn page(
         funnel,
     };
     Ok(html(form.status(), &page))
+}
+
+/// What came of a funnel; `None` where that takes too long or fails. It can be paused all the same.
+async fn results(
+    call: &Call,
+    signed_in: &SignedIn,
+    funnel: &Funnel,
+    by: Option<ExperimentId>,
+) -> Result<Option<FunnelResults>, Problem> {
+    let engine = &call.app.engine;
+    let results = engine.funnel_results(&signed_in.principal, funnel.id, by);
+    match timeout(PATIENCE, results).await {
+        Ok(Ok(results)) => Ok(Some(results)),
+        Ok(Err(error)) => {
+            let problem = Problem::from(error);
+            if problem.status.is_client_error() {
+                return Err(problem);
+            }
+            tracing::warn!(funnel = %funnel.id, problem = ?problem, "a funnel is shown without its results");
+            Ok(None)
+        }
+        Err(_) => {
+            tracing::warn!(funnel = %funnel.id, "counting a funnel takes too long for its page");
+            Ok(None)
+        }
+    }
 }
 
 /// Hours, or days where they are whole.

@@ -76,14 +76,17 @@ pub(super) fn operations() -> Vec<Operation> {
             .no_fields()
             .gives::<FunnelJson<'_>>(201),
     ];
-    for (path, summary) in [
+    let starts: &[&'static str] = &["illegal_transition", "too_many_funnels"];
+    let ends: &[&'static str] = &["illegal_transition"];
+    for (path, summary, refusals) in [
         (
             "/v1/funnels/{funnel_id}/activate",
             "Begins to follow visitors",
+            starts,
         ),
-        ("/v1/funnels/{funnel_id}/pause", "Stops for a while"),
-        ("/v1/funnels/{funnel_id}/resume", "Goes on"),
-        ("/v1/funnels/{funnel_id}/archive", "Puts it away"),
+        ("/v1/funnels/{funnel_id}/pause", "Stops for a while", ends),
+        ("/v1/funnels/{funnel_id}/resume", "Goes on", starts),
+        ("/v1/funnels/{funnel_id}/archive", "Puts it away", ends),
     ] {
         let step = section.post(path, summary);
         all.push(
@@ -91,7 +94,7 @@ pub(super) fn operations() -> Vec<Operation> {
                 .if_match()
                 .no_fields()
                 .gives::<FunnelJson<'_>>(200)
-                .refuses(409, &["illegal_transition"]),
+                .refuses(409, refusals),
         );
     }
     all
