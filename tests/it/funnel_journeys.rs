@@ -413,15 +413,16 @@ async fn a_lead_is_a_conversion_of_the_account_that_it_is_left_with() {
     };
     let funnel = activate(&engine, &owner, canvas).await;
     assert_eq!(see(&engine, &site, "a", "/").await.steps, []);
+    let page = visit("a", "");
     let (mine, theirs) = (owner.user_id.unwrap(), stranger.user_id.unwrap());
     let converted = async || results(&engine, &owner, &funnel).await.converted;
     for (account, form) in [(theirs, Some("demo")), (mine, None), (mine, Some("news"))] {
-        let lead = engine.lead_captured(account, &visit("a", ""), form);
+        let lead = engine.lead_captured(account, &page, form);
         lead.await.unwrap();
         assert_eq!(converted().await, 0);
     }
     for _ in 0..2 {
-        let lead = engine.lead_captured(mine, &visit("a", ""), Some("demo"));
+        let lead = engine.lead_captured(mine, &page, Some("demo"));
         lead.await.unwrap();
         assert_eq!(converted().await, 1);
     }
