@@ -413,14 +413,17 @@ async fn a_lead_is_a_conversion_of_the_account_that_it_is_left_with() {
     };
     let funnel = activate(&engine, &owner, canvas).await;
     assert_eq!(see(&engine, &site, "a", "/").await.steps, []);
+    let page = visit("a", "");
     let (mine, theirs) = (owner.user_id.unwrap(), stranger.user_id.unwrap());
     let converted = async || results(&engine, &owner, &funnel).await.converted;
     for (account, form) in [(theirs, Some("demo")), (mine, None), (mine, Some("news"))] {
-        engine.lead_captured(account, "a", form).await.unwrap();
+        let lead = engine.lead_captured(account, &page, form);
+        lead.await.unwrap();
         assert_eq!(converted().await, 0);
     }
     for _ in 0..2 {
-        engine.lead_captured(mine, "a", Some("demo")).await.unwrap();
+        let lead = engine.lead_captured(mine, &page, Some("demo"));
+        lead.await.unwrap();
         assert_eq!(converted().await, 1);
     }
     // Somebody else sends the form.
@@ -437,6 +440,97 @@ async fn a_lead_is_a_conversion_of_the_account_that_it_is_left_with() {
     let captured = engine.capture_lead(&site, &visit("b", ""), sent).await;
     captured.unwrap();
     assert_eq!(converted().await, 2);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_double_click_is_one_step_and_a_lead_is_left_out_as_a_page_is() {
+    let database = database().await;
+    let engine = engine(database.url(), 1).await;
+    let owner = account(&engine, "owner@example.org").await;
+    let site = install(&engine, &owner).await;
+    let lead = || {
+        let trigger = Some(GoalTrigger::Lead { form: None });
+        FunnelStep::Conversion { trigger }
+    };
+    let canvas = FunnelCanvas {
+        nodes: vec![
+            node(9, 1, page("/")),
+            node(9, 2, lead()),
+            node(9, 3, lead()),
+        ],
+        edges: vec![
+            edge(9, (1, 2), FunnelCondition::Always),
+            edge(9, (2, 3), FunnelCondition::Always),
+        ],
+        ..FunnelCanvas::default()
+    };
+    activate(&engine, &owner, canvas).await;
+    let client = connect(database.url()).await;
+    let rule = NewExclusion {
+        experiment_id: None,
+        kind: ExclusionKind::Cookie,
+        value: "staff=1".to_owned(),
+        is_active: true,
+    };
+    engine.create_exclusion(&owner, rule).await.unwrap();
+    for (visitor, cookies, expected) in
+        [("staff", Some("staff=1"), vec![1]), ("a", None, vec![1, 2])]
+    {
+        see(&engine, &site, visitor, "/").await;
+        for _ in 0..2 {
+            let draft = LeadDraft {
+                email: Some(format!("{visitor}@example.org")),
+                ..LeadDraft::default()
+            };
+            let sent = LeadSubmission {
+                draft,
+                is_trapped: false,
+            };
+            let visit = Visit {
+                cookies,
+                ..visit(visitor, "")
+            };
+            engine.capture_lead(&site, &visit, sent).await.unwrap();
+        }
+        assert_eq!(journeys(&client).await[visitor], expected);
+    }
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn nodes_edges_and_experiments_have_ids_of_their_own() {
+    let database = database().await;
+    let engine = engine(database.url(), 1).await;
+    let owner = account(&engine, "owner@example.org").await;
+    let experiment = run(&engine, &owner, on_page("headline")).await;
+    let refused = async |canvas| {
+        let new = NewFunnel {
+            name: "Shop".to_owned(),
+            description: None,
+            window_hours: 168,
+            canvas,
+        };
+        let refused = engine.create_funnel(&owner, new).await.unwrap_err();
+        let ErrorKind::Invalid(violations) = refused.kind() else {
+            panic!("{refused:?}");
+        };
+        let told = violations
+            .0
+            .iter()
+            .map(|v| format!("{} {}", v.pointer, v.code));
+        told.collect::<Vec<_>>().join(", ")
+    };
+    let mut canvas = shop(10);
+    canvas.edges[1].id = canvas.nodes[3].id.0.into();
+    assert_eq!(refused(canvas).await, "/edges/1/id duplicate");
+    let mut canvas = shop(10);
+    canvas.edges[3].id = experiment.id.0.into();
+    assert_eq!(refused(canvas).await, "/edges/3/id taken");
+    let mut canvas = shop(10);
+    canvas.edges.clear();
+    canvas.nodes[4].id = experiment.id.0.into();
+    assert_eq!(refused(canvas).await, "/nodes/4/id taken");
     engine.shutdown().await;
 }
 

@@ -60,6 +60,11 @@ async fn funnel(engine: &Engine, owner: &Principal, site: &Site) -> Funnel {
             trigger: Some(submit),
         },
     ];
+    activate(engine, owner, steps).await
+}
+
+/// Makes and activates a funnel of these steps, one behind the other.
+async fn activate(engine: &Engine, owner: &Principal, steps: [FunnelStep; 4]) -> Funnel {
     let nodes = (1..).zip(steps).map(|(number, step)| FunnelNode {
         id: id(number),
         step,
@@ -146,6 +151,52 @@ async fn a_visitor_goes_by_page_click_event_and_form_and_only_in_that_order() {
         reached(engine, owner, &funnel, [2, 2, 2, 2]).await;
         let results = engine.funnel_results(owner, funnel.id, None).await.unwrap();
         assert_eq!((results.entered, results.converted), (2, 2));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_at_once_before_the_next_view_is_a_step_before_it() {
+    with_account(async |page, site, engine, owner, stub| {
+        let seen = |path: &str| FunnelStep::Page {
+            url: Some(format!("{}{path}", site.origin)),
+        };
+        let by_click = GoalTrigger::Click {
+            selector: by_id("start"),
+        };
+        let event = GoalTrigger::Event {
+            name: "toured".to_owned(),
+        };
+        let steps = [
+            seen("/"),
+            FunnelStep::Action {
+                trigger: Some(by_click),
+            },
+            seen("/tour"),
+            FunnelStep::Conversion {
+                trigger: Some(event),
+            },
+        ];
+        let funnel = activate(engine, owner, steps).await;
+        let body =
+            "<button id=start onclick=\"history.pushState(null, '', '/tour')\">Start</button>";
+        let html =
+            format!("<!doctype html><head>{PATIENT}{LISTEN}{stub}</head><body>{body}</body>");
+        site.plain_page("/", html);
+        open(page, site, "/", "window.visits_ === 1").await;
+        reached(engine, owner, &funnel, [1, 0, 0, 0]).await;
+        click(page, "#start").await;
+        until(page, "window.visits_ === 2").await;
+        reached(engine, owner, &funnel, [1, 1, 1, 0]).await;
+        // What the page's own code tells comes in its order, too.
+        value(
+            page,
+            "(samplit.event('toured'), history.pushState(null, '', '/elsewhere'))",
+        )
+        .await;
+        until(page, "window.visits_ === 3").await;
+        let results = engine.funnel_results(owner, funnel.id, None).await.unwrap();
+        assert_eq!(results.converted, 1);
     })
     .await;
 }

@@ -127,6 +127,10 @@ impl FunnelCanvas {
             if !edges.insert(edge.id) {
                 let detail = "another edge has this id";
                 violations.add(format!("{pointer}/id"), "duplicate", detail);
+            } else if nodes.contains(&FunnelNodeId(edge.id.0)) {
+                // Pages report nodes and edges alike, by the id alone.
+                let detail = "a node has this id";
+                violations.add(format!("{pointer}/id"), "duplicate", detail);
             }
             for (end, node) in [("source", edge.source), ("target", edge.target)] {
                 if !nodes.contains(&node) {

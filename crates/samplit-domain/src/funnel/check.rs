@@ -152,7 +152,8 @@ impl FunnelCanvas {
         faults
     }
 
-    /// Checks that `experiments`, those of the funnel's account, have all that stand in the drawing.
+    /// Checks that `experiments`, those of the funnel's account, have all that stand in the drawing, and that
+    /// no node or edge has the id of one: pages report both by the id alone.
     pub fn check_experiments(
         &self,
         experiments: &BTreeMap<ExperimentId, FunnelExperiment>,
@@ -163,10 +164,16 @@ impl FunnelCanvas {
             if node.experiment_id.as_ref().is_some_and(is_unknown) {
                 violations.unknown_experiment(format!("/nodes/{at}/experiment_id"));
             }
+            if experiments.contains_key(&ExperimentId(node.id.0)) {
+                violations.id_of_experiment(format!("/nodes/{at}/id"));
+            }
         }
         for (at, edge) in self.edges.iter().enumerate() {
             if edge.condition.experiment().as_ref().is_some_and(is_unknown) {
                 violations.unknown_experiment(format!("/edges/{at}/condition/experiment_id"));
+            }
+            if experiments.contains_key(&ExperimentId(edge.id.0)) {
+                violations.id_of_experiment(format!("/edges/{at}/id"));
             }
         }
     }
@@ -349,6 +356,12 @@ impl Violations {
     /// Notes that the funnel's account has no such experiment.
     fn unknown_experiment(&mut self, pointer: String) {
         self.add(pointer, "unknown", "is no experiment of this account");
+    }
+
+    /// Notes that an experiment of the account has this id already.
+    fn id_of_experiment(&mut self, pointer: String) {
+        let detail = "an experiment has this id; without one the server makes it";
+        self.add(pointer, "taken", detail);
     }
 }
 

@@ -159,7 +159,7 @@ pub enum FunnelCondition {
     Segment {
         /// The key in the context, such as `device`, 1 to 255 characters.
         key: String,
-        /// The value, such as `mobile`, 1 to 255 characters.
+        /// The value, such as `phone`, 1 to 255 characters.
         value: String,
     },
     /// Of whom an event was reported.

@@ -5,6 +5,7 @@
 //! the next deed and not for itself, so that a click on the first of two buttons that look alike
 //! is not a click on both. Decisions are passed at once, waits when the visitor next does something.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
@@ -25,8 +26,9 @@ pub enum FunnelDeed {
     Page(String),
     /// What a node waits for on a page: a click, a form that was sent, an event.
     Did(FunnelNodeId),
-    /// Something that the page's own code calls by this name, and that edges wait for.
-    Event(String),
+    /// Something that the page's own code calls by this name, reported of an edge that waits for it. It
+    /// counts for all edges that wait for the name.
+    Event(FunnelEdgeId, String),
     /// Left contact details, by the form of this name.
     Lead(Option<String>),
 }
@@ -184,7 +186,18 @@ impl FunnelPlan {
             return Some(FunnelDeed::Did(node.id));
         }
         let event = self.events.iter().find(|event| event.edge.0 == id)?;
-        Some(FunnelDeed::Event(event.name.clone()))
+        Some(FunnelDeed::Event(event.edge, event.name.clone()))
+    }
+
+    /// Whether this funnel says what becomes of `deed`: what a page reports by an id is told of by the
+    /// funnel whose node or edge that is, and anything else by all of them.
+    #[must_use]
+    pub fn answers_for(&self, deed: &FunnelDeed) -> bool {
+        match deed {
+            FunnelDeed::Did(node) => self.places.contains_key(node),
+            FunnelDeed::Event(edge, _) => self.events.iter().any(|event| event.edge == *edge),
+            FunnelDeed::Page(_) | FunnelDeed::Lead(_) => true,
+        }
     }
 
     /// Takes in what edges may ask for later: of the context what one of them names, and the event that
@@ -201,7 +214,7 @@ impl FunnelPlan {
             }
         }
         let event = match deed {
-            FunnelDeed::Event(name) => Some(name),
+            FunnelDeed::Event(_, name) => Some(name),
             FunnelDeed::Did(node) => {
                 self.places
                     .get(node)
@@ -246,7 +259,8 @@ impl FunnelPlan {
 
     /// What the next page has to watch for: what the nodes and edges that are still to be reached
     /// wait for, the farther ones first. That order matters where two of them wait for the same thing:
-    /// the farther one is told of while the nearer is not reached yet. At most `limit`, the nearest.
+    /// the farther one is told of while the nearer is not reached yet. At most `limit`, the nearest: of a
+    /// node and the events that open the way to it, the events.
     #[must_use]
     pub fn watched(
         &self,
@@ -269,26 +283,29 @@ impl FunnelPlan {
             }
             let is_for_it =
                 |event: &&EdgeEvent| event.target == place && !facts.events.contains(&event.name);
-            // Turned round, the events come before the node that they open the way to.
+            for event in self.events.iter().filter(is_for_it) {
+                let name = event.name.clone();
+                let trigger = GoalTrigger::Event { name };
+                watched.push((place, event.edge.0, &event.name, trigger));
+            }
             if let Some(trigger) = node.waits.watch() {
                 let name = match trigger {
                     GoalTrigger::Event { name } => name,
                     _ => &node.name,
                 };
-                watched.push((node.id.0, name, trigger.clone()));
-            }
-            for event in self.events.iter().filter(is_for_it) {
-                let name = event.name.clone();
-                watched.push((event.edge.0, &event.name, GoalTrigger::Event { name }));
+                watched.push((place, node.id.0, name, trigger.clone()));
             }
         }
         watched.truncate(limit);
-        let farther_first = watched.into_iter().rev();
-        let watches = farther_first.map(|(id, name, trigger)| FunnelWatch {
-            id,
-            name: name.clone(),
-            trigger,
-        });
+        // The events stay before the node that they open the way to.
+        watched.sort_by_key(|(place, ..)| Reverse(*place));
+        let watches = watched
+            .into_iter()
+            .map(|(_, id, name, trigger)| FunnelWatch {
+                id,
+                name: name.clone(),
+                trigger,
+            });
         watches.collect()
     }
 }
@@ -304,7 +321,10 @@ impl Waits {
                 trigger: Some(trigger),
             } => match trigger {
                 GoalTrigger::PageView { url } => Self::Page(PagePattern::new(url)),
-                GoalTrigger::Lead { form } => Self::Lead(form.clone()),
+                // Forms that are sent have names without spaces around them.
+                GoalTrigger::Lead { form } => {
+                    Self::Lead(form.as_ref().map(|form| form.trim().to_owned()))
+                }
                 trigger => Self::OnPage(trigger.clone()),
             },
             FunnelStep::Decision {} => Self::Nothing,

@@ -106,6 +106,19 @@ pub(super) fn assigned(rows: Vec<AssignmentRow>) -> Assigned {
     rows.collect()
 }
 
+/// How much of what each funnel wants to be watched for is: one of each in turn, as long as there is room.
+fn shares(wanted: &[usize]) -> Vec<usize> {
+    let mut shares = vec![0; wanted.len()];
+    let turns = (0..MAX_WATCHED).flat_map(|turn| {
+        let places = 0..wanted.len();
+        places.filter(move |&at| wanted[at] > turn)
+    });
+    for at in turns.take(MAX_WATCHED) {
+        shares[at] += 1;
+    }
+    shares
+}
+
 impl<'a> Journeys<'a> {
     /// Takes in journeys as they are stored; those that walks are not about are left out.
     pub(super) fn know(&mut self, keys: &[Key<'a>], stored: Vec<FunnelVisit>) {
@@ -137,8 +150,7 @@ impl<'a> Journeys<'a> {
         mut id_for: impl FnMut(Key<'_>) -> Option<Uuid>,
     ) -> Walked {
         let mut outcomes = vec![StepOutcome::Early; walk.deeds.len()];
-        let mut watched = Vec::new();
-        let share = (MAX_WATCHED / walk.plans.len().max(1)).max(1);
+        let mut ahead = Vec::new();
         for plan in walk.plans.iter() {
             let key = (plan.id(), walk.visitor.as_str());
             let journey = self.0.remove(&key);
@@ -150,16 +162,41 @@ impl<'a> Journeys<'a> {
                 journey.learn(plan, &walk.visitor, assigned);
             }
             for (deed, outcome) in walk.deeds.iter().zip(&mut outcomes) {
-                *outcome = (*outcome).max(journey.go(plan, walk, deed));
+                let became = journey.go(plan, walk, deed);
+                if plan.answers_for(deed) {
+                    *outcome = (*outcome).max(became);
+                }
             }
             let FunnelVisit { reached, facts, .. } = &journey.visit;
-            watched.extend(plan.watched(reached, facts, walk.at, share));
+            ahead.push((plan, plan.watched(reached, facts, walk.at, MAX_WATCHED)));
             if !journey.visit.reached.is_empty() {
                 self.0.insert(key, journey);
             }
         }
-        watched.truncate(MAX_WATCHED);
+        let watched = self.within_limit(walk, ahead);
         Walked { outcomes, watched }
+    }
+
+    /// Of what lies ahead in each funnel as much as a page watches for: the nearest of each in turn.
+    fn within_limit(
+        &self,
+        walk: &Walk,
+        ahead: Vec<(&Arc<FunnelPlan>, Vec<FunnelWatch>)>,
+    ) -> Vec<FunnelWatch> {
+        let wanted: Vec<usize> = ahead.iter().map(|(_, watched)| watched.len()).collect();
+        let shares = shares(&wanted);
+        let fitting = ahead.into_iter().zip(shares).map(|((plan, all), share)| {
+            if all.len() <= share {
+                return all;
+            }
+            let begun = self.0.get(&(plan.id(), walk.visitor.as_str()));
+            let (reached, facts) = begun.map_or_else(Default::default, |journey| {
+                let FunnelVisit { reached, facts, .. } = &journey.visit;
+                (reached.clone(), facts.clone())
+            });
+            plan.watched(&reached, &facts, walk.at, share)
+        });
+        fitting.flatten().collect()
     }
 
     /// Those that went on, in order.
@@ -228,7 +265,7 @@ impl Journey {
         let visit = &mut self.visit;
         let was_reached = match deed {
             FunnelDeed::Did(node) => visit.reached.iter().any(|(known, _)| known == node),
-            FunnelDeed::Event(name) => visit.facts.events.contains(name),
+            FunnelDeed::Event(_, name) => visit.facts.events.contains(name),
             // They name no node, and would reach the next one that waits for such a thing.
             FunnelDeed::Page(_) | FunnelDeed::Lead(_) => {
                 let stored = visit.reached.len().saturating_sub(self.steps.len());
@@ -254,7 +291,7 @@ impl Journey {
         }
         let is_new = match deed {
             FunnelDeed::Did(node) => moves.iter().any(|one| one.node == *node),
-            FunnelDeed::Event(name) => facts.events.contains(name),
+            FunnelDeed::Event(_, name) => facts.events.contains(name),
             FunnelDeed::Page(_) | FunnelDeed::Lead(_) => !moves.is_empty(),
         };
         if facts != visit.facts {
@@ -285,11 +322,16 @@ impl Journey {
 
 #[cfg(test)]
 mod tests {
-    use samplit_domain::{
-        FunnelCanvas, FunnelCondition, FunnelEdge, FunnelNode, FunnelStep, from_micros,
-    };
+    use std::sync::Arc;
 
-    use super::*;
+    use samplit_domain::{
+        FunnelCanvas, FunnelCondition, FunnelDeed, FunnelEdge, FunnelId, FunnelNode, FunnelPlan,
+        FunnelStep, from_micros,
+    };
+    use serde_json::{Map, Value as Json, json};
+    use uuid::Uuid;
+
+    use super::{Assigned, Journey, Journeys, Key, StepOutcome, Walk, Walked, shares};
 
     #[test]
     fn a_page_that_is_stored_is_no_second_step_when_it_is_written_again() {
@@ -353,5 +395,107 @@ mod tests {
         journeys.know(&[(funnel, "a")], vec![visit]);
         let walked = journeys.follow(&later, &Assigned::new(), |_| None);
         assert_eq!(walked.outcomes, [StepOutcome::New]);
+    }
+
+    /// A funnel that begins where `first` says, with `ways` behind it that wait for the event `opened`, each
+    /// before a conversion by the event `done`.
+    fn plan(number: u128, first: Json, ways: u128) -> Arc<FunnelPlan> {
+        let id = |of: u128| Uuid::from_u128(number * 10_000 + of);
+        let node = |of: u128, kind: &str, config: Json| json!({"id": id(of), "name": "step", "type": kind, "config": config, "x": 0.0, "y": 0.0});
+        let event = |name: &str| json!({"trigger": {"type": "event", "name": name}});
+        let mut nodes = vec![node(
+            1,
+            first["type"].as_str().unwrap(),
+            first["config"].clone(),
+        )];
+        let mut edges = Vec::new();
+        for way in 0..ways {
+            nodes.push(node(100 + way, "conversion", event("done")));
+            let condition = json!({"type": "event", "name": "opened"});
+            edges.push(json!({"id": id(1_000 + way), "source": id(1), "target": id(100 + way), "condition": condition}));
+        }
+        let canvas = serde_json::from_value(json!({"nodes": nodes, "edges": edges})).unwrap();
+        Arc::new(FunnelPlan::new(FunnelId(id(0)), 168, &canvas))
+    }
+
+    fn by_event(name: &str) -> Json {
+        json!({"type": "action", "config": {"trigger": {"type": "event", "name": name}}})
+    }
+
+    fn follow(plans: Vec<Arc<FunnelPlan>>, deeds: Vec<FunnelDeed>) -> Walked {
+        let walk = Walk {
+            plans: plans.into(),
+            visitor: "ana".to_owned(),
+            context: Map::new(),
+            deeds,
+            at: from_micros(1_767_323_045_000_000),
+            is_again: false,
+        };
+        let begin = |_: Key<'_>| Some(Uuid::nil());
+        Journeys::default().follow(&walk, &Assigned::new(), begin)
+    }
+
+    fn numbers(walked: &Walked) -> Vec<u128> {
+        walked
+            .watched
+            .iter()
+            .map(|watch| watch.id.as_u128())
+            .collect()
+    }
+
+    #[test]
+    fn room_is_shared_by_those_who_want_it() {
+        assert_eq!(shares(&[0, 3, 0, 30]), [0, 3, 0, 21]);
+        assert_eq!(shares(&[9, 24, 9]), [8, 8, 8]);
+        assert_eq!(shares(&[1; 30]).iter().sum::<usize>(), 24);
+        assert_eq!(shares(&[]), [0; 0]);
+    }
+
+    #[test]
+    fn funnels_with_nothing_to_watch_for_take_no_room() {
+        let unseen = json!({"type": "page", "config": {"url": "https://shop.test/unseen"}});
+        let mut plans: Vec<_> = (10..33)
+            .map(|number| plan(number, unseen.clone(), 1))
+            .collect();
+        plans.push(plan(1, by_event("begin"), 3));
+        let entered = FunnelDeed::Did(Uuid::from_u128(10_001).into());
+        let walked = follow(plans, vec![entered]);
+        assert_eq!(walked.outcomes, [StepOutcome::New]);
+        // Each event before the node that it opens the way to.
+        let expected = [11_002, 10_102, 11_001, 10_101, 11_000, 10_100];
+        assert_eq!(numbers(&walked), expected);
+    }
+
+    #[test]
+    fn where_room_ends_an_event_stays_before_its_node() {
+        let walked = follow(
+            vec![
+                plan(1, by_event("begin"), 20),
+                plan(2, by_event("begin"), 20),
+            ],
+            vec![],
+        );
+        let watched = numbers(&walked);
+        assert_eq!(watched.len(), 24);
+        // The entry and ten of what comes behind it: of the sixth way the event alone.
+        let first = [
+            11_005, 11_004, 10_104, 11_003, 10_103, 11_002, 10_102, 11_001, 10_101, 11_000, 10_100,
+            10_001,
+        ];
+        assert_eq!(watched[..12], first);
+    }
+
+    #[test]
+    fn what_became_of_a_deed_says_the_funnel_that_has_it() {
+        let [early, begun] = [1, 2].map(|number| plan(number, by_event("begin"), 1));
+        let told =
+            |number: u128| FunnelDeed::Event(Uuid::from_u128(number).into(), "opened".to_owned());
+        let entered = FunnelDeed::Did(Uuid::from_u128(20_001).into());
+        let walked = follow(
+            vec![early, begun],
+            vec![entered, told(11_000), told(21_000)],
+        );
+        let expected = [StepOutcome::New, StepOutcome::Early, StepOutcome::Known];
+        assert_eq!(walked.outcomes, expected);
     }
 }

@@ -175,12 +175,17 @@ fn visible(who: &Principal, found: Option<Funnel>) -> Result<Funnel, Error> {
         .ok_or_else(|| ErrorKind::NotFound("funnel").into())
 }
 
-/// What the funnel's account has of the experiments that stand in it.
+/// What the funnel's account has of the experiments that stand in it, and of those whose ids its nodes
+/// and edges have, which must be none.
 async fn known_experiments(
     session: &Session<'_>,
     funnel: &Funnel,
 ) -> Result<BTreeMap<ExperimentId, FunnelExperiment>, samplit_store::Error> {
-    funnels::experiments(session, funnel.user_id, &funnel.canvas.experiments()).await
+    let canvas = &funnel.canvas;
+    let mut asked = canvas.experiments();
+    asked.extend(canvas.nodes.iter().map(|node| ExperimentId(node.id.0)));
+    asked.extend(canvas.edges.iter().map(|edge| ExperimentId(edge.id.0)));
+    funnels::experiments(session, funnel.user_id, &asked).await
 }
 
 /// Nobody learns whether another account has an experiment.

@@ -65,26 +65,23 @@ enum Sent {
 }
 
 impl Engine {
-    /// A visitor of sites of `owner` has left contact details, by the form of this name: a step of those
-    /// funnels that wait for it. Returns after [`EngineConfig::step_patience`](crate::EngineConfig::step_patience)
-    /// at the latest; what is not written by then is written later.
+    /// A visitor of sites of `owner` has left contact details in this visit, by the form of this name: a step
+    /// of those funnels that wait for it. Each call is one lead more, and may be the next step. Returns after
+    /// [`EngineConfig::step_patience`](crate::EngineConfig::step_patience) at the latest; what is not written
+    /// by then is written later.
     ///
     /// # Errors
-    /// Those of the database; the same again does nothing twice.
+    /// Those of the database.
     pub async fn lead_captured(
         &self,
         owner: UserId,
-        visitor: &str,
+        visit: &Visit<'_>,
         form: Option<&str>,
     ) -> Result<(), Error> {
-        let visit = Visit {
-            visitor,
-            ..Visit::default()
-        };
         let (nothing, lead) = (Map::new(), FunnelDeed::Lead(form.map(str::to_owned)));
         let walk = self
             .core
-            .move_visitor_soon(owner, &visit, &nothing, vec![lead]);
+            .move_visitor_soon(owner, visit, &nothing, vec![lead]);
         walk.await.map(drop)
     }
 }

@@ -116,7 +116,9 @@ impl Engine {
         let (captured, is_new) = self.store_lead(&lead, &submission).await?;
         if let Some(visitor) = &captured.visitor {
             let form = captured.source.as_deref();
-            self.on_lead(installation, captured.id, visitor, form).await;
+            let visit = Visit { visitor, ..*visit };
+            self.on_lead(installation, captured.id, is_new, &visit, form)
+                .await;
         }
         Ok(if is_new {
             CapturedLead::New(captured.id)

@@ -1,7 +1,7 @@
 //! A lead is what some experiments are about, and a step of some funnels.
 
 use futures_util::future::join_all;
-use samplit_domain::{Convert, ExperimentId, GoalTrigger, Installation, LeadId};
+use samplit_domain::{Convert, ExperimentId, GoalTrigger, Installation, LeadId, Visit};
 use samplit_store::shops;
 
 use crate::page::owner_of;
@@ -9,23 +9,32 @@ use crate::{Engine, Error};
 
 impl Engine {
     /// What follows from a lead: it converts its visitor in every experiment whose goal is one, and is a step
-    /// of every funnel that waits for one. That a trail is on hold, or the line of an experiment full, is
+    /// of every funnel that waits for one. In an experiment it counts once, however often it comes; in a
+    /// funnel only while it `is_new`, as the same lead again is no further step. That a trail is on hold, or the line of an experiment full, is
     /// nothing that somebody who sends a form should hear of: the lead is there, and the log says what did
     /// not count.
     pub(super) async fn on_lead(
         &self,
         installation: &Installation,
         lead: LeadId,
-        visitor: &str,
+        is_new: bool,
+        visit: &Visit<'_>,
         form: Option<&str>,
     ) {
+        let visitor = visit.visitor;
         let Some(owner) = installation.user_id else {
             return;
         };
         let found = self.core.database.run(|session| {
             Box::pin(async move { shops::participations(session, owner, visitor).await })
         });
-        let (found, moved) = tokio::join!(found, self.lead_captured(owner, visitor, form));
+        let walk = async {
+            if is_new {
+                self.lead_captured(owner, visit, form).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        let (found, moved) = tokio::join!(found, walk);
         if let Err(error) = moved {
             tracing::warn!(%lead, error = ?error, "a lead is no step of a funnel");
         }

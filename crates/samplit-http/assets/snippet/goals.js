@@ -46,10 +46,8 @@ const noteResults = (events, results) => {
     const goal = type === "conversion" && known.find(({ id }) => id === experiment_id);
     if (!goal) return;
     goal.isDone = true;
-    if (results[at].status === "ignored") {
-      known.splice(known.indexOf(goal), 1);
-      underWay.delete(experiment_id);
-    }
+    underWay.delete(experiment_id);
+    if (results[at].status === "ignored") known.splice(known.indexOf(goal), 1);
   });
   keep("goals", known);
 };

@@ -3,7 +3,6 @@
 
 const GATHER_MS = 100;
 const MOST_AT_ONCE = 50;
-const MOST_TRIES = 5;
 
 let queue = (!preview && recall("queue")) || [];
 let tries = 0;
@@ -63,7 +62,8 @@ const flush = async () => {
   // Else the answer is about somebody who has asked to be forgotten meanwhile.
   if (consent === "granted" && recall("visitor") === visitor) {
     if (results) noteResults(events, results);
-    if (results || !wait || ++tries === MOST_TRIES) tries = 0;
+    // Five times at most.
+    if (results || !wait || ++tries === 5) tries = 0;
     else {
       queue.unshift(...events);
       notBefore = Date.now() + wait;

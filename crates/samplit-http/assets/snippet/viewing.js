@@ -86,16 +86,18 @@ const startView = async (isQuiet) => {
   const isMine = () => mine === view;
   try {
     if (consent !== "granted") throw consent;
-    // It counts whatever becomes of the question, and again with the goals of the answer.
-    reachByPage(mine.url);
-    if (Date.now() < askNotBefore) throw 429;
     startPatience(mine);
     const under = underTest(mine.url);
     restore(({ selectors }) => under.includes(cssOf(selectors[0])));
     const keptCss = treated.map(({ selectors }) => cssOf(selectors[0]));
     if (!mine.isUp && !isQuiet && PATIENCE) hide(under.filter((css) => !keptCss.includes(css)));
     // Who has no name yet gets one, and not two.
-    if (!recall("visitor")) await asking.catch(() => {});
+    await (recall("visitor") || asking.catch(() => {}));
+    // What was done before this view arrives before it, as funnels go by the order.
+    if (notBefore < Date.now()) await flush();
+    // It counts whatever becomes of the question, and again with the goals of the answer.
+    reachByPage(mine.url);
+    if (Date.now() < askNotBefore) throw 429;
     const answer = await (asking = ask(mine.url));
     if (consent !== "granted") return;
     learn(answer);

@@ -226,6 +226,9 @@ pub(crate) struct StepOnPage<'a> {
 pub(crate) struct StepGoal<'a> {
     name: &'a str,
     trigger: &'a GoalTrigger,
+    /// Always `false`: what is told is still to be done, whatever the snippet remembers of it.
+    #[serde(rename = "isDone")]
+    is_done: bool,
 }
 
 impl<'a> PageReply<'a> {
@@ -249,6 +252,7 @@ impl<'a> StepOnPage<'a> {
             goal: StepGoal {
                 name: &watch.name,
                 trigger: &watch.trigger,
+                is_done: false,
             },
         }
     }

@@ -31,7 +31,7 @@ async fn a_page_is_told_what_to_watch_for_and_tells_what_was_done() {
     assert_eq!(active.status, 200, "{}", active.text());
 
     let shown = ask(&server, &token, Some("v")).await;
-    let step = |number: u32, name: &str, trigger: &Json| json!({"id": id(number), "in_experiment": true, "goal": {"name": name, "trigger": trigger}});
+    let step = |number: u32, name: &str, trigger: &Json| json!({"id": id(number), "in_experiment": true, "goal": {"name": name, "trigger": trigger, "isDone": false}});
     let expected = json!([step(3, "Buy", &submit), step(2, "trial", &trial)]);
     assert_eq!(shown["steps"], expected);
     let done = |number: u32| json!({"type": "conversion", "experiment_id": id(number), "event_id": format!("{number}"), "goal": "x"});

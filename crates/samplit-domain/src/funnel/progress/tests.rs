@@ -235,7 +235,7 @@ fn edges_ask_for_variant_segment_and_event() {
     assert_eq!(nobody.does(&plan, &see("/next"), hour(0)), "");
     // The edge that waits for an event is watched, and not the pages.
     assert_eq!(nobody.watched(&plan, hour(0)), [2_005]);
-    let told = FunnelDeed::Event("opened".to_owned());
+    let told = FunnelDeed::Event(Uuid::from_u128(2_005).into(), "opened".to_owned());
     assert_eq!(plan.deed(Uuid::from_u128(2_005)), Some(told.clone()));
     assert_eq!(nobody.does(&plan, &told, hour(0)), "");
     assert_eq!(nobody.watched(&plan, hour(0)), [0; 0]);
@@ -277,6 +277,9 @@ fn an_event_that_opens_a_way_may_be_the_step_itself() {
     assert_eq!(visitor.does(&plan, &see("/"), hour(0)), "1");
     // The edge first: a page tells in this order.
     assert_eq!(visitor.watched(&plan, hour(0)), [1_002, 2]);
+    // And where there is room for one only, that one.
+    let one = plan.watched(&visitor.reached, &visitor.facts, hour(0), 1);
+    assert_eq!(one[0].id, Uuid::from_u128(1_002));
     assert_eq!(visitor.does(&plan, &FunnelDeed::Did(id(2)), hour(0)), "2<1");
 }
 
@@ -298,6 +301,7 @@ fn a_lead_counts_by_its_form_and_no_page_watches_for_it() {
         (None, None, "2<1"),
         (None, Some("demo"), "2<1"),
         (Some("demo"), Some("demo"), "2<1"),
+        (Some(" demo "), Some("demo"), "2<1"),
         (Some("demo"), Some("news"), ""),
         (Some("demo"), None, ""),
     ] {
@@ -408,7 +412,7 @@ fn deed() -> impl Strategy<Value = FunnelDeed> {
     prop_oneof![
         (0..3_u8).prop_map(|at| see(&format!("/{at}"))),
         (0..8_u128).prop_map(|number| FunnelDeed::Did(id(number))),
-        (0..2_u8).prop_map(|at| FunnelDeed::Event(format!("event {at}"))),
+        (0..2_u8).prop_map(|at| FunnelDeed::Event(Uuid::nil().into(), format!("event {at}"))),
     ]
 }
 

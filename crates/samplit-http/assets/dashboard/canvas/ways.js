@@ -81,7 +81,7 @@ function conditionFields(editor, edge) {
     case "variant":
       return variantFields(editor, given, put);
     case "segment":
-      return [line("Key of the context", "key", "device"), line("Value", "value", "mobile")];
+      return [line("Key of the context", "key", "device"), line("Value", "value", "phone")];
     case "event":
       return [line("Event", "name", "signed up")];
     default:
