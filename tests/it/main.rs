@@ -31,6 +31,7 @@ mod redaction;
 mod registration;
 mod restore;
 mod results;
+mod ring;
 mod seal;
 mod statements;
 mod tamper;

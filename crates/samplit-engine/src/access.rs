@@ -217,6 +217,8 @@ impl Engine {
             knock.opens_nothing();
             return Err(ErrorKind::Unauthenticated.into());
         };
+        // It is known, whatever is noted of it, and however long that takes.
+        drop(knock);
         let principal = principal(&row)?;
         let known = KnownKey {
             principal: principal.clone(),

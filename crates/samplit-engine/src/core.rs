@@ -7,6 +7,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 use samplit_domain::{ExperimentId, Installation, InstallationId, UserId};
 use samplit_store::Database;
+use tokio::sync::Semaphore;
 
 use crate::EngineConfig;
 use crate::access::{KnownKey, REMEMBERED_FOR};
@@ -24,6 +25,7 @@ use crate::meter::Meter;
 use crate::misses::{self, MissDigest};
 use crate::proof::Trees;
 use crate::remembered::Remembered;
+use crate::segments;
 use crate::site::Site;
 use crate::source::IdSource;
 use crate::visitor::{Digest, KnownVisitor};
@@ -43,12 +45,14 @@ pub(crate) struct Core {
     pub(crate) api_keys: Cache<String, Arc<Remembered<KnownKey>>>,
     /// By the hash of the token.
     pub(crate) sessions: Cache<String, KnownSession>,
-    /// How often sessions or keys were ended here, so that one that was being read meanwhile is not
-    /// remembered.
+    /// How often sessions, keys or tokens of installations were ended here, so that one that was being read
+    /// meanwhile is not remembered.
     pub(crate) endings: AtomicU64,
     pub(crate) passwords: Passwords,
     /// How often passwords may be tried.
     pub(crate) throttle: Throttle,
+    /// Turns at computing segments.
+    pub(crate) segmenting: Arc<Semaphore>,
     /// Tokens that are not remembered as good.
     pub(crate) strangers: Strangers,
     /// By token.
@@ -94,6 +98,7 @@ impl Core {
             endings: AtomicU64::new(0),
             passwords: Passwords::default(),
             throttle: Throttle::new(Arc::clone(&config.clock)),
+            segmenting: Arc::new(Semaphore::new(segments::AT_ONCE)),
             strangers: Strangers::new(Arc::clone(&config.clock)),
             installations: remembering(REMEMBERED_FOR),
             sites: remembering(REMEMBERED_FOR),
@@ -147,7 +152,7 @@ impl Core {
     /// What a token of an installation opens has changed, in the database already.
     pub(crate) fn forget_installation(&self, token: &str) {
         self.strangers.forget(token);
-        self.installations.invalidate(token);
+        self.forget_token(&self.installations, token);
     }
 }
 

@@ -44,8 +44,8 @@ impl Engine {
     /// When the database does not answer,
     /// [`ErrorKind::DirectoryUnavailable`](crate::ErrorKind::DirectoryUnavailable) where the directory
     /// of exported checkpoints is configured and cannot be read, and
-    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) `key_missing` where experiments run whose
-    /// keys are sealed with one that is not in the ring.
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) `key_missing` where experiments run and
+    /// none of their keys can be opened, as they are sealed with one that is not in the ring.
     pub async fn start(database: Database, config: EngineConfig) -> Result<Self, Error> {
         let engine = Self::open(database.clone(), config).await?;
         engine.check_ring().await?;

@@ -1,6 +1,7 @@
 //! Installations: the sites that carry the snippet, and the tokens that they come in by.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use samplit_domain::{
@@ -76,6 +77,7 @@ impl Engine {
     /// Reads an installation and remembers it, or forgets it if its token opens nothing.
     async fn look_up_installation(&self, token: &str) -> Result<Arc<Installation>, Error> {
         let now = self.core.config.clock.now();
+        let endings = self.core.endings.load(Ordering::Acquire);
         let is_known = self.core.installations.contains_key(token);
         let unknown = ErrorKind::UnknownInstallation;
         let knock = self.core.strangers.knock(token, is_known, unknown)?;
@@ -91,8 +93,9 @@ impl Engine {
             return Err(ErrorKind::UnknownInstallation.into());
         };
         let found = Arc::new(found);
-        let known = Arc::new(Remembered::new(Arc::clone(&found), now));
-        self.core.installations.insert(token.to_owned(), known);
+        let known = Remembered::new(Arc::clone(&found), now);
+        let memory = &self.core.installations;
+        self.core.remember(memory, (token, known), endings);
         Ok(found)
     }
 

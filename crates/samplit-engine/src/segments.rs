@@ -23,6 +23,15 @@ const MAX_SEGMENTS: usize = 50;
 /// The level of every interval.
 const LEVEL: f64 = 0.95;
 
+/// Visitors that an arm and control have to have each, and conversions both together, so that they are
+/// compared. Of two the posterior with a flat prior is mostly prior; where few met many, one conversion
+/// among the few would stand out.
+const MIN_VISITORS: u64 = 100;
+const MIN_CONVERSIONS: u64 = 5;
+
+/// Answers that are computed at once; each takes a core.
+pub(crate) const AT_ONCE: usize = 2;
+
 /// The arms by a key of the visitors' context.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Segments {
@@ -61,7 +70,8 @@ pub struct SegmentArm {
     /// Probability of having the highest rate in this segment, among active arms.
     pub p_best: f64,
     /// The relative difference from control, with an interval that is wide enough for all comparisons of
-    /// the answer together; `None` for control, and where one of the two has no visitors.
+    /// the answer together; `None` for control, and where one of the two has less than 100 visitors or
+    /// both together have less than 5 conversions.
     pub lift: Option<LiftResults>,
     /// Whether that interval leaves zero out.
     pub stands_out: bool,
@@ -110,8 +120,15 @@ impl Engine {
         });
         let counts = counts.await?;
         let experiment = Arc::clone(&live.experiment);
-        // Quadratures take milliseconds, which other requests need not wait for.
-        let computed = tokio::task::spawn_blocking(move || segments(&experiment, counts));
+        // Quadratures take milliseconds, which other requests need not wait for. Who goes away does not
+        // stop them, so the turn is theirs.
+        let turn = Arc::clone(&self.core.segmenting).acquire_owned().await;
+        let turn = turn.map_err(Error::internal)?;
+        let computed = tokio::task::spawn_blocking(move || {
+            let segments = segments(&experiment, counts);
+            drop(turn);
+            segments
+        });
         computed.await.map_err(Error::internal)?
     }
 
@@ -243,10 +260,15 @@ fn arm_counts(
     Ok(counts)
 }
 
-/// Whether there is something to compare an arm with, and something of it.
+/// Whether there is enough of an arm, and of control to compare it with. Conversions are counted in the two
+/// together, which says nothing about the difference.
 fn is_compared(set: &ArmSet, counts: &[(u64, u64)], arm: usize) -> bool {
     let control = set.control();
-    arm != control && counts[arm].0 > 0 && counts[control].0 > 0
+    arm != control && is_enough(counts[arm], counts[control])
+}
+
+const fn is_enough((n, s): (u64, u64), (of, converted): (u64, u64)) -> bool {
+    n >= MIN_VISITORS && of >= MIN_VISITORS && s + converted >= MIN_CONVERSIONS
 }
 
 fn posterior(n: u64, s: u64) -> Result<Beta, Error> {
@@ -290,4 +312,18 @@ fn segment_arms(set: &ArmSet, counts: &[(u64, u64)], level: f64) -> Result<Vec<S
         arms[arm].p_best = p;
     }
     Ok(arms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_enough;
+
+    #[test]
+    fn a_handful_of_visitors_is_not_compared() {
+        assert!(!is_enough((3, 1), (9_000, 90)), "one of three");
+        assert!(!is_enough((9_000, 90), (99, 20)), "few of control");
+        assert!(!is_enough((100, 0), (9_000, 4)), "four conversions");
+        assert!(is_enough((100, 0), (9_000, 5)));
+        assert!(is_enough((100, 5), (100, 0)));
+    }
 }

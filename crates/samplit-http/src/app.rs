@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::{
     HttpConfig,
-    body::large_bodies,
+    body::LargeBodies,
     gzip::Gzipped,
     limit::KeyLimit,
     problem::Problem,
@@ -40,8 +40,8 @@ pub(crate) struct App {
     exports: Arc<Slots>,
     /// The permit of the one back-test that may be made.
     pub(crate) backtests: Arc<Semaphore>,
-    /// Leave for large bodies to be in memory.
-    pub(crate) large_bodies: Arc<Semaphore>,
+    /// Leaves for large bodies to be in memory.
+    pub(crate) large_bodies: LargeBodies,
     /// Streams of events that are open: half of the connections at most.
     streams: Arc<Slots>,
     /// What all who watch an experiment are told.
@@ -64,7 +64,7 @@ impl App {
             gzipped: Gzipped::new(),
             exports: Slots::new(EXPORTS.0, EXPORTS.1),
             backtests: Arc::new(Semaphore::new(1)),
-            large_bodies: large_bodies(),
+            large_bodies: LargeBodies::new(),
             draining: watch::Sender::new(false),
         }
     }

@@ -18,7 +18,7 @@ use samplit_domain::{
 };
 use samplit_engine::{Device, Error, ErrorKind, Principal, SignedIn};
 use serde_json::Value as Json;
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     address::client_address,
@@ -47,7 +47,7 @@ pub(crate) struct Call {
     pub(crate) head: Parts,
     pub(crate) body: Incoming,
     /// Leave to keep a large body in memory until the request is done.
-    pub(crate) large_body: Option<OwnedSemaphorePermit>,
+    pub(crate) large_body: Option<body::Leave>,
 }
 
 impl Call {
@@ -459,8 +459,8 @@ impl Call {
             return Err(Problem::body_too_large(limit));
         }
         let deadline = Instant::now() + self.app.config.request_timeout;
-        let (bytes, leave) =
-            body::read(&mut self.body, limit, &self.app.large_bodies, deadline).await?;
+        let large = (&self.app.large_bodies, self.client_network());
+        let (bytes, leave) = body::read(&mut self.body, limit, large, deadline).await?;
         self.large_body = leave;
         Ok(bytes)
     }

@@ -49,11 +49,13 @@ statements! {
             (m.payload::jsonb #>> '{data,size}')::bigint) < ($3::int, $4::bigint)";
     /// Takes what is due, nothing of endpoints that are busy or of a disabled account: a few of each
     /// endpoint, and accounts by turns, none more than its places. Endpoints that fail come behind all
-    /// others, with one each, and have not all places together. Whoever takes one has it until $2; what
-    /// somebody else is about to take is left to them. A message that is changed just now waits.
+    /// others, with one each, by lot and not by age, as the oldest are of those that never answer, and have
+    /// not all places together. Whoever takes one has it until $2; what somebody else is about to take is
+    /// left to them. A message that is changed just now waits.
     CLAIM_WEBHOOKS = concat!("WITH waiting AS (SELECT q.id, q.due_at, \
             e.failing_since IS NOT NULL AS is_failing, row_number() OVER (PARTITION BY e.user_id \
-                ORDER BY e.failing_since IS NOT NULL, q.due_at) + (SELECT count(*) \
+                ORDER BY e.failing_since IS NOT NULL, \
+                CASE WHEN e.failing_since IS NULL THEN 0 ELSE random() END, q.due_at) + (SELECT count(*) \
                 FROM unnest($6::uuid[]) AS busy(user_id) WHERE busy.user_id = e.user_id) AS turn \
             FROM webhook_endpoints e CROSS JOIN LATERAL (SELECT d.id, d.due_at \
                 FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.due_at <= $1 \
@@ -61,8 +63,8 @@ statements! {
             WHERE e.is_enabled AND e.id <> ALL ($3::uuid[]) \
             AND EXISTS (SELECT FROM users u WHERE u.id = e.user_id AND u.disabled_at IS NULL)), \
         due AS (SELECT p.id FROM (SELECT w.*, row_number() OVER (PARTITION BY w.is_failing \
-                ORDER BY w.turn, w.due_at) AS place FROM waiting w WHERE w.turn <= $7) p \
-            WHERE NOT p.is_failing OR p.place <= $8 ORDER BY p.is_failing, p.turn, p.due_at LIMIT $4), \
+                ORDER BY w.turn, CASE WHEN w.is_failing THEN random() ELSE 0 END, w.due_at) AS place FROM waiting w WHERE w.turn <= $7) p \
+            WHERE NOT p.is_failing OR p.place <= $8 ORDER BY p.is_failing, p.place LIMIT $4), \
         m AS (SELECT d.id AS delivery_id, m.event, m.experiment_id, m.payload \
             FROM webhook_deliveries d JOIN webhook_messages m ON m.id = d.message_id \
             WHERE d.id IN (SELECT id FROM due) AND d.due_at <= $1 \

@@ -1,6 +1,7 @@
 //! What becomes of a message: taken, tried again, given up, replayed, and by whom.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use samplit_engine::{
@@ -8,6 +9,7 @@ use samplit_engine::{
     WebhookChange, WebhookDelivery, WebhookDeliveryStatus, WebhookEvent, WebhookId, WebhookOff,
 };
 use samplit_tests::{database, engine_with, eventually};
+use tokio::sync::Notify;
 
 use super::{Receiver, Reply, body, clock, deliveries, delivering, listen, made, owner, step};
 
@@ -240,6 +242,37 @@ async fn an_endpoint_that_is_gone_is_switched_off_and_hears_nothing_until_it_is_
     let tried = engine.test_webhook(&ana, id).await.unwrap();
     assert_eq!(tried.status, WebhookDeliveryStatus::Delivered);
     assert_eq!(engine.webhook(&ana, id).await.unwrap().off, off.off);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_the_former_address_answers_is_not_held_against_the_new_one() {
+    let (database, clock) = (database().await, clock());
+    let (receiver, mut arrived) = Receiver::new(Reply::Status(200));
+    let go = Arc::new(Notify::new());
+    receiver.next([Reply::Held(410, Arc::clone(&go))]);
+    let engine = engine_with(database.url(), delivering(1, &clock, &receiver)).await;
+    let ana = owner(&engine, "ana").await;
+    let id = listen(&engine, &ana, &[]).await.webhook.id;
+    let experiment = made(&engine, &ana).await;
+    step(&engine, &ana, &experiment, Transition::Start).await;
+    let first = arrived.recv().await.unwrap();
+    let change = WebhookChange {
+        url: Some("https://hooks.example.org/moved".to_owned()),
+        ..WebhookChange::default()
+    };
+    let moved = engine.update_webhook(&ana, id, change, None).await.unwrap();
+    go.notify_one();
+    let second = arrived.recv().await.unwrap();
+    assert_eq!((&second.url, &second.id), (&moved.url, &first.id));
+    let is_told = async || {
+        let told = deliveries(&engine, &ana, id).await.pop().unwrap();
+        told.status == WebhookDeliveryStatus::Delivered
+    };
+    eventually(is_told).await;
+    let now = engine.webhook(&ana, id).await.unwrap();
+    assert_eq!((now.off, now.failing_since), (None, None));
+    assert_eq!(now.version, moved.version);
     engine.shutdown().await;
 }
 

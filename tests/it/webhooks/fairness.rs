@@ -4,9 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use samplit_engine::{
-    Engine, EngineConfig, Principal, Transition, WebhookDeliveryStatus, WebhookEvent,
+    Clock as _, Engine, EngineConfig, Principal, Transition, WebhookDeliveryStatus, WebhookEvent,
 };
-use samplit_tests::{connect, database, engine_with, eventually};
+use samplit_store::Database;
+use samplit_store::webhook_outbox::{self, Room};
+use samplit_tests::{connect, database, engine_with, eventually, settings};
 
 use super::{Receiver, Reply, clock, deliveries, delivering, listen, listen_at, made, owner, step};
 
@@ -120,4 +122,57 @@ async fn endpoints_that_fail_come_last_one_message_each_and_accounts_by_turns() 
     let mut shares: Vec<usize> = accounts.into_values().collect();
     shares.sort_unstable();
     assert_eq!(shares, [2, 3, 3]);
+}
+
+/// The oldest deliveries are those of endpoints that never answer: one that failed once must get past them.
+#[tokio::test]
+async fn among_endpoints_that_fail_the_lot_decides_and_not_who_waits_longest() {
+    for accounts in [1, 10] {
+        let (database, clock) = (database().await, clock());
+        let (receiver, _arrived) = Receiver::new(Reply::Status(200));
+        let silent = EngineConfig {
+            webhook_sender: None,
+            ..delivering(1, &clock, &receiver)
+        };
+        let quiet = engine_with(database.url(), silent).await;
+        let client = connect(database.url()).await;
+        let mut newest = None;
+        for number in 0..10 {
+            let who = owner(&quiet, &format!("account-{}", number % accounts)).await;
+            let hears = [WebhookEvent::Started];
+            let id = listen(&quiet, &who, &hears).await.webhook.id;
+            if accounts > 1 || number == 9 {
+                happens(&quiet, &who, 1).await;
+            }
+            clock.advance(time::Duration::SECOND);
+            newest = Some(id);
+        }
+        quiet.shutdown().await;
+        // Each is due the later, the later its endpoint was made.
+        let failing = "UPDATE webhook_endpoints SET failing_since = now(); \
+            UPDATE webhook_deliveries d SET due_at = e.created_at FROM webhook_endpoints e \
+            WHERE e.id = d.endpoint_id";
+        let store = Database::connect(settings(database.url())).await.unwrap();
+        let now = clock.now();
+        let mut was_taken = false;
+        for _ in 0..50 {
+            client.batch_execute(failing).await.unwrap();
+            let claimed = store.run(|session| {
+                let room = Room {
+                    limit: 32,
+                    failing: 8,
+                    of_account: 8,
+                    busy: &[],
+                    accounts: &[],
+                };
+                let until = now + time::Duration::MINUTE;
+                Box::pin(webhook_outbox::claim(session, now, until, room))
+            });
+            let claimed = claimed.await.unwrap();
+            assert_eq!(claimed.len(), FAILING);
+            let mut endpoints = claimed.iter().map(|claimed| claimed.delivery.webhook_id);
+            was_taken |= endpoints.any(|id| Some(id) == newest);
+        }
+        assert!(was_taken, "{accounts} accounts");
+    }
 }

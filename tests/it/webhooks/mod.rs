@@ -20,6 +20,7 @@ use samplit_engine::{
 };
 use samplit_tests::{config, draft};
 use serde_json::Value as Json;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// What a receiver does with a message.
@@ -28,6 +29,8 @@ pub(crate) enum Reply {
     Status(u16),
     /// A status and when to try again.
     Later(u16, &'static str),
+    /// A status, once it is let go.
+    Held(u16, Arc<Notify>),
     Away,
     Silent,
     Panic,
@@ -89,6 +92,13 @@ impl WebhookSender for Receiver {
                     retry_after: Some(when.to_owned()),
                     ..WebhookAnswer::default()
                 }),
+                Reply::Held(status, go) => {
+                    go.notified().await;
+                    Ok(WebhookAnswer {
+                        status,
+                        ..WebhookAnswer::default()
+                    })
+                }
                 Reply::Away => Err(WebhookFailure::Unreachable("nobody there".to_owned())),
                 Reply::Silent => std::future::pending().await,
                 Reply::Panic => panic!("a sender that panics, on purpose"),

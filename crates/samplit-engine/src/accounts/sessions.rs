@@ -193,6 +193,7 @@ impl Engine {
             knock.opens_nothing();
             return Err(ErrorKind::Unauthenticated.into());
         };
+        drop(knock);
         let signed_in = SignedIn {
             principal: Principal {
                 role: row.user.role,

@@ -186,7 +186,10 @@ async fn settle(
             let Some(webhook) = webhooks::lock(session, claimed.delivery.webhook_id).await? else {
                 return Ok(Settled::default());
             };
-            if attempt.error.is_none() {
+            if webhook.url != claimed.url {
+                elsewhere(session, claimed, attempt).await?;
+                Ok(Settled::default())
+            } else if attempt.error.is_none() {
                 taken(session, claimed, attempt).await?;
                 Ok(Settled::default())
             } else {
@@ -224,6 +227,23 @@ async fn taken(
     let outcome = (WebhookDeliveryStatus::Delivered, None);
     webhook_outbox::note(session, delivery.id, delivery.due_at, outcome, attempt).await?;
     webhooks::succeeded(session, delivery.webhook_id, attempt.at).await?;
+    Ok(())
+}
+
+/// The endpoint has moved meanwhile: its former address says nothing about the new one. What it did not take
+/// is due there now.
+async fn elsewhere(
+    session: &Session<'_>,
+    claimed: &ClaimedDelivery,
+    attempt: &WebhookAttempt,
+) -> Result<(), Error> {
+    let delivery = &claimed.delivery;
+    let outcome = if attempt.error.is_none() {
+        (WebhookDeliveryStatus::Delivered, None)
+    } else {
+        (WebhookDeliveryStatus::Pending, Some(attempt.at))
+    };
+    webhook_outbox::note(session, delivery.id, delivery.due_at, outcome, attempt).await?;
     Ok(())
 }
 

@@ -15,7 +15,8 @@ use crate::{
 const WARNING: &str = "Segments are chosen after the fact and there are many of them, so about one \
                        in twenty looks special at 95 % by chance alone: take what you see here as \
                        an idea for the next experiment, not as a result of this one. The intervals of \
-                       lift are wide enough for all comparisons of this answer together.";
+                       lift are wide enough for all comparisons of this answer together, and stand only \
+                       where an arm and control have 100 visitors each and 5 conversions together.";
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Segments)]

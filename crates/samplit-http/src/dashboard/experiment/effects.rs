@@ -83,7 +83,8 @@ fn together(marked: Option<&Effect>, pairs: usize) -> String {
 fn many(effects: usize) -> String {
     format!(
         "{} at once: each interval alone is 95 % sure, so about one in twenty leaves zero out by chance. \
-         “Helps” and “hurts” stand only where that holds for all of them together.",
+         “Helps” and “hurts” stand only where that holds for all of them together, with at least 5 conversions \
+         on either side.",
         plural(effects, "effect")
     )
 }

@@ -86,7 +86,8 @@ fn warning(comparisons: usize, segments: &[Segment]) -> String {
     let marked = arms.filter(|arm| arm.stands_out).count();
     let many = format!(
         "{} with control, chosen after the fact. At 95 % about one in twenty would look special by chance, \
-         so the intervals against control are wide enough for all of them together.",
+         so the intervals against control are wide enough for all of them together. Fewer than 100 visitors of \
+         either, or 5 conversions of both together, are not compared.",
         plural(comparisons, "comparison")
     );
     let then = match marked {
