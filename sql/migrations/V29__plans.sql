@@ -13,6 +13,17 @@ CREATE TABLE plans (
 );
 INSERT INTO plans (name, title) VALUES ('self_hosted', 'Self-hosted');
 
+-- Rows of an adopted database may have limits below zero, which limit nothing, and words of their own for how
+-- they stand, for which there is no place beside.
+UPDATE subscriptions SET
+    max_active_experiments = CASE WHEN max_active_experiments >= 0 THEN max_active_experiments END,
+    max_monthly_visitors = CASE WHEN max_monthly_visitors >= 0 THEN max_monthly_visitors END,
+    max_seats = CASE WHEN max_seats >= 0 THEN max_seats END
+    WHERE max_active_experiments < 0 OR max_monthly_visitors < 0 OR max_seats < 0;
+UPDATE subscriptions SET status = CASE WHEN status::text = 'cancelled' THEN 'canceled' ELSE 'active' END
+    WHERE status::text NOT IN ('trialing', 'active', 'past_due', 'unpaid', 'incomplete',
+        'incomplete_expired', 'canceled', 'paused');
+
 -- A database that was adopted may hold a plan that is not in the list, so there is no foreign key.
 ALTER TABLE subscriptions
     ADD COLUMN provider_updated_at TIMESTAMPTZ,

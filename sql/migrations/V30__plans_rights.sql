@@ -7,7 +7,7 @@ DECLARE
         "plans": "SELECT, INSERT, UPDATE (title, max_active_experiments, max_monthly_visitors, max_seats, provider_price_id, updated_at)",
         "subscriptions": "SELECT, INSERT, UPDATE (plan, status, max_active_experiments, max_monthly_visitors, max_seats, provider_customer_id, current_period_start, current_period_end, cancelled_at, provider_updated_at, provider_status_at, updated_at)",
         "stripe_events": "SELECT, INSERT, DELETE",
-        "usage_baselines": "SELECT, INSERT",
+        "usage_baselines": "SELECT, INSERT, DELETE",
         "plan_warnings": "SELECT, INSERT",
         "user_onboarding": "SELECT, INSERT, UPDATE (step, completed_steps, completed_at, dismissed_at, updated_at)"}';
     made CONSTANT TEXT[] := ARRAY['plans', 'stripe_events', 'usage_baselines', 'plan_warnings'];

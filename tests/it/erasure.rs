@@ -33,7 +33,8 @@ async fn identifier_and_context_go_and_counts_stay() {
     }
     let client = connect(database.url()).await;
     let rest = format!(
-        "INSERT INTO leads (email, user_identifier) VALUES ('anna@example.org', 'anna');
+        "INSERT INTO leads (email, user_identifier, submission_key, utm_term, utm_content)
+         VALUES ('anna@example.org', 'anna', 'key', 'anna', 'anna');
          INSERT INTO excluded_sessions (experiment_id, session_id, user_identifier, reason)
          VALUES ('{}', 's', 'anna', 'bot');",
         first.id
@@ -49,7 +50,8 @@ async fn identifier_and_context_go_and_counts_stay() {
         OR context <> '{}' AND user_identifier <> 'bert')::int8, \
         (SELECT count(*) FROM assignments WHERE user_identifier = 'erased:' || id \
         AND session_id IS NULL AND conversion_event_id IS NULL AND converted_at IS NOT NULL)::int8, \
-        (SELECT count(*) FROM leads WHERE coalesce(email, user_identifier) IS NOT NULL)::int8, \
+        (SELECT count(*) FROM leads WHERE coalesce(email, user_identifier, submission_key, \
+        utm_term, utm_content) IS NOT NULL)::int8, \
         (SELECT count(*) FROM excluded_sessions WHERE user_identifier = 'anna')::int8";
     let left = client.query_one(left, &[]).await.unwrap();
     let left: Vec<i64> = (0..4).map(|column| left.get(column)).collect();

@@ -113,7 +113,9 @@ async fn leads_are_read_from_their_indexes() {
         ),
         (
             "FIND_LEAD_AGAIN",
-            format!("{id}, 'x', {id}, '2026-01-01', 'contact', 'a@b.test', NULL"),
+            format!(
+                "{id}, 'x', {id}, '2026-01-01', 'contact', 'a@b.test', NULL, NULL, NULL, 'Hi', '{{}}'"
+            ),
             "idx_leads_user",
         ),
     ] {

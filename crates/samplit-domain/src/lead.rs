@@ -38,6 +38,9 @@ const MAX_FIELD_NAME: usize = 100;
 /// The longest text of a further field, in characters.
 const MAX_FIELD: usize = 1_000;
 
+/// The most of message and further fields together, in bytes.
+const MAX_BYTES: usize = 32 * 1024;
+
 words! {
     /// How far a lead has come. The column `leads.status`.
     LeadStatus {
@@ -257,6 +260,15 @@ impl LeadDraft {
             violations.text(&pointer, name, MAX_FIELD_NAME);
             violations.length(&pointer, text, MAX_FIELD);
         }
+        let fields = self.fields.iter();
+        let fields: usize = fields.map(|(name, text)| name.len() + text.len()).sum();
+        let bytes = fields + self.message.as_ref().map_or(0, String::len);
+        if bytes > MAX_BYTES {
+            let detail = format!(
+                "message and fields have {bytes} bytes together, at most {MAX_BYTES} are allowed"
+            );
+            violations.add("", "too_long", detail);
+        }
     }
 }
 
@@ -425,6 +437,23 @@ mod tests {
             ]
         );
         assert_eq!(refused(LeadDraft::default()), ["/email required"]);
+        let large = |last: usize| {
+            let field = |n: usize| {
+                (
+                    format!("{n:02}"),
+                    "x".repeat(if n < 22 { 1_000 } else { last }),
+                )
+            };
+            refused(LeadDraft {
+                email: some("ada@example.org"),
+                message: long(10_000),
+                fields: (0..23).map(field).collect(),
+                ..LeadDraft::default()
+            })
+        };
+        // 10,000 and 22,000 and 23 names of two bytes.
+        assert_eq!(large(32_768 - 32_046), [""; 0]);
+        assert_eq!(large(32_768 - 32_046 + 1), [" too_long"]);
         let by_phone = LeadDraft {
             phone: some("+49 (30) 1234-5"),
             ..LeadDraft::default()

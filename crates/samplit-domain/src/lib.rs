@@ -64,8 +64,8 @@ pub use origin::{MalformedOrigin, Origin};
 pub use page_event::{Happened, MAX_PAGE_EVENTS, PageEvent};
 pub use page_pattern::{PagePattern, page_name};
 pub use plan::{
-    LimitWarning, Limits, Plan, Resource, SELF_HOSTED, Subscription, SubscriptionStatus, Usage,
-    WarningLevel, month_of,
+    LimitWarning, Limits, Plan, Resource, SELF_HOSTED, Subscription, SubscriptionStatus, Told,
+    Usage, WarningLevel, month_of,
 };
 pub use selector::{ElementType, MAX_SELECTOR, Selector, SelectorType};
 pub use stopping::{Stopping, StoppingRule};

@@ -270,11 +270,15 @@ impl Subscription {
         self.provider_subscription_id.is_some() && !self.status.is_over()
     }
 
-    /// Takes in that the subscription is `status` as of `at`, if nothing newer was said. What is over never
-    /// comes back, so that this counts whatever was said since.
-    pub fn take_status(&mut self, status: SubscriptionStatus, at: OffsetDateTime) {
-        let is_newest = self.provider_status_at.is_none_or(|known| at >= known);
-        let is_news = is_newest || status.is_over();
+    /// Takes in that the subscription is `status` as of `told`, if nothing newer was said. What is over never
+    /// comes back, so that this counts whatever was said since. That the first payment is awaited is said
+    /// before all else, so that of one moment anything else counts.
+    pub fn take_status(&mut self, status: SubscriptionStatus, told: Told) {
+        let at = told.at;
+        let is_newest = told.is_news(self.provider_status_at);
+        let is_behind = status == SubscriptionStatus::Incomplete
+            && self.provider_status_at.is_some_and(|known| at <= known);
+        let is_news = (is_newest && !is_behind) || status.is_over();
         if is_news && !self.status.is_over() {
             self.status = status;
             self.provider_status_at = Some(at);
@@ -290,7 +294,34 @@ impl Subscription {
             (false, S::Active | S::Trialing) => S::PastDue,
             (_, other) => other,
         };
-        self.take_status(status, at);
+        self.take_status(status, Told::at(at));
+    }
+}
+
+/// When Stripe said something. Its times are whole seconds, so that several things are said at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// When.
+    pub at: OffsetDateTime,
+    /// Whether it is that the subscription began, which comes before all else of the same moment.
+    pub is_beginning: bool,
+}
+
+impl Told {
+    /// Something that is not the beginning.
+    #[must_use]
+    pub const fn at(at: OffsetDateTime) -> Self {
+        Self {
+            at,
+            is_beginning: false,
+        }
+    }
+
+    /// Whether it counts beside what is known since `known`: of one moment what arrives last does, but for
+    /// the beginning.
+    #[must_use]
+    pub fn is_news(self, known: Option<OffsetDateTime>) -> bool {
+        known.is_none_or(|known| self.at > known || (self.at == known && !self.is_beginning))
     }
 }
 
@@ -310,7 +341,7 @@ mod tests {
 
     use super::{
         LimitWarning, Limits, Plan, Resource, SELF_HOSTED, Subscription, SubscriptionStatus as S,
-        Usage, WarningLevel, month_of,
+        Told, Usage, WarningLevel, month_of,
     };
     use crate::{SubscriptionId, UserId};
 
@@ -427,6 +458,11 @@ mod tests {
     #[test]
     fn older_news_and_news_of_the_dead_change_nothing() {
         let at = |seconds| OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(seconds);
+        let told = |seconds| Told::at(at(seconds));
+        let begun = |seconds| Told {
+            is_beginning: true,
+            ..told(seconds)
+        };
         let mut subscription = Subscription {
             id: SubscriptionId(Uuid::nil()),
             user_id: UserId(Uuid::nil()),
@@ -448,15 +484,18 @@ mod tests {
             subscription.status
         };
         assert_eq!(after(&|s| s.take_payment(true, at(5))), S::Active);
-        assert_eq!(after(&|s| s.take_status(S::Incomplete, at(4))), S::Active);
+        assert_eq!(after(&|s| s.take_status(S::Incomplete, told(4))), S::Active);
+        // What is said of the same second is no step back.
+        assert_eq!(after(&|s| s.take_status(S::Incomplete, told(5))), S::Active);
+        assert_eq!(after(&|s| s.take_status(S::Trialing, begun(5))), S::Active);
         assert_eq!(after(&|s| s.take_payment(false, at(5))), S::PastDue);
         assert_eq!(after(&|s| s.take_payment(true, at(4))), S::PastDue);
-        assert_eq!(after(&|s| s.take_status(S::Trialing, at(6))), S::Trialing);
+        assert_eq!(after(&|s| s.take_status(S::Trialing, told(6))), S::Trialing);
         assert_eq!(after(&|s| s.take_payment(true, at(7))), S::Trialing);
         // An invoice of after the end was faster than the end.
         assert_eq!(after(&|s| s.take_payment(false, at(9))), S::PastDue);
-        assert_eq!(after(&|s| s.take_status(S::Canceled, at(8))), S::Canceled);
-        assert_eq!(after(&|s| s.take_status(S::Active, at(9))), S::Canceled);
+        assert_eq!(after(&|s| s.take_status(S::Canceled, told(8))), S::Canceled);
+        assert_eq!(after(&|s| s.take_status(S::Active, told(9))), S::Canceled);
         assert_eq!(after(&|s| s.take_payment(true, at(9))), S::Canceled);
     }
 }

@@ -93,7 +93,9 @@ pub use funnels::{
 pub use health::{CheckpointerStatus, Health};
 pub use idempotency::{Answer, IdempotencyKey, Made, Once};
 pub use installations::InstallationChange;
-pub use leads::{CapturedLead, LEAD_COLUMNS, LeadChange, LeadFilter, LeadSubmission};
+pub use leads::{
+    CapturedLead, LEAD_COLUMNS, LeadChange, LeadFilter, LeadSubmission, SiftedLead, SoundLead,
+};
 pub use live_results::{LiveResults, ResultsWatch};
 pub use overview::{HeldTrail, Overview};
 pub use page::{PageView, SelectorHint};

@@ -191,13 +191,17 @@ impl Call {
         limit.check(&key).map_err(Problem::rate_limited)
     }
 
-    /// Checks how often forms of one installation are sent: by the client, and by all.
+    /// Checks how often the client sends forms of one installation.
     pub(crate) fn check_lead_limit(&self, installation: &Installation) -> Result<(), Problem> {
         let key = (installation.id, self.client_network());
         let checked = self.app.lead_limit.check(&key);
-        checked
-            .and_then(|()| self.app.lead_site_limit.check(&installation.id))
-            .map_err(Problem::rate_limited)
+        checked.map_err(Problem::rate_limited)
+    }
+
+    /// Checks how often forms of one installation are sent by all together.
+    pub(crate) fn check_lead_site_limit(&self, installation: &Installation) -> Result<(), Problem> {
+        let checked = self.app.lead_site_limit.check(&installation.id);
+        checked.map_err(Problem::rate_limited)
     }
 
     /// The address of the client, for counting: whoever has an IPv6 address has the whole /64.

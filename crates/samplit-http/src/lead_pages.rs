@@ -54,7 +54,8 @@ pub(crate) fn received() -> Reply {
 pub(crate) fn refused(problem: Problem) -> Reply {
     let errors = problem.errors.iter().map(|error| {
         let name = error.pointer.rsplit('/').next().unwrap_or_default();
-        sentence(&format!("{} {}", name.replace('_', " "), error.detail))
+        let told = format!("{} {}", name.replace('_', " "), error.detail);
+        sentence(told.trim())
     });
     let said = match problem.status {
         StatusCode::UNPROCESSABLE_ENTITY => {

@@ -22,6 +22,7 @@ statements! {
     /// The contact details that a visitor left on sites of one account, or of all.
     ERASE_LEADS = "UPDATE leads SET email = NULL, name = NULL, company = NULL, phone = NULL, \
         message = NULL, user_identifier = NULL, page_url = NULL, metadata = '{}', note = NULL, \
+        submission_key = NULL, utm_term = NULL, utm_content = NULL, \
         version = version + 1, updated_at = now() \
         WHERE user_identifier = $1 AND ($2::uuid IS NULL OR user_id = $2)";
     /// The journeys of a visitor through funnels of one account, or of all. Their steps are counted on.

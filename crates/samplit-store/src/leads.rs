@@ -49,14 +49,16 @@ macro_rules! listed {
 statements! {
     /// Waits for whoever captures a lead of the same person by the same form.
     LOCK_LEAD_OF_PERSON = "SELECT pg_advisory_xact_lock($1)";
-    /// The lead that a submission has become already: one of the same id, or one that the same person left
-    /// by the same form a moment ago.
+    /// The lead that a submission has become already: one of the same id, or one of the same words that the
+    /// same person left by the same form a moment ago.
     FIND_LEAD_AGAIN = "SELECT id, user_identifier, source FROM leads \
         WHERE installation_id = $1 AND submission_key = $2 \
         UNION ALL SELECT id, user_identifier, source FROM leads \
         WHERE user_id = $3 AND created_at > $4 AND installation_id = $1 \
-        AND source IS NOT DISTINCT FROM $5 AND CASE WHEN $6::varchar IS NULL \
-        THEN email IS NULL AND phone = $7 ELSE lower(email) = lower($6) END LIMIT 1";
+        AND source IS NOT DISTINCT FROM $5 AND lower(email) IS NOT DISTINCT FROM lower($6::varchar) \
+        AND phone IS NOT DISTINCT FROM $7 AND name IS NOT DISTINCT FROM $8 \
+        AND company IS NOT DISTINCT FROM $9 AND message IS NOT DISTINCT FROM $10 \
+        AND metadata -> 'fields' IS NOT DISTINCT FROM $11::jsonb LIMIT 1";
     /// What a visitor was given in experiments of one account, the newest first.
     FIND_SEEN = "SELECT a.experiment_id, a.variant_id, a.metadata -> 'variants' FROM experiments e \
         JOIN assignments a ON a.experiment_id = e.id AND a.user_identifier = $2 \
@@ -90,7 +92,7 @@ statements! {
 pub struct Submission {
     /// Hash of the sender's own id, 64 hex digits.
     pub key: Option<String>,
-    /// Leads of the same person since then are the same.
+    /// Leads of the same person and words since then are the same.
     pub since: OffsetDateTime,
     /// The number of the lock that stands for the person and the form.
     pub lock: i64,
@@ -166,6 +168,10 @@ pub async fn find_again(
                 &lead.source,
                 &lead.email,
                 &lead.phone,
+                &lead.name,
+                &lead.company,
+                &lead.message,
+                &lead.metadata.get("fields"),
             ],
         )
         .await?;

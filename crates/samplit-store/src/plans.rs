@@ -20,9 +20,12 @@ macro_rules! columns {
 statements! {
     /// One plan.
     READ_PLAN = concat!("SELECT ", columns!(), " FROM plans WHERE name = $1");
-    /// The plan that one of these prices stands for; the price that is named first counts.
+    /// Likewise, locked against changes, so that whoever is put on it meanwhile gets them, too.
+    SHARE_PLAN = concat!("SELECT ", columns!(), " FROM plans WHERE name = $1 FOR SHARE");
+    /// The plan that one of these prices stands for, locked likewise; the price that is named first counts.
     FIND_PRICED_PLAN = concat!("SELECT ", columns!(), " FROM plans \
-        WHERE provider_price_id = ANY($1) ORDER BY array_position($1::varchar[], provider_price_id) LIMIT 1");
+        WHERE provider_price_id = ANY($1) ORDER BY array_position($1::varchar[], provider_price_id) LIMIT 1 \
+        FOR SHARE");
     /// Every plan, by name.
     LIST_PLANS = concat!("SELECT ", columns!(), " FROM plans ORDER BY name");
     /// A plan, new or changed. One that is there keeps the time when it was made.
@@ -44,7 +47,16 @@ pub async fn read(session: &Session<'_>, name: &str) -> Result<Option<Plan>, Err
     row.as_ref().map(from_row).transpose()
 }
 
-/// The plan that the first known one of `prices` stands for.
+/// One plan, which nobody changes until the transaction ends: for whoever puts an account on it.
+///
+/// # Errors
+/// When PostgreSQL fails or the row breaks a rule that code relies on.
+pub async fn hold(session: &Session<'_>, name: &str) -> Result<Option<Plan>, Error> {
+    let row = session.query_opt(SHARE_PLAN, &[&name]).await?;
+    row.as_ref().map(from_row).transpose()
+}
+
+/// The plan that the first known one of `prices` stands for, which nobody changes until the transaction ends.
 ///
 /// # Errors
 /// When PostgreSQL fails or the row breaks a rule that code relies on.

@@ -73,6 +73,8 @@ statements! {
     /// An event that is being taken in, unless it was before. Waits for whoever takes it in meanwhile.
     INSERT_STRIPE_EVENT = "INSERT INTO stripe_events (event_id, kind, happened_at, received_at) \
         VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+    /// An event that was not taken in after all.
+    LEAVE_STRIPE_EVENT = "DELETE FROM stripe_events WHERE event_id = $1";
     /// Events so old that nobody repeats them.
     FORGET_STRIPE_EVENTS = "DELETE FROM stripe_events WHERE received_at < $1";
 }
@@ -135,13 +137,20 @@ pub async fn list(
     rows.iter().map(read).collect()
 }
 
-/// The subscription that counts of each account that can come in, where it limits anything.
+/// The subscription that counts of each account that can come in, where it limits anything. One that breaks a
+/// rule that code relies on is logged and left out, as it concerns nobody else.
 ///
 /// # Errors
-/// When PostgreSQL fails or a row breaks a rule that code relies on.
+/// When PostgreSQL fails.
 pub async fn limited(session: &Session<'_>) -> Result<Vec<Subscription>, Error> {
     let rows = session.query(LIST_LIMITED, &[]).await?;
-    rows.iter().map(from_row).collect()
+    let readable = rows.iter().filter_map(|row| {
+        let read = from_row(row).inspect_err(
+            |error| tracing::warn!(error = ?error, "a subscription cannot be understood"),
+        );
+        read.ok()
+    });
+    Ok(readable.collect())
 }
 
 /// Stores a new subscription.
@@ -250,6 +259,14 @@ pub async fn take_event(
         .execute(INSERT_STRIPE_EVENT, &[&id, &kind, &happened_at, &now])
         .await?;
     Ok(inserted == 1)
+}
+
+/// Notes that an event was not taken in after all, so that it counts when it comes again.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn leave_event(session: &Session<'_>, id: &str) -> Result<(), Error> {
+    session.execute(LEAVE_STRIPE_EVENT, &[&id]).await.map(drop)
 }
 
 fn from_row(row: &Row) -> Result<Subscription, Error> {

@@ -4,7 +4,7 @@
 //! much they were then is found once, from the rows of the month so far, and kept in `usage_baselines`.
 //! Counters and rows are written in one transaction, so that the sum is that of the rows.
 
-use samplit_domain::{LimitWarning, UserId};
+use samplit_domain::{ExperimentId, LimitWarning, UserId};
 use time::OffsetDateTime;
 
 use crate::Error;
@@ -33,9 +33,10 @@ statements! {
     COUNT_ACTIVE = "SELECT count(*) FROM experiments WHERE user_id = $1 AND status = 'active'";
     /// How many accounts can come in.
     COUNT_SEATS = "SELECT count(*) FROM users WHERE disabled_at IS NULL";
-    /// The visitors of a month. Rows are counted only where no baseline is kept.
+    /// The visitors of a month. Rows are counted only where no baseline is kept. Counters that were corrected
+    /// may be below it.
     COUNT_VISITORS = concat!("SELECT coalesce(sum(CASE WHEN b.month IS NULL THEN r.visitors \
-        ELSE ", ever!(), " - b.visitors_before END), 0)::bigint FROM experiments e \
+        ELSE greatest(0, ", ever!(), " - b.visitors_before) END), 0)::bigint FROM experiments e \
         LEFT JOIN usage_baselines b ON b.experiment_id = e.id AND b.month = $2 \
         CROSS JOIN LATERAL (SELECT count(*) AS visitors FROM assignments a WHERE b.month IS NULL \
             AND a.experiment_id = e.id AND a.assigned_at >= $2::timestamptz) r \
@@ -51,6 +52,8 @@ statements! {
         AND EXISTS (SELECT FROM audit_heads h WHERE h.experiment_id = e.id) \
         AND NOT EXISTS (SELECT FROM usage_baselines b WHERE b.experiment_id = e.id AND b.month = $2) \
         ON CONFLICT DO NOTHING");
+    /// Forgets the baselines of an experiment, which were found from counters that were wrong.
+    DELETE_BASELINES = "DELETE FROM usage_baselines WHERE experiment_id = $1";
     /// Notes that an account is warned, unless it was before.
     INSERT_PLAN_WARNING = "INSERT INTO plan_warnings (user_id, month, resource, level, warned_at) \
         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
@@ -103,6 +106,14 @@ pub async fn keep_baselines(
         .execute(KEEP_BASELINES, &[&user.0, &month])
         .await
         .map(drop)
+}
+
+/// Forgets what an experiment had when months began, to be found anew from its counters.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn forget_baselines(session: &Session<'_>, id: ExperimentId) -> Result<(), Error> {
+    session.execute(DELETE_BASELINES, &[&id.0]).await.map(drop)
 }
 
 /// Notes that an account is warned in `month`; says whether it was not before.

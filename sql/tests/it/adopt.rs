@@ -40,6 +40,16 @@ async fn data_stay_and_the_schema_becomes_ours() {
                 .unwrap();
         }
 
+        client
+            .batch_execute(
+                "CREATE TABLE subscriptions (id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
+                     status VARCHAR(50) DEFAULT 'active', max_active_experiments INT, max_seats INT);
+                 INSERT INTO subscriptions (status, max_active_experiments, max_seats) VALUES
+                     ('cancelled', 3, -1), ('bought', -1, NULL), ('past_due', 3, NULL), (NULL, 3, NULL)",
+            )
+            .await
+            .unwrap();
+
         let error = samplit_sql::up(&mut client, &Options::default())
             .await
             .unwrap_err();
@@ -77,6 +87,15 @@ async fn data_stay_and_the_schema_becomes_ours() {
             (
                 "SELECT count(*) FROM leads WHERE status = 'new' AND metadata ->> 'status_before' = 'open'",
                 i64::from(with_leads),
+            ),
+            (
+                "SELECT count(*) FROM subscriptions WHERE (coalesce(status, ''), max_active_experiments) IN
+                     (('canceled', 3), ('past_due', 3), ('', 3)) AND max_seats IS NULL",
+                3,
+            ),
+            (
+                "SELECT count(*) FROM subscriptions WHERE status = 'active' AND max_active_experiments IS NULL",
+                1,
             ),
             ("SELECT count(*) FROM algorithm_audit_trail", 0),
             ("SELECT count(*) FROM algorithm_audit_trail_legacy", 500),

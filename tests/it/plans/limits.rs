@@ -1,7 +1,7 @@
 //! What takes up one more of what is used up is refused, and nothing else is.
 
 use samplit_engine::{NewUser, PlanDraft, Principal, Role, Status, Transition, UserChange};
-use samplit_tests::draft;
+use samplit_tests::{connect, draft, eventually};
 
 use super::{Limits, NO_LIMITS, Stage, go, word};
 use crate::{sound, visitor};
@@ -108,7 +108,12 @@ async fn of_two_starts_at_once_one_gets_the_last_place() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_admin_lets_in_as_many_as_the_plan_has_seats() {
     let stage = Stage::new().await;
-    let (engine, admin) = (&stage.engine, &stage.admin);
+    // Somebody who is signed in, as no key lets anybody in.
+    let signed_in = Principal {
+        key: None,
+        ..stage.admin.clone()
+    };
+    let (engine, admin) = (&stage.engine, &signed_in);
     let seats = Limits {
         seats: Some(3),
         ..NO_LIMITS
@@ -200,6 +205,46 @@ async fn admins_keep_plans_and_say_who_is_on_which() {
         .collect();
     assert_eq!(told[2], (&"team".into(), &"self_hosted".into()));
     assert_eq!(told[0].1, &serde_json::Value::Null);
+    stage.end().await;
+}
+
+/// Whoever is just being put on a plan while it changes has what it changes to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_put_on_a_plan_as_it_was() {
+    let stage = Stage::new().await;
+    let limit = |seats| Limits {
+        seats: Some(seats),
+        ..NO_LIMITS
+    };
+    stage.plan("team", None, limit(5)).await;
+    stage.limit(&stage.ana, limit(1)).await;
+    let watcher = connect(stage.database.url()).await;
+    let waiting = async |expected: i64| {
+        let count = "SELECT count(*) FROM pg_stat_activity \
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let found = watcher.query_one(count, &[]).await.unwrap();
+        found.get::<_, i64>(0) >= expected
+    };
+    // Held where it has read the plan and not written yet.
+    let hold = "BEGIN; SELECT FROM subscriptions FOR UPDATE";
+    stage.client.batch_execute(hold).await.unwrap();
+    let (engine, admin) = (stage.engine.clone(), stage.admin.clone());
+    let ana = stage.ana.user_id.unwrap();
+    let set = tokio::spawn(async move { engine.set_subscription(&admin, ana, "team").await });
+    eventually(async || waiting(1).await).await;
+    let (other, admin) = (stage.other.clone(), stage.admin.clone());
+    let draft = PlanDraft {
+        title: "Team".to_owned(),
+        limits: limit(7),
+        provider_price_id: None,
+    };
+    let save = tokio::spawn(async move { other.save_plan(&admin, "team", draft).await });
+    eventually(async || save.is_finished() || waiting(2).await).await;
+    stage.client.batch_execute("ROLLBACK").await.unwrap();
+    set.await.unwrap().unwrap();
+    save.await.unwrap().unwrap();
+    let of = stage.engine.plan_use(&stage.ana).await.unwrap();
+    assert_eq!(of.limits(), limit(7));
     stage.end().await;
 }
 

@@ -297,6 +297,78 @@ async fn what_comes_late_is_not_what_is_so() {
 }
 
 #[tokio::test]
+async fn of_one_second_the_beginning_undoes_nothing() {
+    let stage = Stage::with_plans().await;
+    let orders = [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ];
+    for (round, order) in orders.into_iter().enumerate() {
+        let sub = format!("sub_{round}");
+        let named = |kind: &str, place: &'static str| {
+            [
+                ("/id", Json::from(format!("evt_{kind}{round}"))),
+                ("/created", 1_790_000_005_i64.into()),
+                (place, sub.clone().into()),
+            ]
+        };
+        let created = with(CREATED, &named("created", "/data/object/id"));
+        let updated = with(UPDATED, &named("updated", "/data/object/id"));
+        let price = "/data/object/items/data/0/price/id";
+        let updated = with(&updated, &[(price, "price_pro".into())]);
+        let of = "/data/object/parent/subscription_details/subscription";
+        let paid = with(PAID, &named("paid", of));
+        let events = [created, updated, paid];
+        for index in order {
+            stage.tell(&events[index]).await;
+        }
+        let row = "SELECT concat_ws(' ', plan, status) FROM subscriptions \
+            WHERE provider_subscription_id = $1";
+        let row = stage.client.query_one(row, &[&sub]).await.unwrap();
+        assert_eq!(row.get::<_, &str>(0), "pro active", "{order:?}");
+    }
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn what_came_too_early_counts_when_it_is_sent_again() {
+    let stage = Stage::new().await;
+    let noted = async || {
+        let events = "SELECT count(*) FROM stripe_events";
+        let events = stage.client.query_one(events, &[]).await.unwrap();
+        events.get::<_, i64>(0)
+    };
+    stage.tell(CREATED).await;
+    stage.tell(PAID).await;
+    assert_eq!(noted().await, 0);
+    stage.plan("team", Some("price_team"), TEAM).await;
+    stage.tell(CREATED).await;
+    assert_eq!(stage.shown().await, ("team".to_owned(), S::Incomplete));
+    stage.tell(PAID).await;
+    assert_eq!(stage.shown().await, ("team".to_owned(), S::Active));
+    // The price of a plan that is not there yet.
+    let switched = with(
+        UPDATED,
+        &[
+            ("/created", 1_790_000_006_i64.into()),
+            ("/data/object/items/data/0/price/id", "price_pro".into()),
+        ],
+    );
+    stage.tell(&switched).await;
+    assert_eq!(stage.shown().await.0, "team");
+    assert_eq!(noted().await, 2);
+    stage.plan("pro", Some("price_pro"), NO_LIMITS).await;
+    stage.tell(&switched).await;
+    assert_eq!(stage.shown().await, ("pro".to_owned(), S::Active));
+    assert_eq!(noted().await, 3);
+    stage.end().await;
+}
+
+#[tokio::test]
 async fn versions_of_the_api_before_2025_say_the_same() {
     let stage = Stage::with_plans().await;
     stage.tell(fixture!("subscription_updated_2024")).await;

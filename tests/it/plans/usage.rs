@@ -103,6 +103,31 @@ async fn the_visitors_of_a_month_are_those_of_a_plain_count() {
     stage.end().await;
 }
 
+/// A baseline that was found from counters that were wrong goes with them.
+#[tokio::test]
+async fn counters_that_are_corrected_leave_the_use_right() {
+    let stage = Stage::new().await;
+    let (engine, ana) = (&stage.engine, &stage.ana);
+    let running = stage.started(ana, &[2]).await;
+    stage.visit(&running, 0..10).await;
+    let count = "UPDATE element_variants SET total_allocations = total_allocations + 100";
+    stage.client.execute(count, &[]).await.unwrap();
+    stage.advance_to(datetime!(2026-10-02 0:00 UTC));
+    assert_eq!(stage.visitors(ana).await, 0);
+    stage.visit(&running, 10..13).await;
+    assert_eq!(stage.visitors(ana).await, 3);
+    // Between the correction and a look at it the use is not below zero.
+    let correct = "UPDATE element_variants SET total_allocations = total_allocations - 100";
+    stage.client.execute(correct, &[]).await.unwrap();
+    let said = engine.plan_use(ana).await.unwrap();
+    assert_eq!(said.usage.monthly_visitors, 0);
+    stage.client.execute(count, &[]).await.unwrap();
+    let repaired = engine.repair().await.unwrap();
+    assert!(!repaired.made.is_empty(), "{repaired:?}");
+    assert_eq!(stage.visitors(ana).await, 3);
+    stage.end().await;
+}
+
 /// Once the baselines are there, no row of a visitor is read.
 #[tokio::test]
 async fn no_visitor_is_read_to_count_them() {
@@ -145,6 +170,10 @@ async fn each_level_of_a_limit_is_noted_once_a_month() {
     };
     stage.limit(ana, limits).await;
     let running = stage.started(ana, &[2]).await;
+    // What somebody wrote by hand, and cannot be read, is nobody else's trouble.
+    let odd = "INSERT INTO subscriptions (user_id, status, max_seats) VALUES ($1, 'odd', -1)";
+    let admin = stage.admin.user_id.unwrap().0;
+    stage.client.execute(odd, &[&admin]).await.unwrap();
     let look = async || {
         // As several servers do.
         let (first, second) = tokio::join!(

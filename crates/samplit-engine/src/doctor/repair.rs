@@ -8,7 +8,7 @@ use samplit_audit::merkle::Frontier;
 use samplit_domain::ExperimentId;
 use samplit_store::doctor::{self, Counters};
 use samplit_store::statistics::{self, ArmStatistics};
-use samplit_store::{experiments, heads};
+use samplit_store::{experiments, heads, usage};
 
 use super::examine::{Derived, Examined, is_same};
 use super::{DERIVED, Finding, unreadable};
@@ -125,6 +125,7 @@ impl Engine {
                 }
                 if !mending.counters.is_empty() {
                     doctor::set_counters(session, &mending.counters).await?;
+                    usage::forget_baselines(session, id).await?;
                 }
                 if let Some(statistics) = &mending.statistics {
                     doctor::delete_statistics(session, id).await?;

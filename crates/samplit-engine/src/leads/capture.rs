@@ -1,7 +1,7 @@
 //! A form on a site is sent.
 //!
 //! People click twice, and scripts send again what they did not hear of: what is the same submission, or
-//! comes from the same person by the same form within ten minutes, is one lead. Whoever sends such a thing at the
+//! comes in the same words from the same person by the same form within ten minutes, is one lead. Whoever sends such a thing at the
 //! same time waits for a lock that stands for the person and the form, so that the second one sees the first.
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::bots::is_bot;
 use crate::{Engine, Error, ErrorKind};
 
-/// For how long the same person and form are the same lead.
+/// For how long the same words of the same person by the same form are the same lead.
 const SAME_FOR: Duration = Duration::minutes(10);
 
 /// The metric, and what a submission may come to, but for refusals.
@@ -68,40 +68,95 @@ impl CapturedLead {
     }
 }
 
+/// What a submission turns out to be when it is looked at.
+#[derive(Debug)]
+pub enum SiftedLead {
+    /// Nothing to store.
+    Out(CapturedLead),
+    /// Something that [`Engine::keep_lead`] stores.
+    In(Box<SoundLead>),
+}
+
+/// A submission that keeps all rules.
+#[derive(Debug)]
+pub struct SoundLead {
+    lead: Lead,
+    submission: Submission,
+}
+
+/// Counts what a submission came to.
+fn count<T>(outcome: &Result<T, Error>, word: impl FnOnce(&T) -> Option<&'static str>) {
+    let word = match outcome {
+        Ok(done) => word(done),
+        Err(error) if matches!(error.kind(), ErrorKind::Invalid(_)) => Some("invalid"),
+        Err(_) => Some("failed"),
+    };
+    if let Some(word) = word {
+        counter!(CAPTURED, "outcome" => word).increment(1);
+    }
+}
+
 impl Engine {
-    /// Takes in what a form on a page of `installation` sends, and counts it where a lead is the goal. Of
-    /// a visitor who asks not to be tracked only what was typed is kept.
+    /// Takes in what a form on a page of `installation` sends: [`Self::sift_lead`], then [`Self::keep_lead`].
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for fields that break rules, and for a visitor that cannot be;
-    /// [`ErrorKind::Unavailable`] when PostgreSQL is away.
+    /// Those of both.
     pub async fn capture_lead(
         &self,
         installation: &Installation,
         visit: &Visit<'_>,
         submission: LeadSubmission,
     ) -> Result<CapturedLead, Error> {
-        let outcome = self.take_lead(installation, visit, submission).await;
-        let word = match &outcome {
-            Ok(captured) => captured.as_str(),
-            Err(error) if matches!(error.kind(), ErrorKind::Invalid(_)) => "invalid",
-            Err(_) => "failed",
-        };
-        counter!(CAPTURED, "outcome" => word).increment(1);
-        outcome
+        match self.sift_lead(installation, visit, submission)? {
+            SiftedLead::Out(captured) => Ok(captured),
+            SiftedLead::In(sound) => self.keep_lead(installation, *sound).await,
+        }
     }
 
-    async fn take_lead(
+    /// Looks at what a form on a page of `installation` sends, and stores nothing. Of a visitor who asks not to
+    /// be tracked only what was typed is kept.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for fields that break rules, and for a visitor that cannot be.
+    pub fn sift_lead(
         &self,
         installation: &Installation,
         visit: &Visit<'_>,
         submission: LeadSubmission,
+    ) -> Result<SiftedLead, Error> {
+        let sifted = self.sifted(installation, visit, submission);
+        count(&sifted, |sifted| match sifted {
+            SiftedLead::Out(captured) => Some(captured.as_str()),
+            SiftedLead::In(_) => None,
+        });
+        sifted
+    }
+
+    /// Stores what was sent, unless it is there already, and counts it where a lead is the goal.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when PostgreSQL is away.
+    pub async fn keep_lead(
+        &self,
+        installation: &Installation,
+        sound: SoundLead,
     ) -> Result<CapturedLead, Error> {
+        let kept = self.kept(installation, sound).await;
+        count(&kept, |captured| Some(captured.as_str()));
+        kept
+    }
+
+    fn sifted(
+        &self,
+        installation: &Installation,
+        visit: &Visit<'_>,
+        submission: LeadSubmission,
+    ) -> Result<SiftedLead, Error> {
         if submission.is_trapped {
-            return Ok(CapturedLead::Trapped);
+            return Ok(SiftedLead::Out(CapturedLead::Trapped));
         }
         if visit.user_agent.is_some_and(is_bot) {
-            return Ok(CapturedLead::Bot);
+            return Ok(SiftedLead::Out(CapturedLead::Bot));
         }
         let mut violations = Violations::default();
         let draft = submission.draft.tidy(&mut violations);
@@ -111,7 +166,15 @@ impl Engine {
             violations.visitor("/visitor_id", visitor);
         }
         violations.into_result(())?;
-        let (lead, submission) = self.read_lead(installation, visitor, draft);
+        let sound = self.read_lead(installation, visitor, draft);
+        Ok(SiftedLead::In(Box::new(sound)))
+    }
+
+    async fn kept(
+        &self,
+        installation: &Installation,
+        SoundLead { lead, submission }: SoundLead,
+    ) -> Result<CapturedLead, Error> {
         let lead = Arc::new(lead);
         let (captured, is_new) = self.store_lead(&lead, &submission).await?;
         if let Some(visitor) = &captured.visitor {
@@ -133,7 +196,7 @@ impl Engine {
         installation: &Installation,
         visitor: Option<String>,
         draft: LeadDraft,
-    ) -> (Lead, Submission) {
+    ) -> SoundLead {
         let now = self.core.config.clock.now();
         let submission = Submission {
             key: draft
@@ -165,7 +228,7 @@ impl Engine {
             updated_at: now,
             version: 1,
         };
-        (lead, submission)
+        SoundLead { lead, submission }
     }
 
     /// Stores a lead unless it is there already, with what its visitor was given; says whether it is new.

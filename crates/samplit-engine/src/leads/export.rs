@@ -10,8 +10,8 @@ use super::{LeadFilter, check};
 use crate::exports::{Cell, Row};
 use crate::{Engine, Error, Principal, Scope};
 
-/// Leads of a page.
-const PAGE: i64 = 500;
+/// Leads of a page. One may have some 100 KB with its note.
+const PAGE: i64 = 50;
 
 /// The names of the columns. New ones come behind those that are there.
 pub const LEAD_COLUMNS: &[&str] = &[

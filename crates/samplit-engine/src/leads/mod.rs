@@ -13,7 +13,7 @@ use serde_json::json;
 pub use samplit_store::leads::LeadFilter;
 
 pub(crate) use self::capture::begin_at_zero;
-pub use self::capture::{CapturedLead, LeadSubmission};
+pub use self::capture::{CapturedLead, LeadSubmission, SiftedLead, SoundLead};
 pub use self::export::LEAD_COLUMNS;
 use crate::page_of::{Page, PageOf};
 use crate::{Engine, Error, ErrorKind, Principal, Scope};

@@ -191,7 +191,7 @@ fn by_hand(
 
 /// The plan that a request names.
 async fn named(session: &Session<'_>, name: &str) -> Result<Plan, Error> {
-    let found = plans::read(session, name).await?;
+    let found = plans::hold(session, name).await?;
     found.ok_or_else(|| {
         let mut violations = Violations::default();
         violations.add("/plan", "unknown_value", "is no plan of this server");

@@ -1,8 +1,9 @@
 //! What Stripe tells: subscriptions and their payments, as far as they say which plan an account is on.
 //!
 //! A message may come any number of times and in any order. Its event is noted in the transaction that does
-//! what it says, so that each counts once; and what it says of a subscription counts only if nothing newer
-//! was said. That is kept apart for the subscription itself and for how it stands, because an invoice that
+//! what it says, so that each counts once; one that comes too early, for a price or an account that is not
+//! there yet, is not, so that it can be sent again. What it says of a subscription counts only if nothing
+//! newer was said. That is kept apart for the subscription itself and for how it stands, because an invoice that
 //! was paid must not make an older change of the plan unheard. What is over stays over.
 //!
 //! No card and no address is read, and none is stored: ids, the price, how it stands, and what is paid for.
@@ -10,7 +11,7 @@
 use std::fmt;
 
 use samplit_domain::{
-    Action, Subscription, SubscriptionId, SubscriptionStatus, UserId, Violations,
+    Action, Plan, Subscription, SubscriptionId, SubscriptionStatus, Told, UserId, Violations,
 };
 use samplit_store::{Session, activity, plans, subscriptions, users};
 use serde::Deserialize;
@@ -23,6 +24,9 @@ use crate::{Engine, Error, ErrorKind, Principal};
 
 /// How long events are remembered. Stripe tries one again for three days.
 const REMEMBERED_FOR: Duration = Duration::days(30);
+
+/// The kind of event that a subscription begins with.
+const CREATED: &str = "customer.subscription.created";
 
 /// Under which name the account stands in the metadata of a subscription.
 const USER: &str = "user_id";
@@ -120,9 +124,7 @@ impl News {
     /// `None` for what is none of ours.
     fn read(kind: &str, object: Json) -> Result<Option<Self>, serde_json::Error> {
         Ok(match kind {
-            "customer.subscription.created"
-            | "customer.subscription.updated"
-            | "customer.subscription.deleted" => {
+            CREATED | "customer.subscription.updated" | "customer.subscription.deleted" => {
                 Some(Self::Subscription(serde_json::from_value(object)?))
             }
             "invoice.paid" | "invoice.payment_failed" => {
@@ -190,6 +192,10 @@ impl Engine {
             return Ok(());
         };
         let (id, at) = (event.id.as_str(), event.created);
+        let said = Told {
+            at,
+            is_beginning: kind == CREATED,
+        };
         let taken = core.database.run_tx("stripe_event", |session| {
             Box::pin(async move {
                 subscriptions::lock_provider(session, news.subscription()).await?;
@@ -197,12 +203,20 @@ impl Engine {
                 if !subscriptions::take_event(session, (id, kind), at, now, forget).await? {
                     return Ok(());
                 }
+                // Before the subscription, as whoever changes the plan locks them in this order.
+                let plan = match news {
+                    News::Subscription(told) => plans::of_price(session, &prices(told)).await?,
+                    News::Invoice { .. } => None,
+                };
+                let is_unpriced = matches!(news, News::Subscription(_)) && plan.is_none();
                 let before = subscriptions::of_provider(session, news.subscription()).await?;
                 let after = match (news, &before) {
                     (News::Subscription(told), Some(before)) => {
-                        Some(changed(session, before, told, at).await?)
+                        Some(changed(before, told, plan, said))
                     }
-                    (News::Subscription(told), None) => begun(core, session, told, at).await?,
+                    (News::Subscription(told), None) => {
+                        begun(core, session, told, plan, at).await?
+                    }
                     (News::Invoice { is_paid, .. }, Some(before)) => {
                         let mut after = before.clone();
                         after.take_payment(*is_paid, at);
@@ -211,6 +225,10 @@ impl Engine {
                     // It is told of by itself, too, with how it stands.
                     (News::Invoice { .. }, None) => None,
                 };
+                if is_unpriced || after.is_none() {
+                    // Sent again, it may find what is missing now.
+                    subscriptions::leave_event(session, id).await?;
+                }
                 match after {
                     Some(after) => keep(core, session, before, after).await,
                     None => Ok::<_, Error>(()),
@@ -229,15 +247,15 @@ fn no_event(error: &serde_json::Error) -> Error {
 }
 
 /// A subscription of ours with what is new of it.
-async fn changed(
-    session: &Session<'_>,
+fn changed(
     before: &Subscription,
     told: &SubscriptionJson,
-    at: OffsetDateTime,
-) -> Result<Subscription, Error> {
+    plan: Option<Plan>,
+    said: Told,
+) -> Subscription {
     let mut after = before.clone();
-    if before.provider_updated_at.is_none_or(|known| at >= known) {
-        if let Some(plan) = plans::of_price(session, &prices(told)).await? {
+    if said.is_news(before.provider_updated_at) {
+        if let Some(plan) = plan {
             (after.plan, after.limits) = (plan.name, plan.limits);
         } else {
             tracing::warn!(subscription = %before.id, "its price stands for no plan, so its plan stays");
@@ -247,12 +265,12 @@ async fn changed(
         after.current_period_end = period.current_period_end;
         after.cancelled_at = told.canceled_at;
         after.provider_customer_id.clone_from(&told.customer);
-        after.provider_updated_at = Some(at);
+        after.provider_updated_at = Some(said.at);
     }
     if let Some(status) = told.status() {
-        after.take_status(status, at);
+        after.take_status(status, said);
     }
-    Ok(after)
+    after
 }
 
 /// A subscription that nobody heard of before, if it is somebody's whom we know, and to a plan.
@@ -260,6 +278,7 @@ async fn begun(
     core: &Core,
     session: &Session<'_>,
     told: &SubscriptionJson,
+    plan: Option<Plan>,
     at: OffsetDateTime,
 ) -> Result<Option<Subscription>, Error> {
     let Some(user_id) = subscriber(session, told).await? else {
@@ -269,7 +288,7 @@ async fn begun(
         );
         return Ok(None);
     };
-    let Some(plan) = plans::of_price(session, &prices(told)).await? else {
+    let Some(plan) = plan else {
         tracing::warn!(subscription = told.id, %user_id, "its price stands for no plan");
         return Ok(None);
     };

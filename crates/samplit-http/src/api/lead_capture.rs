@@ -9,7 +9,7 @@ use hyper::{
     header::{HeaderValue, LOCATION, ORIGIN, REFERER},
 };
 use samplit_domain::{Installation, LeadDraft, Origin, Utm, Violations};
-use samplit_engine::LeadSubmission;
+use samplit_engine::{LeadSubmission, SiftedLead};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use utoipa::ToSchema;
@@ -133,8 +133,13 @@ async fn take(
         ..visit
     };
     let engine = &call.app.engine;
-    let captured = engine.capture_lead(installation, &visit, body.submission);
-    captured.await.map(drop).map_err(Problem::from)
+    let SiftedLead::In(sound) = engine.sift_lead(installation, &visit, body.submission)? else {
+        return Ok(());
+    };
+    // What nobody would store takes up nothing of what all may send.
+    call.check_lead_site_limit(installation)?;
+    engine.keep_lead(installation, *sound).await.map(drop)?;
+    Ok(())
 }
 
 /// Reads the body, as JSON or as what a form is made into.

@@ -198,6 +198,24 @@ async fn a_hundred_clicks_at_once_are_one_lead() {
     leave(&server, &ada).await;
     leave(&server, &ada).await;
     assert_eq!(rows(&database, "leads").await, 5);
+
+    // Other words are another lead, and the same ones are not, whatever number a script gives them.
+    let words = [
+        json!({"message": "Hello"}),
+        json!({"message": "And one thing more"}),
+        json!({"name": "Ada"}),
+        json!({"phone": "+49 30 901"}),
+        json!({"fields": {"team": "10"}}),
+    ];
+    for (more, expected) in words.into_iter().zip(6..) {
+        let body = with(ada.clone(), more);
+        for id in ["first", "second"] {
+            let id = format!("{id} {expected}");
+            let body = with(body.clone(), json!({"submission_id": id}));
+            assert_eq!(leave(&server, &body).await.summary(), "202");
+            assert_eq!(rows(&database, "leads").await, expected, "{body}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -312,6 +330,10 @@ async fn bad_input_is_named_and_leaves_nothing() {
             "422 invalid /url:malformed",
         ),
         (
+            json!({"email": "a@b.test", "message": "\u{1f600}".repeat(10_000)}),
+            "422 invalid :too_long",
+        ),
+        (
             json!({"email": "a@b.test", "message": "a\0"}),
             "422 invalid /message:nul_character",
         ),
@@ -370,6 +392,19 @@ async fn forms_are_taken_as_often_as_people_send_them() {
     })
     .await;
     let (_, token) = site(&server).await;
+    // What nobody stores takes up nothing of what all may send.
+    for number in 1..=6 {
+        let address = format!("198.51.100.{number}");
+        let headers = [("origin", SITE), ("x-forwarded-for", &address)];
+        let mut body = json!({"token": token, "url": PRICING, "email": "spam", "website": "x"});
+        assert_eq!(
+            send(&server, "/v1/leads", &headers, &body).await.summary(),
+            "202"
+        );
+        body["website"] = Json::Null;
+        let wrong = send(&server, "/v1/leads", &headers, &body).await;
+        assert_eq!(wrong.summary(), "422 invalid /email:malformed");
+    }
     let mut answers = Vec::new();
     for (address, count) in [("192.0.2.1", 4), ("192.0.2.2", 2)] {
         for one in 0..count {
