@@ -399,7 +399,7 @@ mod tests {
 
     /// A funnel that begins where `first` says, with `ways` behind it that wait for the event `opened`, each
     /// before a conversion by the event `done`.
-    fn plan(number: u128, first: Json, ways: u128) -> Arc<FunnelPlan> {
+    fn plan(number: u128, first: &Json, ways: u128) -> Arc<FunnelPlan> {
         let id = |of: u128| Uuid::from_u128(number * 10_000 + of);
         let node = |of: u128, kind: &str, config: Json| json!({"id": id(of), "name": "step", "type": kind, "config": config, "x": 0.0, "y": 0.0});
         let event = |name: &str| json!({"trigger": {"type": "event", "name": name}});
@@ -454,10 +454,8 @@ mod tests {
     #[test]
     fn funnels_with_nothing_to_watch_for_take_no_room() {
         let unseen = json!({"type": "page", "config": {"url": "https://shop.test/unseen"}});
-        let mut plans: Vec<_> = (10..33)
-            .map(|number| plan(number, unseen.clone(), 1))
-            .collect();
-        plans.push(plan(1, by_event("begin"), 3));
+        let mut plans: Vec<_> = (10..33).map(|number| plan(number, &unseen, 1)).collect();
+        plans.push(plan(1, &by_event("begin"), 3));
         let entered = FunnelDeed::Did(Uuid::from_u128(10_001).into());
         let walked = follow(plans, vec![entered]);
         assert_eq!(walked.outcomes, [StepOutcome::New]);
@@ -470,8 +468,8 @@ mod tests {
     fn where_room_ends_an_event_stays_before_its_node() {
         let walked = follow(
             vec![
-                plan(1, by_event("begin"), 20),
-                plan(2, by_event("begin"), 20),
+                plan(1, &by_event("begin"), 20),
+                plan(2, &by_event("begin"), 20),
             ],
             vec![],
         );
@@ -487,7 +485,7 @@ mod tests {
 
     #[test]
     fn what_became_of_a_deed_says_the_funnel_that_has_it() {
-        let [early, begun] = [1, 2].map(|number| plan(number, by_event("begin"), 1));
+        let [early, begun] = [1, 2].map(|number| plan(number, &by_event("begin"), 1));
         let told =
             |number: u128| FunnelDeed::Event(Uuid::from_u128(number).into(), "opened".to_owned());
         let entered = FunnelDeed::Did(Uuid::from_u128(20_001).into());
