@@ -109,7 +109,7 @@ impl Engine {
     ) -> Result<CapturedLead, Error> {
         match self.sift_lead(installation, visit, submission)? {
             SiftedLead::Out(captured) => Ok(captured),
-            SiftedLead::In(sound) => self.keep_lead(installation, *sound).await,
+            SiftedLead::In(sound) => self.keep_lead(installation, visit, *sound).await,
         }
     }
 
@@ -139,9 +139,10 @@ impl Engine {
     pub async fn keep_lead(
         &self,
         installation: &Installation,
+        visit: &Visit<'_>,
         sound: SoundLead,
     ) -> Result<CapturedLead, Error> {
-        let kept = self.kept(installation, sound).await;
+        let kept = self.kept(installation, visit, sound).await;
         count(&kept, |captured| Some(captured.as_str()));
         kept
     }
@@ -173,6 +174,7 @@ impl Engine {
     async fn kept(
         &self,
         installation: &Installation,
+        visit: &Visit<'_>,
         SoundLead { lead, submission }: SoundLead,
     ) -> Result<CapturedLead, Error> {
         let lead = Arc::new(lead);

@@ -138,7 +138,10 @@ async fn take(
     };
     // What nobody would store takes up nothing of what all may send.
     call.check_lead_site_limit(installation)?;
-    engine.keep_lead(installation, *sound).await.map(drop)?;
+    engine
+        .keep_lead(installation, &visit, *sound)
+        .await
+        .map(drop)?;
     Ok(())
 }
 
