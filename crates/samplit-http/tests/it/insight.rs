@@ -199,8 +199,8 @@ async fn visitors_can_be_told_apart_afterwards() {
     let segments = get(&server, format!("{path}/segments?key=device")).await;
     assert_eq!(segments["key"], "device");
     assert!(segments["warning"].as_str().unwrap().ends_with('.'));
-    // Two segments, two draws, one variant beside control in each.
-    assert_eq!(segments["comparisons"], 4);
+    // Twenty visitors of a segment are too few to compare anything.
+    assert_eq!(segments["comparisons"], 0);
     let data = segments["data"].as_array().unwrap();
     let mut values: Vec<_> = data
         .iter()
