@@ -182,7 +182,8 @@ async fn a_page_does_not_wait_for_its_step_which_is_recorded_all_the_same() {
     // Nothing can be read of journeys now.
     assert_eq!(see(&engine, &site, "a", "/").await.steps, []);
     let (owner, form) = (owner.user_id.unwrap(), Some("demo"));
-    engine.lead_captured(owner, "a", form).await.unwrap();
+    let left = visit("a", "https://shop.test/");
+    engine.lead_captured(owner, &left, form).await.unwrap();
     client.batch_execute("COMMIT").await.unwrap();
     // What is reported waits, and comes behind the page.
     let event = [did(id(6, 2).0)];
