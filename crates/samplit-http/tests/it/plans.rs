@@ -210,7 +210,7 @@ async fn first_steps_are_told_and_put_away() {
     assert_eq!(back.json()["dismissed_at"], Json::Null);
     assert!(ana.get("/").await.text().contains("Your first steps"));
     let nothing = post_form(&ana, "/onboarding", "do=sing").await;
-    assert_eq!(nothing.status.as_u16(), 404);
+    assert_eq!(nothing.status.as_u16(), 422);
 }
 
 #[tokio::test(flavor = "multi_thread")]
