@@ -57,7 +57,7 @@ async fn the_pool_opens_its_minimum_grows_to_its_maximum_and_shrinks_when_idle()
         .await
         .unwrap();
     database.ping().await.unwrap();
-    assert!(database.connections() >= 2, "and not below the minimum");
+    assert_eq!(database.connections(), 2, "and not below the minimum");
 }
 
 #[tokio::test]
